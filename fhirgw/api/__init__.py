@@ -1,0 +1,1 @@
+"""The FHIR REST and SMART edges: thin."""

@@ -1,0 +1,1 @@
+"""Labels, rules, decisions, compilation, redaction and explanation: pure."""

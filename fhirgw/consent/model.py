@@ -1,0 +1,114 @@
+"""What a decision is made of: the request, the policy of one patient, the resource's facts, the decision.
+
+See: the consent specification, §2.3 (inputs) and §2.8 (decision).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+Json = dict[str, Any]
+Effect = Literal["PERMIT", "DENY"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """Who asks: the closure of verified identities.
+
+    Attributes:
+        tokens: ``Organization/id`` references and ``system|value`` identifiers of the person, the organization
+            and its parents. Empty means unknown, and an unknown requester never gains by it.
+        roles: Role codes held now.
+        person: Whether a single person is identified (None: a system asks, its persons are unknown).
+    """
+
+    tokens: frozenset[str]
+    roles: frozenset[str] = frozenset()
+    person: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One ask, with exactly one purpose of use, at one instant.
+
+    Attributes:
+        purpose: v3-ActReason code.
+        action: ``access`` (inbound read) or ``disclose`` (outbound push), ``collect``, ``correct``.
+        at: Decision time, aware; one instant for the whole response.
+        emergency: The break-glass claim, or None.
+    """
+
+    recipient: Recipient
+    purpose: str
+    action: str
+    channel: str
+    at: datetime
+    emergency: Json | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """A member's relation to a programme, as far as consent asks: opted in, or opted out and since when."""
+
+    program: str
+    status: Literal["candidate", "active", "finished", "opted-out"]
+
+
+@dataclass(frozen=True, slots=True)
+class PatientPolicy:
+    """Everything of one patient that a decision reads, at one policy revision.
+
+    Attributes:
+        patient: Logical id of the Patient.
+        consents: Current versions of the FHIR Consents, refusals and DV safety lists included.
+        enrolments: None where enrolment is not judged (the ``consent decide`` command on foreign consents).
+        actors: Reference (``Organization/x``) to the tokens of the resource behind it. A reference that is
+            not a key cannot be resolved, and is therefore unknown.
+        revision: Policy revision of this patient.
+    """
+
+    patient: str
+    consents: tuple[Json, ...]
+    enrolments: tuple[Enrolment, ...] | None
+    actors: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentSettings:
+    """The switches of the ``consent decide`` command, for judging foreign consents (DESIGN §9)."""
+
+    require_explicit_sensitive: bool = True
+    require_signature: bool = True
+    require_complete: bool = True
+    roi_categories: frozenset[str] | None = None
+    """``system|code`` of the categories that make a Consent an ROI; None: the built-in list."""
+    any_category: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RuleRef:
+    """A rule that decided: Consent id, its version, the path of the provision (``provision.provision[0]``)."""
+
+    consent: str
+    version: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What was decided and why. ``external`` is all that the requester may be told."""
+
+    effect: Effect
+    stage: int
+    reason: str
+    rules: tuple[RuleRef, ...] = ()
+    considered: tuple[tuple[str, str], ...] = ()
+    redactions: tuple[tuple[str, str], ...] = ()
+    obligations: tuple[str, ...] = ()
+    revision: int = 0
+    label_table: str = ""
+    decided_at: datetime | None = None
+    expires_at: datetime | None = None
+    external: str = "Answers are released under consent and may be incomplete."

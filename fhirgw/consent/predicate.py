@@ -1,0 +1,182 @@
+"""The predicate algebra: what one request may see of one patient, as a formula over type and labels.
+
+``compile.py`` writes it, ``store/predicate.py`` renders it as SQL, ``holds`` evaluates it in Python. Both
+readings must agree: that is the law of agreement of DESIGN §6.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a predicate may ask of a resource, an element or an index row.
+
+    Attributes:
+        type: FHIR resource type (for a reference: the target's type).
+        labels: Sensitivity bits (``consent.labels``).
+        conf: Confidentiality, 0 (U) to 5 (V).
+    """
+
+    type: str
+    labels: int
+    conf: int
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """Always, or never."""
+
+    value: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TypeIn:
+    """The resource type is one of these."""
+
+    types: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelsWithin:
+    """Every sensitivity bit is among these: ``labels & ~mask == 0``."""
+
+    mask: int
+
+
+@dataclass(frozen=True, slots=True)
+class LabelsMeet:
+    """At least one sensitivity bit is among these: ``labels & mask != 0``."""
+
+    mask: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConfAtMost:
+    """Confidentiality is this or lower."""
+
+    level: int
+
+
+@dataclass(frozen=True, slots=True)
+class Both:
+    """All of the parts."""
+
+    parts: tuple["Predicate", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Either:
+    """At least one of the parts."""
+
+    parts: tuple["Predicate", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Negation:
+    """Not the part."""
+
+    part: "Predicate"
+
+
+Predicate = Constant | TypeIn | LabelsWithin | LabelsMeet | ConfAtMost | Both | Either | Negation
+
+ALWAYS = Constant(value=True)
+NEVER = Constant(value=False)
+
+
+def both(parts: Iterable[Predicate]) -> Predicate:
+    """The conjunction, flattened and shortened; of nothing: ALWAYS."""
+    flat = _flatten(parts, Both)
+    if NEVER in flat:
+        return NEVER
+    kept = tuple(dict.fromkeys(part for part in flat if part != ALWAYS))
+    return kept[0] if len(kept) == 1 else Both(kept) if kept else ALWAYS
+
+
+def either(parts: Iterable[Predicate]) -> Predicate:
+    """The disjunction, flattened and shortened; of nothing: NEVER."""
+    flat = _flatten(parts, Either)
+    if ALWAYS in flat:
+        return ALWAYS
+    kept = tuple(dict.fromkeys(part for part in flat if part != NEVER))
+    return kept[0] if len(kept) == 1 else Either(kept) if kept else NEVER
+
+
+def negation(part: Predicate) -> Predicate:
+    """The opposite, without double negation."""
+    if isinstance(part, Constant):
+        return Constant(value=not part.value)
+    return part.part if isinstance(part, Negation) else Negation(part)
+
+
+def _flatten(parts: Iterable[Predicate], kind: type[Both | Either]) -> list[Predicate]:
+    return [leaf for part in parts for leaf in (part.parts if isinstance(part, kind) else (part,))]
+
+
+def holds(predicate: Predicate, facts: Facts) -> bool:
+    """Whether the facts satisfy the predicate. Total, and the oracle for the SQL rendering."""
+    match predicate:
+        case Constant(value=value):
+            return value
+        case TypeIn(types=types):
+            return facts.type in types
+        case LabelsWithin(mask=mask):
+            return facts.labels & ~mask == 0
+        case LabelsMeet(mask=mask):
+            return facts.labels & mask != 0
+        case ConfAtMost(level=level):
+            return facts.conf <= level
+        case Both(parts=parts):
+            return all(holds(part, facts) for part in parts)
+        case Either(parts=parts):
+            return any(holds(part, facts) for part in parts)
+        case Negation(part=part):
+            return not holds(part, facts)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What these patients' consents let the request see.
+
+    Attributes:
+        patients: Patient ids, or None for every patient (the programme's own staff).
+        programs: With ``patients=None``: only members of these programmes; None means of all.
+        predicate: What is visible of each of them.
+        consents: (Consent id, version) that released it, for the accounting; empty inside the programme.
+    """
+
+    patients: frozenset[str] | None
+    programs: frozenset[str] | None
+    predicate: Predicate
+    consents: frozenset[tuple[str, str]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Visibility:
+    """The visible projection of the store for one request. No grant: nothing about anybody.
+
+    Attributes:
+        grants: Disjoint in their patients.
+        inside: The programme's own staff: nothing is redacted, versions and times are the store's own.
+        revision: The policy revision (rho) it was computed from.
+        label_table: Version of the label tables (lambda).
+        expires_at: The next instant at which a consent starts or ends; None when there is none.
+    """
+
+    grants: tuple[Grant, ...]
+    inside: bool
+    revision: int
+    label_table: str
+    expires_at: datetime | None = None
+
+    def predicate_for(self, patient: str | None) -> Predicate:
+        """What of this patient is visible; NEVER when no grant names them.
+
+        Inside the programme the store has already checked membership, so a grant for all patients answers.
+        """
+        for grant in self.grants:
+            if grant.patients is None or patient in grant.patients:
+                return grant.predicate
+        return NEVER

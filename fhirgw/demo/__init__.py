@@ -1,0 +1,1 @@
+"""Synthetic people, partners and the printed tour."""

@@ -1,0 +1,1 @@
+"""The ICM domain in the programs' own words."""

@@ -1,0 +1,1 @@
+"""FHIR definitions as compiled tables, and validation against them."""

@@ -1,0 +1,130 @@
+"""Frozen settings: the only reader of the environment, of the senders file and of the deployment key."""
+
+import hashlib
+import hmac
+import os
+import secrets
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Sender(BaseModel):
+    """One hospital system that sends ADT.
+
+    Attributes:
+        facility: MSH-4.1 by which it is known.
+        zone: IANA zone for times that carry no offset.
+        charset: Overrides MSH-18; None believes it.
+        part2: Whether all of its records are those of a 42 CFR Part 2 programme.
+        default_authority: System for identifiers without CX-4; None refuses them.
+        authorities: CX-4.1 namespace to identifier system (URI).
+        codes: HL7 table number to (local code to table code), e.g. ``{"0004": {"XI": "I"}}``.
+        organization: Logical id of the Organization it speaks for; None derives one.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    facility: str = ""
+    zone: str = "America/New_York"
+    charset: str | None = None
+    part2: bool = False
+    default_authority: str | None = None
+    authorities: dict[str, str] = Field(default_factory=dict)
+    codes: dict[str, dict[str, str]] = Field(default_factory=dict)
+    organization: str | None = None
+
+    @property
+    def tz(self) -> ZoneInfo:
+        """The zone as an object."""
+        return ZoneInfo(self.zone)
+
+
+class Senders(BaseModel):
+    """The senders file (TOML): ``[default]`` and ``[senders.NAME]`` tables."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    default: Sender = Sender()
+    senders: dict[str, Sender] = Field(default_factory=dict)
+
+    def by_facility(self, facility: str) -> tuple[str, Sender]:
+        """The sender of this MSH-4.1, with its name; the default when none is registered."""
+        for name, sender in self.senders.items():
+            if sender.facility == facility:
+                return name, sender
+        return "default", self.default
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Keys:
+    """Keys derived from the deployment key; each serves one purpose."""
+
+    ids: bytes
+    cursor: bytes
+    audit: bytes
+    token: bytes
+
+    @classmethod
+    def derive(cls, deployment: bytes) -> "Keys":
+        """HMAC-SHA512 of the purpose's name under the deployment key: 64 bytes each."""
+        return cls(
+            *(hmac.digest(deployment, name, hashlib.sha512) for name in (b"ids", b"cursor", b"audit", b"token"))
+        )
+
+
+class Settings(BaseSettings):
+    """All settings, from ``FHIRGW_*``; every one has a default that works on a laptop."""
+
+    model_config = SettingsConfigDict(env_prefix="FHIRGW_", frozen=True)
+
+    data_dir: Path = Path("fhirgw-data")
+    database_url: str | None = None
+    redis_url: str | None = None
+    http_host: str = "127.0.0.1"
+    http_port: int = 8080
+    base_url: str | None = None
+    mllp_host: str = "127.0.0.1"
+    mllp_port: int = 2575
+    behind_tls_proxy: bool = False
+    disk_encrypted: bool = False
+    senders_file: Path | None = None
+    programs_dir: Path | None = None
+    deployment_key: str | None = None
+    max_message_bytes: int = 10 * 1024 * 1024
+    idle_timeout_seconds: float = 300.0
+    max_connections: int = 256
+    duplicate_window_days: int = 7
+    token_seconds: int = 300
+    cursor_seconds: int = 900
+
+    @property
+    def database(self) -> str:
+        """SQLAlchemy URL; the embedded default is a SQLite file in the data directory."""
+        return self.database_url or f"sqlite:///{self.data_dir.resolve() / 'fhirgw.db'}"
+
+    @property
+    def base(self) -> str:
+        """Base URL of the FHIR API, without a trailing slash."""
+        return (self.base_url or f"http://{self.http_host}:{self.http_port}").rstrip("/") + "/fhir"
+
+    def senders(self) -> Senders:
+        """The senders file, read anew: an edit counts from the next message or replay."""
+        path = self.senders_file or self.data_dir / "senders.toml"
+        return Senders.model_validate(tomllib.loads(path.read_text("utf-8"))) if path.exists() else Senders()
+
+    def keys(self) -> Keys:
+        """The deployment's keys; made at first use, readable by the owner only."""
+        if self.deployment_key:
+            return Keys.derive(self.deployment_key.encode())
+        path = self.data_dir / "deployment.key"
+        if not path.exists():
+            self.data_dir.mkdir(parents=True, exist_ok=True)
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "w") as file:
+                file.write(secrets.token_hex(32))
+        return Keys.derive(path.read_text().strip().encode())

@@ -1,0 +1,1 @@
+"""The repository, journal, search and outbox over one relational database."""

@@ -1,0 +1,275 @@
+"""The tables. Instants are integers: microseconds since 1970-01-01T00:00:00Z.
+
+Groups: the repository (resource, history, label_group, four index tables), policy (who is enrolled, which
+consents name whom, revisions), the journal and the visit events, identity, partners, the ledger, the outbox.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Serial = BigInteger().with_variant(Integer, "sqlite")
+"""An auto-incrementing key: SQLite wants INTEGER for it."""
+
+resource = Table(
+    "resource",
+    metadata,
+    Column("pk", Serial, primary_key=True),
+    Column("type", String(64), nullable=False),
+    Column("id", String(64), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("deleted", Boolean, nullable=False),
+    Column("patient", String(64)),  # compartment; None: about nobody, or about several people
+    Column("standing", String(8), nullable=False),  # member, registry, derived, several (store/repository.py)
+    Column("labels", BigInteger, nullable=False),  # sensitivity bits of the resource as a whole
+    Column("conf", SmallInteger, nullable=False),
+    Column("elements", LargeBinary, nullable=False),  # JSON: [[path, labels, conf, target type or null], …]
+    Column("hash", LargeBinary, nullable=False),  # SHA-256 of the body without meta.versionId, meta.lastUpdated
+    Column("body", LargeBinary, nullable=False),
+    UniqueConstraint("type", "id"),
+    Index(None, "patient", "type"),
+    Index(None, "type", "updated_at"),
+)
+
+history = Table(
+    "history",
+    metadata,
+    Column("type", String(64), primary_key=True),
+    Column("id", String(64), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("deleted", Boolean, nullable=False),
+    Column("patient", String(64)),
+    Column("standing", String(8), nullable=False),
+    Column("labels", BigInteger, nullable=False),
+    Column("conf", SmallInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Index(None, "patient", "updated_at"),
+)
+
+label_group = Table(
+    "label_group",
+    metadata,
+    Column("resource", Serial, ForeignKey("resource.pk"), primary_key=True),
+    Column("labels", BigInteger, primary_key=True),
+    Column("conf", SmallInteger, primary_key=True),
+    Column("target_type", String(64), primary_key=True),  # '' when the elements are not references
+    Column("hash", LargeBinary, nullable=False),  # of all elements of the group; of nothing when they are gone
+    Column("changed_at", BigInteger, nullable=False),
+)
+"""When the part of a resource with these labels last changed: what a recipient is shown as lastUpdated is the
+maximum over the groups it may see, so that a hidden edit moves nothing (consent specification, leak 13)."""
+
+
+def _index(name: str, *columns: Column[object], by: tuple[str, ...]) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("pk", Serial, primary_key=True),
+        Column("resource", Serial, ForeignKey("resource.pk"), nullable=False),
+        Column("type", String(64), nullable=False),
+        Column("param", String(64), nullable=False),
+        Column("labels", BigInteger, nullable=False),  # of the element it came from, the resource's included
+        Column("conf", SmallInteger, nullable=False),
+        *columns,
+        Index(None, "resource", "param"),
+        Index(None, "type", "param", *by),
+    )
+
+
+search_token = _index(
+    "search_token", Column("system", Text), Column("code", Text), by=("code", "system")
+)  # token and uri
+search_string = _index(
+    "search_string", Column("value", Text, nullable=False), by=("value",)
+)  # case and accents folded
+search_date = _index(
+    "search_date",
+    Column("low", BigInteger, nullable=False),  # inclusive
+    Column("high", BigInteger, nullable=False),  # exclusive
+    by=("low", "high"),
+)
+search_reference = _index(
+    "search_reference",
+    Column("target_type", String(64), nullable=False),
+    Column("target_id", String(64), nullable=False),
+    by=("target_id", "target_type"),
+)
+Index("ix_search_reference_target", search_reference.c.target_id, search_reference.c.target_type)
+
+policy_revision = Table(
+    "policy_revision",
+    metadata,
+    Column("patient", String(64), primary_key=True),  # '' holds the revision of the whole store
+    Column("revision", BigInteger, nullable=False),
+)
+
+consent_actor = Table(
+    "consent_actor",
+    metadata,
+    Column("patient", String(64), primary_key=True),
+    Column("consent", String(64), primary_key=True),
+    Column("token", String(512), primary_key=True),  # 'Organization/x', 'system|value', or '*' for anybody
+    Index(None, "token"),
+)
+
+enrolment = Table(
+    "enrolment",
+    metadata,
+    Column("patient", String(64), primary_key=True),
+    Column("program", String(64), primary_key=True),
+    Column("status", String(16), nullable=False),  # candidate, active, finished, opted-out
+    Column("changed_at", BigInteger, nullable=False),
+    Index(None, "program"),
+)
+
+identity = Table(
+    "identity",
+    metadata,
+    Column("system", String(512), primary_key=True),
+    Column("value", String(256), primary_key=True),
+    Column("patient", String(64), nullable=False),
+    Index(None, "patient"),
+)
+
+person_source = Table(
+    "person_source",
+    metadata,
+    Column("patient", String(64), primary_key=True),
+    Column("source", String(128), primary_key=True),  # 'icm', or the name of a hospital sender
+    Column("body", LargeBinary, nullable=False),  # that source's picture of the Patient, as JSON
+)
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("received_at", BigInteger, nullable=False),
+    Column("channel", String(16), nullable=False),  # mllp, http, file
+    Column("sender", String(128), nullable=False),  # name in the senders file
+    Column("control_id", String(256)),  # MSH-10
+    Column("trigger", String(16)),  # MSH-9.2
+    Column("digest", LargeBinary, nullable=False),  # SHA-256 of the bytes
+    Column("raw", LargeBinary, nullable=False),
+    Column("state", String(12), nullable=False),  # received, processed, parked, rejected
+    Column("ack_state", String(8), nullable=False),  # owed, sent, unsent
+    Column("ack_code", String(2)),
+    Column("ack", LargeBinary),
+    Column("error_code", String(8)),
+    Column("error_location", String(128)),
+    Column("error_text", Text),
+    Column("attempts", Integer, nullable=False),
+    Column("processed_at", BigInteger),
+    Index(None, "state", "id"),
+    Index(None, "sender", "control_id", "received_at"),
+)
+
+visit_event = Table(
+    "visit_event",
+    metadata,
+    Column("journal", Serial, primary_key=True),
+    Column("patient", String(64), nullable=False),
+    Column("visit", String(512)),  # 'system|value' of the visit; None for an event without one
+    Column("sender", String(128), nullable=False),
+    Column("facts", LargeBinary, nullable=False),  # JSON of mappers.adt.AdtEvent: kept when the bytes expire
+    Index(None, "visit"),
+    Index(None, "patient", "sender"),
+)
+
+icm_case = Table(
+    "icm_case",
+    metadata,
+    Column("key", String(256), primary_key=True),
+    Column("digest", LargeBinary, nullable=False),
+    Column("patient", String(64), nullable=False),
+    Column("imported_at", BigInteger, nullable=False),
+)
+
+client = Table(
+    "client",
+    metadata,
+    Column("id", String(128), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("organization", String(64), nullable=False),  # logical id of its Organization
+    Column("jwks", Text, nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("purposes", Text, nullable=False),  # space separated; one alone is also the default
+    Column("inside", Text),  # programmes whose own staff it serves, space separated; '*': all; None: outside
+    Column("notify_url", Text),  # where notifications about its members go; None: none are sent
+    Column("created_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
+)
+
+used_assertion = Table(
+    "used_assertion",
+    metadata,
+    Column("client", String(128), primary_key=True),
+    Column("jti", String(256), primary_key=True),
+    Column("expires_at", BigInteger, nullable=False),
+)
+
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("seq", Serial, primary_key=True),
+    Column("chain", String(32), nullable=False),  # one per process segment
+    Column("number", Integer, nullable=False),  # position in the chain, from 0
+    Column("recorded_at", BigInteger, nullable=False),
+    Column("patient", String(64)),
+    Column("recipient", String(128), nullable=False),
+    Column("purpose", String(32), nullable=False),
+    Column("disclosure", Boolean, nullable=False),  # left the programme; False: access inside it, or by an operator
+    Column("event", LargeBinary, nullable=False),  # the AuditEvent, canonical JSON
+    Column("previous", LargeBinary, nullable=False),
+    Column("hash", LargeBinary, nullable=False),  # SHA-256 of previous and the row
+    UniqueConstraint("chain", "number"),
+    Index(None, "patient", "recorded_at"),
+)
+
+ledger_root = Table(
+    "ledger_root",
+    metadata,
+    Column("seq", Serial, primary_key=True),
+    Column("recorded_at", BigInteger, nullable=False),
+    Column("heads", LargeBinary, nullable=False),  # JSON: {chain: [number, hash in hex]}
+    Column("previous", LargeBinary, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("kind", String(32), nullable=False),  # 'visit': something happened to a member's visit
+    Column("patient", String(64), nullable=False),
+    Column("focus", Text, nullable=False),  # the resource it is about: 'Encounter/id'
+    Column("detail", Text, nullable=False),  # the event code
+    Column("client", String(128), nullable=False),  # whom it may concern; decided when it is sent
+    Column("state", String(8), nullable=False),  # due, sent, withheld, failed
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+    Index(None, "state", "due_at"),
+)
