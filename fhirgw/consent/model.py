@@ -65,6 +65,10 @@ class PatientPolicy:
         enrolments: None where enrolment is not judged (the ``consent decide`` command on foreign consents).
         actors: Reference (``Organization/x``) to the tokens of the resource behind it. A reference that is
             not a key cannot be resolved, and is therefore unknown.
+        affiliations: Reference to a person (``Practitioner/x``) to the tokens of the organizations they work
+            for, parents included; empty where it is known that there are none. Absent means unknown.
+        authorities: Reference to a substitute (``RelatedPerson/x``) to the (first, last) instant at which a
+            recorded authority lets them sign for the patient; None is open-ended.
         revision: Policy revision of this patient.
     """
 
@@ -73,6 +77,8 @@ class PatientPolicy:
     enrolments: tuple[Enrolment, ...] | None
     actors: Mapping[str, frozenset[str]] = field(default_factory=dict)
     revision: int = 0
+    affiliations: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    authorities: Mapping[str, tuple[datetime | None, datetime | None]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +91,10 @@ class ConsentSettings:
     roi_categories: frozenset[str] | None = None
     """``system|code`` of the categories that make a Consent an ROI; None: the built-in list."""
     any_category: bool = False
+    zone: str = "UTC"
+    """For partial dates in a Consent whose own zone (offset of ``dateTime``) is unknown."""
+    disclosers: frozenset[str] = frozenset()
+    """Tokens of the organization that discloses: what a custodian or author actor is compared with."""
 
 
 @dataclass(frozen=True, slots=True)
