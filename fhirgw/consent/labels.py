@@ -4,15 +4,34 @@ Carried labels, and labels computed from every coded element, contained resource
 computation only raises. See: the consent specification, §2.3, and docs/decisions/0040 to 0042.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
 
-from fhirgw.consent import vocabulary
+from fhirgw.consent import codes, vocabulary
+from fhirgw.consent.elements import (
+    ABOUT_NOBODY,
+    NEVER_OUTSIDE,
+    STRUCTURE,
+    TEXT_EXEMPT,
+    TEXT_PROPERTIES,
+    bare,
+    is_closure,
+    is_defining,
+    is_dv_protected,
+    patients_of,
+    reference_type,
+)
 from fhirgw.consent.model import Json
+from fhirgw.consent.vocabulary import BITS, HIGH, HIGHEST, NORMAL, RESTRICTED, UNREADABLE
 
-TABLE_VERSION: Final[str] = vocabulary.VERSION
+TABLE_VERSION: Final[str] = "+".join((vocabulary.VERSION, *codes.VERSIONS))
 """Version of all label tables (lambda): part of every decision and of every cache key."""
+
+CLEARED: Final = ("http://fhirgw.org/fhir/CodeSystem/icm-text-review", "cleared")
+INLINE: Final = "http://hl7.org/fhir/uv/security-label-ds4p/StructureDefinition/extension-inline-sec-label"
+FREE_TEXT: Final[int] = RESTRICTED
+"""What words that nobody has reviewed may be about."""
 
 Path = tuple[str | int, ...]
 
@@ -39,7 +58,7 @@ class ElementLabel:
     """An element that carries more than its resource, or that refers to another member resource.
 
     Attributes:
-        path: Concrete path in the JSON: ``("goal", 0)``.
+        path: Concrete path in the JSON: ``("goal", 0)``. A path can have several labels: all must be visible.
         target: Type of the resource referred to or contained; None when there is none, or when it is about
             no patient (a Practitioner is part of the Encounter that names them).
     """
@@ -61,9 +80,204 @@ class Labels:
 
 def label(resource: Json, context: LabelContext) -> Labels:
     """Label a resource and its elements. Total: what cannot be read is labelled so that nothing releases it."""
-    labels, conf = context.source_labels, vocabulary.NORMAL
-    for coding in resource.get("meta", {}).get("security", []):
+    try:
+        return _Labeller(resource, context).run()
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
+        return Labels(UNREADABLE, HIGHEST)
+
+
+def confidentiality(carried: int, labels: int) -> int:
+    """Conf(r): the carried level, R if any restricted category is present, V if anything was unreadable."""
+    if labels & UNREADABLE:
+        return HIGHEST
+    return max(carried, HIGH) if labels & RESTRICTED else carried
+
+
+@dataclass(slots=True)
+class _Found:
+    """What one top-level element reveals."""
+
+    labels: int = 0
+    conf: int = 0
+    targets: list[tuple[str, int, int]] = field(default_factory=list)
+    texts: list[Path] = field(default_factory=list)
+
+    def add(self, labels: int, conf: int = 0) -> None:
+        self.labels |= labels
+        self.conf = max(self.conf, conf)
+
+
+class _Labeller:
+    """Reads one resource; lives for one call."""
+
+    def __init__(self, resource: Json, context: LabelContext) -> None:
+        self.resource, self.context = resource, context
+        self.type: str = resource["resourceType"]
+        tags = [(tag.get("system"), tag.get("code")) for tag in resource.get("meta", {}).get("tag", [])]
+        self.cleared = context.text_cleared or CLEARED in tags or self.type in ABOUT_NOBODY
+        self.patients = patients_of(resource)
+        self.contained = {
+            f"#{inner.get('id')}": (inner["resourceType"], self._whole(inner))
+            for inner in resource.get("contained", [])
+        }
+
+    def _whole(self, inner: Json) -> tuple[int, int]:
+        """The labels of a contained resource with all of its elements: it is kept or dropped as one."""
+        within = label(
+            inner,
+            LabelContext(self._contained_target, text_cleared=self.cleared, dv_protected=self.context.dv_protected),
+        )
+        labels, conf = within.labels, within.conf
+        for element in within.elements:
+            labels, conf = labels | element.labels, max(conf, element.conf)
+        return labels, conf
+
+    def _contained_target(self, reference: str) -> tuple[int, int] | None:
+        # Contained resources may refer to their container or to a sibling, which is labelled by itself.
+        return (
+            (0, 0)
+            if reference.startswith("#") or reference in self.patients
+            else self.context.target_labels(reference)
+        )
+
+    def run(self) -> Labels:
+        labels, conf = self._carried()
+        kept: list[tuple[Path, _Found]] = []
+        for path, unit in _units(self.resource):
+            element = str(path[0])
+            found = _Found()
+            self._read(unit, path, found)
+            if self.context.dv_protected and is_dv_protected(self.type, element):
+                found.add(BITS["SDV"])
+            if is_closure(self.type, element):
+                for target, target_labels, target_conf in found.targets:
+                    found.add(target_labels | (UNREADABLE if target in NEVER_OUTSIDE else 0), target_conf)
+            if is_defining(self.type, element):
+                labels, conf = labels | found.labels, max(conf, found.conf)
+            kept.append((path, found))
+        conf = confidentiality(conf, labels)
+        return Labels(labels, conf, tuple(self._elements(kept, labels, conf)))
+
+    def _carried(self) -> tuple[int, int]:
+        """Labels of meta.security, of the source, and of a whole type that tells where a person is."""
+        labels, levels = self.context.source_labels, []
+        for coding in self.resource.get("meta", {}).get("security", []):
+            said = vocabulary.security_label(coding.get("system"), coding.get("code"))
+            if said is not None:
+                labels |= said[0]
+                levels += [] if said[1] is None else [said[1]]
+            elif not vocabulary.says_nothing_sensitive(coding.get("system"), coding.get("code")):
+                labels |= UNREADABLE
+        if self.context.dv_protected and is_dv_protected(self.type, "*"):
+            labels |= BITS["SDV"]
+        return labels, max(levels, default=NORMAL)
+
+    def _elements(self, kept: list[tuple[Path, _Found]], labels: int, conf: int) -> Iterator[ElementLabel]:
+        for path, found in kept:
+            own = confidentiality(found.conf, found.labels)
+            if found.labels & ~labels or own > conf:
+                yield ElementLabel(path, found.labels, own)
+            for target, target_labels, target_conf in dict.fromkeys(found.targets):
+                yield ElementLabel(path, target_labels, target_conf, target)
+            for text in found.texts:
+                yield ElementLabel(text, FREE_TEXT, HIGH)
+        for index, inner in enumerate(self.resource.get("contained", [])):
+            target, (inner_labels, inner_conf) = inner["resourceType"], self._whole(inner)
+            if inner_labels or target not in ABOUT_NOBODY:
+                yield ElementLabel(
+                    ("contained", index), inner_labels, inner_conf, None if target in ABOUT_NOBODY else target
+                )
+
+    def _read(self, value: Any, path: Path, found: _Found) -> None:
+        if isinstance(value, list):
+            for index, inner in enumerate(value):
+                self._read(inner, (*path, index), found)
+        elif isinstance(value, dict):
+            self._read_object(value, path, found)
+        elif isinstance(value, str) and path[-1] in TEXT_PROPERTIES:
+            self._words(path, found)
+
+    def _words(self, path: Path, found: _Found) -> None:
+        if not self.cleared and path[0] not in TEXT_EXEMPT:
+            found.add(FREE_TEXT)
+
+    def _read_object(self, value: Json, path: Path, found: _Found) -> None:
+        if "code" in value:
+            self._read_coding(value, path, found)
+        if "coding" in value and isinstance(value.get("text"), str):
+            self._read_concept_text(value, path, found)
+        if _is_reference(value):
+            self._read_reference(value, path, found)
+        if value.get("url") == INLINE:
+            self._read_inline(value, found)
+        is_extension = len(path) > 1 and path[-2] in {"extension", "modifierExtension"}
+        if isinstance(value.get("url"), str) and not is_extension:
+            self._words((*path, "url"), found)  # an attachment elsewhere
+        for name, inner in value.items():
+            if name == "text" and "coding" in value:
+                continue
+            self._read(inner, (*path, name), found)
+
+    def _read_coding(self, coding: Json, path: Path, found: _Found) -> None:
+        system, code = coding.get("system"), coding["code"]
+        found.add(codes.labels_of(system, code))
+        # A drug tells its indication; until a class table has judged it, it may be about anything.
+        drug = self.type.startswith("Medication") and str(path[0]).startswith(("medication", "ingredient", "code"))
+        if drug and isinstance(code, str) and not codes.is_known(system, code) and not self.cleared:
+            found.add(FREE_TEXT)
+
+    def _read_concept_text(self, concept: Json, path: Path, found: _Found) -> None:
+        if self.cleared or path[0] in TEXT_EXEMPT:
+            return
+        displays = {str(coding.get("display", "")).strip().casefold() for coding in concept["coding"]}
+        if not concept["coding"]:
+            found.add(FREE_TEXT)
+        elif concept["text"].strip().casefold() not in displays:
+            found.texts.append((*path, "text"))
+
+    def _read_inline(self, extension: Json, found: _Found) -> None:
+        coding = extension.get("valueCoding", {})
         said = vocabulary.security_label(coding.get("system"), coding.get("code"))
         if said is not None:
-            labels, conf = labels | said[0], max(conf, said[1] or 0)
-    return Labels(labels, max(conf, vocabulary.HIGH) if labels & vocabulary.RESTRICTED else conf)
+            found.add(said[0], said[1] or 0)
+        elif not vocabulary.says_nothing_sensitive(coding.get("system"), coding.get("code")):
+            found.add(UNREADABLE)
+
+    def _read_reference(self, reference: Json, path: Path, found: _Found) -> None:
+        literal, kind = bare(reference.get("reference")), reference_type(reference)
+        said: tuple[int, int] | None
+        if literal in self.patients:
+            return
+        if not literal:
+            if kind not in ABOUT_NOBODY:  # a name or an identifier of something nobody can look up
+                self._words(path, found)
+            return
+        if literal in self.contained:
+            kind, said = self.contained[literal]
+        else:
+            said = self.context.target_labels(literal)
+        labels, conf = said if said is not None else (UNREADABLE, HIGHEST)
+        if kind in ABOUT_NOBODY:
+            found.add(labels, conf)
+        else:
+            found.targets.append((kind or "Resource", labels, conf))
+
+
+def _units(resource: Json) -> Iterator[tuple[Path, Any]]:
+    """The parts that are kept or dropped as one: each item of a top-level list, each other top-level element."""
+    for name, value in resource.items():
+        if name in STRUCTURE:
+            continue
+        if isinstance(value, list):
+            yield from (((name, index), inner) for index, inner in enumerate(value) if inner is not None)
+        else:
+            yield (name,), value
+
+
+def _is_reference(value: Json) -> bool:
+    """Whether an object is a FHIR Reference: by its members, for the JSON does not say."""
+    if isinstance(value.get("reference"), str):
+        return True
+    return value.keys() <= {"type", "identifier", "display", "id", "extension"} and bool(
+        value.keys() & {"identifier"} or value.keys() == {"display"}
+    )

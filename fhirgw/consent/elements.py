@@ -1,0 +1,92 @@
+"""What consent knows of FHIR R4 elements: defining, mandatory, free text, … (``tables/elements.toml``)."""
+
+import tomllib
+from collections.abc import Iterator
+from importlib.resources import files
+from typing import Final
+
+from fhirgw.consent.model import Json
+
+_TABLE = tomllib.loads((files("fhirgw.consent") / "tables" / "elements.toml").read_text("utf-8"))
+
+RESOURCE_TYPES: Final[frozenset[str]] = frozenset(_TABLE["types"]["all"])
+ABOUT_NOBODY: Final[frozenset[str]] = frozenset(_TABLE["types"]["about_nobody"])
+NEVER_OUTSIDE: Final[frozenset[str]] = frozenset(_TABLE["types"]["never_outside"])
+PERSONS: Final[frozenset[str]] = frozenset(_TABLE["types"]["person"])
+TEXT_PROPERTIES: Final[frozenset[str]] = frozenset(_TABLE["text"]["properties"]) - {"url"}
+TEXT_EXEMPT: Final[frozenset[str]] = frozenset(_TABLE["text"]["exempt"])
+
+# These say nothing that labels could be read from, or are handled on their own.
+STRUCTURE: Final[frozenset[str]] = frozenset({"resourceType", "id", "meta", "text", "contained"})
+
+
+def _is_one_of(element: str, stems: list[str]) -> bool:
+    """Whether an element is listed: by name, as ``_name``, or by the stem of a choice (``value[x]``)."""
+    name = element.removeprefix("_")
+    return any(
+        name == stem or (name.startswith(stem) and name[len(stem) : len(stem) + 1].isupper()) for stem in stems
+    )
+
+
+def is_defining(resource_type: str, element: str) -> bool:
+    """Whether a label inside this top-level element is a label of the whole resource."""
+    table = _TABLE["defining"]
+    stems = table.get(resource_type, table["default"])
+    return element == "modifierExtension" or _is_one_of(element, stems) or is_closure(resource_type, element)
+
+
+def is_closure(resource_type: str, element: str) -> bool:
+    """Whether references in this top-level element pass their target's labels on to the whole resource."""
+    return _is_one_of(element, _TABLE["closure"].get(resource_type, []))
+
+
+def is_dv_protected(resource_type: str, element: str) -> bool:
+    """Whether the element tells where a person is; ``*`` asks for the whole resource."""
+    return element in _TABLE["dv"].get(resource_type, [])
+
+
+def lacks_mandatory(before: Json, after: Json) -> bool:
+    """Whether an element with minimum 1 that was there is gone; for a type not listed, any defining element."""
+    listed = _TABLE["mandatory"].get(before.get("resourceType", ""))
+    table = _TABLE["defining"]
+    stems = table.get(before.get("resourceType", ""), table["default"]) if listed is None else listed
+    gone = before.keys() - after.keys()
+    return any(_is_one_of(element, [*stems, "modifierExtension"]) for element in gone)
+
+
+def reference_type(reference: Json) -> str:
+    """Type that a reference points at: from ``Type/id`` or a URL that ends so, else ``Reference.type``, else ''."""
+    literal = bare(reference.get("reference"))
+    parts = literal.split("/")
+    if len(parts) >= 2 and parts[-2] in RESOURCE_TYPES:
+        return parts[-2]
+    stated = reference.get("type")
+    return stated if isinstance(stated, str) and stated in RESOURCE_TYPES else ""
+
+
+def bare(literal: object) -> str:
+    """A literal reference without its version; '' when there is none."""
+    return literal.strip().split("/_history/")[0] if isinstance(literal, str) else ""
+
+
+def patients_of(resource: Json) -> frozenset[str]:
+    """All ``Patient/x`` that the resource is about; a Patient is about itself."""
+    found = set(_subjects(resource))
+    if resource.get("resourceType") == "Patient" and isinstance(resource.get("id"), str):
+        found.add(f"Patient/{resource['id']}")
+    return frozenset(found)
+
+
+def _subjects(resource: Json) -> Iterator[str]:
+    for dotted in _TABLE["types"]["subjects"]:
+        found: list[object] = [resource]
+        for name in dotted.split("."):
+            found = [
+                inner
+                for holder in found
+                if isinstance(holder, dict) and name in holder
+                for inner in (holder[name] if isinstance(holder[name], list) else [holder[name]])
+            ]
+        for reference in found:
+            if isinstance(reference, dict) and reference_type(reference) == "Patient":
+                yield bare(reference.get("reference"))
