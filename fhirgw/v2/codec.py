@@ -239,6 +239,21 @@ def parse(raw: bytes, *, charset: str | None = None) -> Message:
     return Message(segments, delimiters, codec, terminators, mark, lead)
 
 
+def header(raw: bytes) -> Message | None:
+    """MSH alone, of a message that ``parse`` may refuse: enough to answer it. None when there is no readable MSH.
+
+    Bytes are taken as ISO 8859-1 here, whatever MSH-18 says: any byte passes, and an ACK echoes the same ones.
+    """
+    _, mark, codec = next((entry for entry in _MARKS if raw.startswith(entry[0])), (b"", b"", "iso8859-1"))
+    text = raw[len(mark) : len(mark) + 8192].decode(codec, "ignore").lstrip("\r\n")
+    line = _LINE_END.split(text, maxsplit=1)[0]
+    try:
+        delimiters = _delimiters(line, codec)
+    except MalformedMessage:
+        return None
+    return Message([Segment("MSH", line, delimiters)], delimiters, codec, [""], mark)
+
+
 def encode(message: Message) -> bytes:
     """The bytes of a message; those it was parsed from, if it was."""
     pieces = [message.lead]

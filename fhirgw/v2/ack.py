@@ -1,0 +1,207 @@
+"""Acknowledgments: who wants which, what they say, and the envelope checks that decide between AE and AR.
+
+See: HL7 v2.5.1 ch. 2.9 (processing rules), 2.14.9 (MSH), 2.14.8 (MSA), 2.14.5 (ERR); tables 0008, 0155, 0357.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from fhirgw.errors import GatewayError, MissingElement, UnsupportedMessage
+from fhirgw.v2.codec import NULL, Delimiters, Message, build, encode, escape
+
+VERSIONS = frozenset(
+    ("2.1", "2.2", "2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.7.1", "2.8", "2.8.1", "2.8.2")
+)
+PROCESSING_IDS = frozenset("PTD")  # table 0103
+
+ERROR_TEXTS = {  # table 0357
+    "0": "Message accepted",
+    "100": "Segment sequence error",
+    "101": "Required field missing",
+    "102": "Data type error",
+    "103": "Table value not found",
+    "200": "Unsupported message type",
+    "201": "Unsupported event code",
+    "202": "Unsupported processing id",
+    "203": "Unsupported version id",
+    "204": "Unknown key identifier",
+    "205": "Duplicate key identifier",
+    "206": "Application record locked",
+    "207": "Application internal error",
+}
+
+# Table 0155, by whether the message was taken.
+_WANTED = {
+    "AL": (True, False),
+    "NE": (),
+    "ER": (False,),
+    "SU": (True,),
+}
+
+# MSH-9 of a location as the error tree writes it: PID, PID-3, PID-3.1, DG1[2]-3[1].1.2 (occurrence, repetition).
+_LOCATION = re.compile(
+    r"(?P<segment>[A-Z][A-Z0-9]{2})(?:\[(?P<sequence>\d+)\])?"
+    r"(?:-(?P<field>\d+)(?:\[(?P<repetition>\d+)\])?(?:\.(?P<component>\d+)(?:\.(?P<subcomponent>\d+))?)?)?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AckMode:
+    """Which acknowledgments the sender asked for (table 0155: AL, NE, ER, SU).
+
+    Original mode is accept NE, application AL: the two are equivalent (v2.8.2 ch. 2.9.2 note).
+    """
+
+    accept: str = "NE"
+    application: str = "AL"
+
+    def code(self, errors: Sequence[GatewayError]) -> str | None:
+        """MSA-1 of the answer to send now, None when the sender wants none.
+
+        Positive answers release the sender from resending: send them only after the durable commit.
+        AR and CR say that MSH is unacceptable or that the failure is ours; AE and CE, that the message is wrong.
+        """
+        kind, condition = ("A", self.application) if self.accept == "NE" else ("C", self.accept)
+        if (not errors) not in _WANTED[condition]:
+            return None
+        if any(error.msa in {"AR", None} for error in errors):
+            return kind + "R"
+        return kind + ("E" if errors else "A")
+
+
+def accept_mode(message: Message) -> AckMode:
+    """The mode of MSH-15 and MSH-16: both empty is original; an empty one beside a valued one is NE.
+
+    A condition that table 0155 does not know counts as AL: an answer too many is better than a sender waiting.
+    An ACK is never acknowledged.
+    """
+    msh = message.header
+    if msh.get(9) == "ACK":
+        return AckMode("NE", "NE")
+    accept, application = (value if value != NULL else None for value in (msh.get(15), msh.get(16)))
+    if accept is None and application is None:
+        return AckMode()
+    return AckMode(_condition(accept), _condition(application))
+
+
+def _condition(code: str | None) -> str:
+    if code is None:
+        return "NE"
+    return code.upper() if code.upper() in _WANTED else "AL"
+
+
+def check_envelope(message: Message) -> list[GatewayError]:
+    """What makes MSH-9, 10, 11 or 12 unacceptable, if anything; the trigger event is the event table's matter."""
+    msh = message.header
+    kind, control, processing, version = (_valued(msh.get(field)) for field in (9, 10, 11, 12))
+    errors: list[GatewayError] = [
+        MissingElement(f"MSH-{field}, the {name}, is empty.", location=f"MSH-{field}")
+        for field, name, value in (
+            (9, "message type", kind),
+            (10, "message control id", control),
+            (11, "processing id", processing),
+            (12, "version id", version),
+        )
+        if value is None
+    ]
+    if kind is not None and kind != "ADT":
+        text = "We take ADT messages; MSH-9.1 names another type."
+        errors.append(UnsupportedMessage(text, location="MSH-9.1", err="200"))
+    if processing is not None and processing not in PROCESSING_IDS:
+        text = "The processing id in MSH-11 must be P, T or D."
+        errors.append(UnsupportedMessage(text, location="MSH-11", err="202"))
+    if version is not None and version not in VERSIONS:
+        text = "We take HL7 versions 2.1 to 2.8.2; MSH-12 names another."
+        errors.append(UnsupportedMessage(text, location="MSH-12", err="203"))
+    return errors
+
+
+def _valued(text: str | None) -> str | None:
+    return None if text is None or text == NULL or not text.strip() else text
+
+
+def acknowledge(
+    message: Message | None, code: str, errors: Sequence[GatewayError], *, now: datetime, control_id: str
+) -> bytes:
+    """The ACK to a message, in the sender's delimiters, character set and version.
+
+    Args:
+        message: The message; None when it has no readable MSH: then there is nobody to address and the answer is
+            ``b""``, which is to be sent as nothing.
+        code: MSA-1, from ``AckMode.code``.
+        errors: Become MSA-3 (the first) and ERR.
+        now: For MSH-7.
+        control_id: MSH-10 of the ACK.
+    """
+    if message is None:
+        return b""
+    delimiters = message.delimiters
+    first = escape(errors[0].text, delimiters) if errors else ""
+    segments = [
+        _header(message, now, escape(control_id, delimiters)),
+        ["MSA", code, message.header.field(10), first],
+        *_errors(errors, delimiters, _version(message)),
+    ]
+    mark = message.mark if message.codec.startswith("utf-16") else b""  # UTF-8 needs none, and few peers expect one
+    return encode(replace(build(segments, delimiters), mark=mark))
+
+
+def _header(message: Message, now: datetime, control_id: str) -> list[str]:
+    msh = message.header
+    separator = message.delimiters.component
+    trigger = escape(_valued(msh.get(9, 2)) or "", message.delimiters)
+    return [
+        *("MSH", "", "", msh.field(5), msh.field(6), msh.field(3), msh.field(4)),
+        *(now.astimezone(UTC).strftime("%Y%m%d%H%M%S+0000"), ""),
+        *(separator.join(("ACK", trigger, "ACK")) if trigger else "ACK", control_id),
+        *(msh.field(11) or "P", msh.field(12) or "2.5.1", "", "", "", "", msh.field(17), msh.field(18)),
+    ]
+
+
+def _version(message: Message) -> tuple[int, ...]:
+    text = message.header.get(12) or ""
+    return tuple(map(int, text.split("."))) if text in VERSIONS else (2, 5, 1)
+
+
+def _errors(errors: Sequence[GatewayError], delimiters: Delimiters, version: tuple[int, ...]) -> list[list[str]]:
+    if not errors:
+        return []
+    if version >= (2, 5):
+        return [_err(error, delimiters) for error in errors]
+    codes = [_err_1(error, delimiters) for error in errors]
+    return [["ERR", delimiters.repetition.join(codes) if delimiters.repetition else codes[0]]]
+
+
+def _err(error: GatewayError, delimiters: Delimiters) -> list[str]:
+    """ERR of v2.5 and later: location, code, severity, and the text for people in ERR-8.
+
+    A location that is not one of the message (a FHIRPath expression) goes to ERR-7, diagnostic information.
+    """
+    separator = delimiters.component
+    location = _place(error, "segment", "sequence", "field", "repetition", "component", "subcomponent")
+    diagnostic = escape(error.location, delimiters) if error.location and not location else ""
+    code = separator.join((error.err, ERROR_TEXTS[error.err], "HL70357"))
+    text = escape(error.text, delimiters)
+    return ["ERR", "", separator.join(location), code, "E", "", "", diagnostic, text]
+
+
+def _err_1(error: GatewayError, delimiters: Delimiters) -> str:
+    """ERR-1 before v2.5: segment ^ sequence ^ field ^ code & text & table."""
+    place = _place(error, "segment", "sequence", "field")
+    place += [""] * (3 - len(place))
+    coded = (error.err, ERROR_TEXTS[error.err], "HL70357")
+    code = delimiters.subcomponent.join(coded) if delimiters.subcomponent else error.err
+    return delimiters.component.join((*place, code))
+
+
+def _place(error: GatewayError, *parts: str) -> list[str]:
+    """The parts of a message location, as far as they go; the first occurrence where a later part needs one."""
+    match = _LOCATION.fullmatch(error.location or "")
+    if match is None:
+        return []
+    values = [match[part] for part in parts]
+    while values[-1] is None:
+        values.pop()
+    return [value or "1" for value in values] if len(values) > 1 else [values[0], "1"]

@@ -1,0 +1,121 @@
+"""MLLP framing, pure: bytes as they arrive in, frames out.
+
+A frame is ``0B`` message ``1C 0D``. See: HL7 Implementation Guide, appendix C (lower layer protocols), "MLLP".
+What peers do beyond it, and is taken here: frames split anywhere, several in one read, NULs and line ends between
+frames, doubled start and end bytes, a missing CR after ``1C``.
+"""
+
+from dataclasses import dataclass
+
+START, END = b"\x0b", b"\x1c"
+HEAD_BYTES = 4096  # enough to hold MSH, so that an oversized message can be answered
+
+_AFTER_END = b"\r\n\x0b\x1c"  # elsewhere 1C is content: cutting a message short there would lose its rest unseen
+_BETWEEN = b"\r\n\0 \t\x1c"  # what stands between frames without meaning anything
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The content of one frame."""
+
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Junk:
+    """Bytes outside any frame, or of a frame that a new one began in."""
+
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Oversized:
+    """A frame over the cap, reported once, when the cap is passed; the rest is skipped.
+
+    Attributes:
+        head: The segments that are whole within its first 4 KiB.
+    """
+
+    head: bytes
+
+
+def frame(content: bytes) -> bytes:
+    """One frame around the content."""
+    return START + content + END + b"\r"
+
+
+class Deframer:
+    """Cuts a stream into frames; holds at most one frame up to the cap.
+
+    Law: however the stream is cut into ``feed`` calls, the frames are the same (for content without ``1C``).
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._buffer = bytearray()
+        self._scanned = 0
+        self._in_frame = False
+        self._skipping = False
+
+    @property
+    def pending(self) -> bytes:
+        """The half frame held now, empty between frames."""
+        return bytes(self._buffer)
+
+    def feed(self, received: bytes) -> list[Frame | Junk | Oversized]:
+        """Take what was read from the stream; give what it completes."""
+        self._buffer += received
+        events: list[Frame | Junk | Oversized] = []
+        while self._buffer and (self._finish_frame(events) if self._in_frame else self._find_start(events)):
+            pass
+        return events
+
+    def _find_start(self, events: list[Frame | Junk | Oversized]) -> bool:
+        start = self._buffer.find(START)
+        junk = bytes(self._buffer if start < 0 else self._buffer[:start]).strip(_BETWEEN)
+        if junk:
+            events.append(Junk(junk))
+        if start < 0:
+            self._buffer.clear()
+            return False
+        del self._buffer[: start + 1]
+        self._in_frame, self._scanned = True, 0
+        return True
+
+    def _finish_frame(self, events: list[Frame | Junk | Oversized]) -> bool:
+        end = self._find_end()
+        if (len(self._buffer) if end < 0 else end) > self._max_bytes and not self._skipping:
+            head = bytes(self._buffer[:HEAD_BYTES]).lstrip(START)
+            events.append(Oversized(head[: max(head.rfind(b"\r"), head.rfind(b"\n")) + 1] or head))
+            self._skipping = True
+        if end < 0:
+            if self._skipping:
+                self._buffer.clear()
+                self._scanned = 0
+            return False
+        if not self._skipping:
+            _complete(bytes(self._buffer[:end]), events)
+        del self._buffer[: end + 1]
+        self._in_frame = self._skipping = False
+        return True
+
+    def _find_end(self) -> int:
+        """Position of the ``1C`` that ends the frame, -1 when it has not arrived.
+
+        A ``1C`` last in the buffer counts: waiting for a CR that some peers never send would deadlock with them.
+        """
+        buffer = self._buffer
+        end = buffer.find(END, self._scanned)
+        while end >= 0 and end + 1 < len(buffer) and buffer[end + 1] not in _AFTER_END:
+            end = buffer.find(END, end + 1)
+        self._scanned = len(buffer)
+        return end
+
+
+def _complete(content: bytes, events: list[Frame | Junk | Oversized]) -> None:
+    content = content.lstrip(START)
+    unfinished, restart, last = content.rpartition(START + b"MSH")
+    if restart:  # the peer gave up a message and began the next one on the same connection
+        events.append(Junk(unfinished))
+        content = b"MSH" + last
+    events.append(Frame(content))
