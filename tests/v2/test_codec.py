@@ -1,0 +1,263 @@
+"""The ER7 codec: its laws, and the dialects it reads."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from fhirgw.errors import GatewayError, MalformedMessage
+from fhirgw.v2.codec import NULL, Delimiters, Message, build, encode, escape, header, parse
+
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "v2"
+ALL = sorted(FIXTURES.glob("**/*.hl7"))
+DIALECTS = FIXTURES / "dialects"
+MSH = b"MSH|^~\\&|APP|FAC|GW|ICM|20240101||ADT^A01|7|P|2.5.1\r"
+
+segments = st.lists(
+    st.one_of(
+        st.sampled_from(
+            [b"PID|1||9^^^H^MR", b"EVN|A01|2024", b"ZPD|x~y", b'PV1|1|""', b"DG1", b"", b"  ", b"text"]
+        ),
+        st.binary(max_size=12),
+    ),
+    max_size=8,
+)
+ends = st.sampled_from([b"\r", b"\n", b"\r\n", b"\n\r", b"\r\r", b"\n\n", b""])
+messages = st.builds(
+    lambda mark, head, end, rest, ends: (
+        mark + head + end + b"".join(a + b for a, b in zip(rest, ends, strict=False))
+    ),
+    st.sampled_from([b"", b"\xef\xbb\xbf", b"\r\n"]),
+    st.sampled_from(
+        [MSH[:-1], b"MSH|^~", b"MSH#:;%$#A", b"MSH|^~\\&|" + b"|" * 15 + b"8859/1", b"MSH|^~&|x", b"MSH"]
+    ),
+    ends,
+    segments,
+    st.lists(ends, min_size=8, max_size=8),
+)
+
+
+def refused(raw, **arguments):
+    with pytest.raises(MalformedMessage) as caught:
+        parse(raw, **arguments)
+    return caught.value.location, caught.value.err
+
+
+@given(
+    st.one_of(messages, messages.map(lambda raw: raw.decode("latin-1").encode("utf-16")), st.binary(max_size=64))
+)
+@example(MSH)
+@example(MSH + b"NTE|1||a\n\nb\r")
+@example(MSH + b"\n\r\nPID|1\n\n  EVN|A01")
+def test_any_bytes_are_a_message_that_encodes_to_the_same_bytes_or_a_gateway_error(raw):
+    try:
+        message = parse(raw)
+    except GatewayError:
+        return
+    assert encode(message) == raw
+    for segment in message.segments:
+        for number in range(len(segment) + 2):
+            segment.get(number, 2, 2, 1)
+            assert (message.delimiters.repetition or "-").join(
+                one.raw for one in segment.repetitions(number)
+            ) == segment.field(number)
+
+
+@given(messages)
+def test_a_message_that_parse_reads_has_a_header(raw):
+    try:
+        message = parse(raw)
+    except GatewayError:
+        return
+    alone = header(raw)
+    assert alone is not None
+    assert alone.header.get(9) == message.header.get(9)
+    assert alone.delimiters.encoding_characters == message.delimiters.encoding_characters
+
+
+@given(st.binary(max_size=300))
+def test_header_takes_any_bytes(raw):
+    found = header(b"MSH|^~\\&|" + raw)
+    assert found is None or found.header.get(1) == "|"
+    assert header(b"xMSH" + raw) is None
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n"), max_size=40))
+def test_escaped_text_is_read_back(text):
+    delimiters = parse(MSH).delimiters
+    message = build([["MSH", "", "", "APP"], ["NTE", "1", "", escape(text, delimiters)]], delimiters)
+    read = parse(encode(message)).segments[1].get(3)
+    assert (read or "") == text
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda path: path.relative_to(FIXTURES).as_posix())
+def test_every_fixture_encodes_to_its_own_bytes(path):
+    raw = path.read_bytes()
+    message = parse(raw)
+    assert encode(message) == raw
+    assert message.first("PID") is not None
+
+
+NAMES = {
+    "latin-1.hl7": "MÜNOZ",
+    "utf-8.hl7": "MUÑOZ",
+    "utf-16.hl7": "MUÑOZ",
+    "escapes.hl7": "O&BRIEN\\R|SA\n\\H\\bold\\N\\ C:\\temp",
+}
+
+
+@pytest.mark.parametrize("path", sorted(DIALECTS.glob("*.hl7")), ids=lambda path: path.stem)
+def test_a_dialect_says_the_same_as_the_standard_form(path):
+    message = parse(path.read_bytes())
+    pid, pv1 = message.first("PID"), message.first("PV1")
+    assert pid.get(5) == NAMES.get(path.name, "QUILL")
+    assert [(one.get(), one.get(4), one.get(5)) for one in pid.repetitions(3)] == [
+        ("990017", "MERCY", "MR"),
+        ("12345", "STATE", "MA"),
+    ]
+    assert (pv1.get(19), pv1.get(7, 2)) == ("V8812", "ADAMS")
+    assert message.header.get(9, 3) == "ADT_A01"
+    assert [dg1.get(3, 2) for dg1 in message.all("DG1")] == ["Essential hypertension"]
+
+
+def test_a_line_feed_inside_a_field_does_not_split_it():
+    message = parse((DIALECTS / "line-feed-in-field.hl7").read_bytes())
+    assert message.segments[-1].get(3) == "first line\nsecond line\n\nlast"
+    assert message.segments[-1].get(4) == "RE"
+
+
+def test_a_short_word_after_a_line_feed_is_no_segment_in_a_message_that_ends_segments_with_cr():
+    assert parse(MSH + b"NTE|1||dizzy\nSOB|RE\r").segments[-1].get(3) == "dizzy\nSOB"
+
+
+def test_fields_components_subcomponents_and_repetitions():
+    segment = parse(MSH + b"ZZ1|a^b&c^~d|||x&y\r").segments[1]
+    assert [segment.get(1), segment.get(1, 2), segment.get(1, 2, 2), segment.get(1, 3), segment.get(1, 4)] == [
+        "a", "b", "c", None, None,
+    ]  # fmt: skip
+    assert (segment.get(1, repetition=1), segment.get(1, repetition=2)) == ("d", None)
+    assert (segment.get(4), segment.get(4, 1, 2), segment.get(4, 1, 3), segment.get(4, 2)) == ("x", "y", None, None)
+    assert (segment.get(2), segment.get(99), segment.get(1, 2, 3)) == (None, None, None)
+    assert [one.text for one in segment.repetitions(1)] == ["a^b&c^", "d"]
+    assert segment.repetitions(3) == []
+    assert segment.get(0) == segment.name == "ZZ1"
+
+
+def test_msh_is_counted_by_the_standard():
+    msh = parse(MSH).header
+    assert [msh.get(1), msh.get(2), msh.get(3), msh.get(9, 2), msh.get(12)] == ["|", "^~\\&", "APP", "A01", "2.5.1"]
+    assert msh.repetitions(2)[0].raw == "^~\\&"
+
+
+def test_null_is_told_from_absent():
+    segment = parse(MSH + b'PID|1||""||""^x\r').segments[1]
+    assert (segment.get(3), segment.get(2), segment.get(3, 2)) == (NULL, None, None)
+    assert [segment.repetitions(3)[0].is_null, segment.repetitions(5)[0].is_null] == [True, False]
+
+
+def test_segments_are_found_by_name():
+    message = parse(MSH + b"DG1|1\rDG1|2\r")
+    assert [one.get(1) for one in message.all("DG1")] == ["1", "2"]
+    assert message.first("DG1").get(1) == "1"
+    assert (message.first("PID"), message.all("PID")) == (None, [])
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (r"a\F\b\S\c\R\d\T\e\E\f", "a|b^c~d&e\\f"),
+        (r"\X0D0A\x\.br\y", "\r\nx\ny"),
+        (r"\XC3A9\ \XZZ\ \X\ \XC3\ ", "é \\XZZ\\ \\X\\ \\XC3\\ "),
+        (r"\E\R\ ", "\\R\\ "),
+        (r"C:\dir\T\x", "C:\\dir&x"),
+        (r"\Zloc\ \H\bold\N\ \.sp\ \C2842\ ", r"\Zloc\ \H\bold\N\ \.sp\ \C2842\ "),
+        ("end\\", "end\\"),
+        (r"\P\ ", r"\P\ "),
+    ],
+)
+def test_escape_sequences_are_decoded_and_unknown_ones_kept(written, read):
+    assert parse(MSH + f"NTE|1||{written}\r".encode()).segments[1].get(3) == read
+
+
+def test_the_truncation_character_has_an_escape_where_it_is_declared():
+    assert parse(b"MSH|^~\\&#|A\rNTE|1||x\\P\\y\r").segments[1].get(3) == "x#y"
+
+
+@pytest.mark.parametrize(
+    ("raw", "location", "err"),
+    [
+        (b"", "MSH", "100"),
+        (b"MSH", "MSH", "100"),
+        (b"PID|1", "MSH", "100"),
+        (b"\x0b" + MSH, "MSH", "100"),
+        (b"MSH|", "MSH-2", "101"),
+        (b"MSH||APP", "MSH-2", "101"),
+        (b"MSH|^^", "MSH-2", "102"),
+        (b"MSH|^~\\&#+|", "MSH-2", "102"),
+        (b"MSH|^~ |", "MSH-2", "102"),
+        (b"MSHA^~\\&A", "MSH-1", "102"),
+        ("MSH¦^~\\&¦".encode(), "MSH-1", "102"),
+        (MSH + b"stray text\rPID|1\r", None, "100"),
+        (MSH + b"PID|1\r" + MSH, "MSH", "100"),
+        (b"MSH|^~\\&|" + b"|" * 15 + b"KLINGON\r", "MSH-18", "103"),
+        (b"MSH|^~\\&|" + b"|" * 15 + b"UNICODE UTF-16\r", "MSH-18", "102"),
+        (b"MSH|^~\\&|" + b"|" * 15 + b"ASCII\rPID|\xe9\r", "MSH-18", "102"),
+        (MSH + b"PID|\xe9\r", "MSH-18", "102"),
+    ],
+)
+def test_what_is_no_message_is_refused_with_its_location(raw, location, err):
+    assert refused(raw) == (location, err)
+
+
+@pytest.mark.parametrize(
+    ("declared", "codec"),
+    [
+        ("", "utf-8"),
+        ("ASCII", "ascii"),
+        ("8859/1", "iso8859-1"),
+        ("8859/15", "iso8859-15"),
+        ("UNICODE UTF-8", "utf-8"),
+        ("unicode utf-8", "utf-8"),
+        ("UTF-8", "utf-8"),
+        ("8859/2~ISO IR87", "iso8859-2"),
+        ("~ISO IR87", "utf-8"),
+        ('""', "utf-8"),
+        ("ISO-8859-1", "iso8859-1"),
+    ],
+)
+def test_msh_18_names_the_character_set(declared, codec):
+    assert parse(b"MSH|^~\\&|" + b"|" * 15 + declared.encode() + b"|x\r").codec == codec
+
+
+def test_msh_18_is_looked_for_in_msh_alone():
+    assert parse(b"MSH|^~\\&|A\rPID|" + b"|" * 16 + b"8859/1\r").codec == "utf-8"
+
+
+def test_a_registration_overrides_msh_18_and_a_byte_order_mark_both():
+    raw = b"MSH|^~\\&|" + b"|" * 15 + b"ASCII\rPID|\x80\r"
+    assert parse(raw, charset="WINDOWS-1252").segments[1].get(1) == "€"
+    assert refused(raw, charset="KLINGON") == ("MSH-18", "103")
+    assert parse(b"\xef\xbb\xbfMSH|^~\\&|A", charset="8859/1").codec == "utf-8"
+    assert parse("MSH|^~\\&|Ω\r".encode("utf-16-be")).header.get(3) == "Ω"
+
+
+def test_what_a_message_shows_of_itself_holds_nothing_of_its_content():
+    message = parse(MSH + b"PID|1||990017\r")
+    assert "990017" not in repr(message) + repr(message.segments) + str(message.first("PID"))
+
+
+def test_without_an_escape_character_a_delimiter_in_text_becomes_a_space():
+    delimiters = parse(b"MSH|^~|A\r").delimiters
+    assert escape("a|b^c&d", delimiters) == "a b c&d"
+    assert isinstance(delimiters, Delimiters)
+
+
+def test_text_that_the_character_set_lacks_is_replaced():
+    assert escape("Ω|", parse(b"MSH|^~\\&|" + b"|" * 15 + b"ASCII\r").delimiters) == "?\\F\\"
+
+
+def test_build_drops_empty_fields_at_the_end():
+    built = build([["MSH", "", "", "A", ""], ["EVN", "", ""]], parse(MSH).delimiters)
+    assert isinstance(built, Message)
+    assert encode(built) == b"MSH|^~\\&|A\rEVN\r"
