@@ -15,6 +15,10 @@ import orjson
 Json = dict[str, Any]
 
 
+_QUANTITY_PROFILES = {"SimpleQuantity": "Quantity", "MoneyQuantity": "Quantity"}
+"""Profiles of Quantity that definitions use as types; JSON names the type."""
+
+
 @dataclass(frozen=True, slots=True)
 class ElementType:
     """One type an element may have.
@@ -55,7 +59,8 @@ class Element:
         """The JSON property names with the type each stands for: several for a choice."""
         if not self.name.endswith("[x]"):
             return [(self.name, self.types[0])]
-        return [(self.stem + kind.code[0].upper() + kind.code[1:], kind) for kind in self.types]
+        named = ((_QUANTITY_PROFILES.get(kind.code, kind.code), kind) for kind in self.types)
+        return [(self.stem + name[0].upper() + name[1:], kind) for name, kind in named]
 
 
 @dataclass(frozen=True, slots=True)
