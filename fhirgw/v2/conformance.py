@@ -41,6 +41,8 @@ STRUCTURES = {  # table 0354 as of v2.5.1; a trigger without a row has a structu
     "ADT_A54": ("A54", "A55"),
     "ADT_A61": ("A61", "A62"),
 }
+Reference = tuple[str, tuple[tuple[str, "Reference", tuple[int, int], str], ...]]
+
 _STRUCTURE_OF = {trigger: structure for structure, triggers in STRUCTURES.items() for trigger in triggers}
 _HL7APY_VERSIONS = {"2.7.1": "2.7"}  # it ships no 2.7.1; the ADT structures are the same
 _SPARE_DELIMITERS = "^~\\&$%@!*+=_`"
@@ -60,10 +62,11 @@ def lint(raw: bytes) -> list[GatewayError]:
     if structure is None:
         text = "The trigger event in MSH-9.2 has no message structure in this version."
         return [UnsupportedMessage(text, location="MSH-9.2", err="201")]
-    foreign = [s.name for s in message.segments if s.name[0] != "Z" and not _known(s.name, "Segment", version)]
+    allowed = frozenset(_segments_of(load_reference(structure, "Message", version)))
+    foreign = {s.name: None for s in message.segments if s.name[0] != "Z" and s.name not in allowed}
     errors += [
-        MalformedMessage(f"{name} is not a segment of version {version}.", location=name)
-        for name in dict.fromkeys(foreign)
+        MalformedMessage(f"{name} has no place in {structure} of version {version}.", location=name)
+        for name in foreign
     ]
     try:
         parsed = parse_message(_canonical(message, structure, version, frozenset(foreign)), find_groups=True)
@@ -87,6 +90,15 @@ def _structures(message: Message) -> Iterator[str]:
     if trigger in _STRUCTURE_OF:
         yield _STRUCTURE_OF[trigger]
         yield "ADT_A01"
+
+
+def _segments_of(reference: Reference) -> Iterator[str]:
+    """Names of the segments of a structure, its groups' included; hl7apy passes over any other."""
+    for name, child, _, kind in reference[1]:
+        if kind == "SEG":
+            yield name
+        else:
+            yield from _segments_of(child)
 
 
 def _known(name: str, kind: str, version: str) -> bool:

@@ -85,7 +85,7 @@ class Deframer:
     def _finish_frame(self, events: list[Frame | Junk | Oversized]) -> bool:
         end = self._find_end()
         if (len(self._buffer) if end < 0 else end) > self._max_bytes and not self._skipping:
-            head = bytes(self._buffer[:HEAD_BYTES]).lstrip(START)
+            head = bytes(self._buffer[: HEAD_BYTES if end < 0 else min(end, HEAD_BYTES)]).lstrip(START)
             events.append(Oversized(head[: max(head.rfind(b"\r"), head.rfind(b"\n")) + 1] or head))
             self._skipping = True
         if end < 0:

@@ -123,8 +123,8 @@ def test_a_dialect_says_the_same_as_the_standard_form(path):
 
 def test_a_line_feed_inside_a_field_does_not_split_it():
     message = parse((DIALECTS / "line-feed-in-field.hl7").read_bytes())
-    assert message.segments[-1].get(3) == "first line\nsecond line\n\nlast"
-    assert message.segments[-1].get(4) == "RE"
+    assert message.segments[-1].get(5) == "first line\nsecond line\n\nlast"
+    assert message.segments[-1].get(11) == "F"
 
 
 def test_a_short_word_after_a_line_feed_is_no_segment_in_a_message_that_ends_segments_with_cr():
