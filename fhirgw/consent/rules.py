@@ -1,30 +1,368 @@
-"""Rules: a FHIR Consent as flat rules with effective dimensions (stages 0 and 1 of the consent specification)."""
+"""Rules: a FHIR Consent as flat rules with effective dimensions (consent specification §2.5, steps 1 and 2).
 
+Reading is total: whatever is not understood makes the Consent UNENFORCEABLE (§2.4 no. 8) and is kept as a
+``problem``; its permits never fire, its denies fire as if the unknown condition were true.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from fhirgw.consent import vocabulary
+from fhirgw.consent.elements import PERSONS, RESOURCE_TYPES, bare, reference_type
 from fhirgw.consent.model import Json
+
+MAX_DEPTH: Final = 8
+ACTIONS: Final = frozenset({"access", "collect", "correct", "disclose", "use"})
+_UNSUPPORTED_ACTORS: Final = frozenset({"CareTeam", "Group"})
+_PROVISION: Final = frozenset(
+    {
+        "type",
+        "period",
+        "actor",
+        "action",
+        "securityLabel",
+        "purpose",
+        "class",
+        "code",
+        "dataPeriod",
+        "data",
+        "provision",
+    }
+)
+_CONSENT: Final = frozenset(
+    {"resourceType", "meta", "implicitRules", "language", "text", "contained", "identifier", "status", "scope",
+     "category", "patient", "dateTime", "performer", "organization", "sourceAttachment", "sourceReference",
+     "policy", "policyRule", "verification", "provision"}
+)  # fmt: skip
+_EVERYWHERE: Final = frozenset({"id", "extension", "modifierExtension"})
+
+Effect = Literal["permit", "deny"]
+Role = Literal["recipient", "discloser", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Whom a rule names.
+
+    Attributes:
+        literal: ``Organization/x``, or '' when the Consent gives only identifiers or a contained resource.
+        tokens: The literal and the identifiers that stand in the Consent itself.
+        person: Whether it is a single person rather than an organization.
+        resolved: Whether the Consent itself says who it is (an identifier).
+    """
+
+    literal: str
+    tokens: frozenset[str]
+    person: bool
+    resolved: bool
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityLabels:
+    """The one dimension ``securityLabel``: sensitivity bits, lowest and highest confidentiality listed."""
+
+    listed: int
+    lowest: int | None
+    highest: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One provision with its effective dimensions; a dimension that nobody stated is None.
+
+    Attributes:
+        path: ``provision.provision[0]``.
+        above: Paths of the provisions that enclose it.
+        nested: Whether it is an exception within its Consent (a nested deny outlives its Consent).
+        periods: Periods in which it holds, as in the JSON, apart from the Consent's own.
+        from_root: Whether it begins no sooner than the Consent does.
+        broken: Whether an effective dimension is not understood or not implemented.
+    """
+
+    path: str
+    above: tuple[str, ...]
+    effect: Effect
+    nested: bool
+    actors: tuple[Actor, ...] | None
+    purposes: frozenset[str] | None
+    actions: frozenset[str] | None
+    types: frozenset[str] | None
+    labels: SecurityLabels | None
+    periods: tuple[Json, ...]
+    from_root: bool
+    broken: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A Consent as rules, and what of it is not understood; no problem: it is enforceable."""
+
+    rules: tuple[Rule, ...]
+    problems: tuple[str, ...]
+
+
+class _Broken:
+    """A dimension that is there and cannot be judged."""
+
+
+BROKEN: Final = _Broken()
+
+
+def read(consent: Json) -> Reading:
+    """Flatten a Consent. Order of siblings makes no difference to what the rules say."""
+    return _Reader(consent).run()
+
+
+def is_enforceable(reading: Reading) -> bool:
+    """Whether its permits may fire."""
+    return not reading.problems
 
 
 def actor_tokens(consent: Json) -> frozenset[str]:
-    """The tokens of everybody whom a permit of this Consent may name; ``*`` when a permit names nobody.
+    """The tokens of everybody whom a permit of this Consent names; ``*`` when a permit names no recipient.
 
     A superset, for finding candidates by index: whether the Consent counts is decided elsewhere.
     """
     found: set[str] = set()
-    pending: list[tuple[Json, frozenset[str]]] = [(consent.get("provision", {}), frozenset({"*"}))]
-    while pending:
-        provision, inherited = pending.pop()
-        actors = provision.get("actor")
-        stated = (
-            frozenset(token for actor in actors for token in _tokens(actor.get("reference", {})))
-            if actors
-            else inherited
-        )
-        if provision.get("type") != "deny":
-            found |= stated
-        pending += [(child, stated) for child in provision.get("provision", [])]
+    for rule in read(consent).rules:
+        if rule.effect == "permit":
+            recipients = [actor for actor in rule.actors or () if actor.role != "discloser"]
+            found |= {token for actor in recipients for token in actor.tokens} if recipients else {"*"}
     return frozenset(found)
 
 
-def _tokens(reference: Json) -> list[str]:
-    identifier = reference.get("identifier", {})
-    tokens = [f"{identifier.get('system', '')}|{identifier['value']}"] if "value" in identifier else []
-    return [*tokens, reference["reference"].split("/_history/")[0]] if "reference" in reference else tokens
+class _Reader:
+    """Reads one Consent; lives for one call."""
+
+    def __init__(self, consent: Json) -> None:
+        self.consent = consent
+        self.problems: list[str] = []
+        self.rules: list[Rule] = []
+        contained = consent.get("contained")
+        self.contained = {
+            f"#{inner.get('id')}": inner for inner in (contained if isinstance(contained, list) else [])
+            if isinstance(inner, dict)
+        }  # fmt: skip
+
+    def run(self) -> Reading:
+        unknown = [name for name in self.consent if name.removeprefix("_") not in _CONSENT | _EVERYWHERE]
+        self.problems += [f"unknown element {name}" for name in unknown]
+        self.problems += ["implicitRules"] * ("implicitRules" in self.consent)
+        root = self.consent.get("provision", {})
+        if _has_modifier(
+            {name: value for name, value in self.consent.items() if name not in {"provision", "contained"}}
+        ):
+            self.problems.append("modifierExtension")
+        if not isinstance(root, dict):
+            self.problems.append("provision is not an object")
+            self._add({}, "provision", (), "deny", nested=False, from_root=False)
+            return Reading(tuple(self.rules), tuple(self.problems))
+        stated = self._dimensions(root, "provision")
+        base = self._base(root)
+        if base == "conflict":
+            self.problems.append("provision.type contradicts policyRule")
+            self._add({}, "provision", (), "deny", nested=False, from_root=False)
+        elif base is not None:
+            self._add(stated, "provision", (), base, nested=False, from_root=False)
+        below = {name: value for name, value in stated.items() if name != "period"}
+        self._children(root, "provision", (), below, 1)
+        return Reading(tuple(self.rules), tuple(dict.fromkeys(self.problems)))
+
+    def _base(self, root: Json) -> Effect | Literal["conflict"] | None:
+        """Root ``type``, else OPTIN or OPTOUT of ``policyRule``, else none: the root is then only a scope."""
+        rule = self.consent.get("policyRule")
+        codings = objects(rule.get("coding")) if isinstance(rule, dict) else []
+        opts = {
+            {"OPTIN": "permit", "OPTOUT": "deny"}.get(str(coding.get("code")))
+            for coding in codings or []
+            if vocabulary.canonical_system(coding.get("system")) == vocabulary.ACT_CODE
+        } - {None}
+        stated = root.get("type")
+        if stated is not None and stated not in {"permit", "deny"}:
+            return "conflict"
+        said = opts | ({stated} if stated else set())
+        if len(said) > 1:
+            return "conflict"
+        return next((effect for effect in ("permit", "deny") if effect in said), None)
+
+    def _children(
+        self, parent: Json, path: str, above: tuple[str, ...], inherited: dict[str, Any], depth: int
+    ) -> None:
+        if "provision" not in parent:
+            return
+        children = objects(parent["provision"])
+        if children is None or depth > MAX_DEPTH:
+            self.problems.append(f"{path}.provision cannot be read")
+            self._add({}, f"{path}.provision", (*above, path), "deny", nested=True, from_root=False)
+            return
+        for index, child in enumerate(children):
+            self._child(child, f"{path}.provision[{index}]", (*above, path), inherited, depth)
+
+    def _child(self, child: Json, path: str, above: tuple[str, ...], inherited: dict[str, Any], depth: int) -> None:
+        stated = self._dimensions(child, path)
+        effect = child.get("type")
+        if effect not in {"permit", "deny"}:
+            self.problems.append(f"{path}.type")
+            effect = "deny"
+        # A nested deny which names an actor stands alone: "never Dr Bob" is not limited to the parent's purpose.
+        alone = effect == "deny" and "actor" in stated
+        effective = stated if alone else {**inherited, **stated}
+        self._add(effective, path, above, effect, nested=True, from_root=not alone)
+        self._children(child, path, above, effective, depth + 1)
+
+    def _add(
+        self,
+        effective: dict[str, Any],
+        path: str,
+        above: tuple[str, ...],
+        effect: Any,
+        *,
+        nested: bool,
+        from_root: bool,
+    ) -> None:
+        known = {name: value for name, value in effective.items() if value is not BROKEN}
+        self.rules.append(
+            Rule(
+                path=path,
+                above=above,
+                effect=effect,
+                nested=nested,
+                actors=known.get("actor"),
+                purposes=known.get("purpose"),
+                actions=known.get("action"),
+                types=known.get("class"),
+                labels=known.get("securityLabel"),
+                periods=(known["period"],) if "period" in known and nested else (),
+                from_root=from_root,
+                broken=len(known) < len(effective),
+            )
+        )
+
+    def _dimensions(self, provision: Json, path: str) -> dict[str, Any]:
+        """The dimensions that a provision states, each read or BROKEN; an empty list states nothing."""
+        stated: dict[str, Any] = {}
+        for name, value in provision.items():
+            if name in {"type", "provision"} or value in ([], {}):
+                continue
+            element = name.removeprefix("_")
+            parse = _PARSE.get(element)
+            if name == "modifierExtension" or (element not in _PROVISION | _EVERYWHERE):
+                stated[name] = BROKEN
+            elif name == "period":
+                stated[name] = value if isinstance(value, dict) else BROKEN
+            elif name == "actor":
+                stated[name] = self._actors(value)
+            elif parse is not None and name == element:
+                stated[name] = BROKEN if _has_modifier(value) else parse(value)
+            elif name in {"code", "data", "dataPeriod"}:
+                stated[name] = BROKEN  # dimensions of a later version
+            if stated.get(name) is BROKEN:
+                self.problems.append(f"{path}.{name}")
+        return stated
+
+    def _actors(self, value: object) -> tuple[Actor, ...] | _Broken:
+        entries = objects(value)
+        if entries is None or _has_modifier(value):
+            return BROKEN
+        actors = [self._actor(entry) for entry in entries]
+        return BROKEN if None in actors else tuple(actor for actor in actors if actor is not None)
+
+    def _actor(self, entry: Json) -> Actor | None:
+        reference = entry.get("reference")
+        if not isinstance(reference, dict) or entry.keys() - {"id", "extension", "role", "reference"}:
+            return None
+        literal, kind = bare(reference.get("reference")), reference_type(reference)
+        holders = [{"identifier": [reference.get("identifier")]}]
+        if literal.startswith("#"):
+            inner = self.contained.get(literal, {})
+            literal, kind, holders = "", str(inner.get("resourceType", "")), [*holders, inner]
+        tokens = frozenset(token for holder in holders for token in identifier_tokens(holder))
+        if kind in _UNSUPPORTED_ACTORS or not (literal or tokens):
+            return None
+        return Actor(
+            literal,
+            tokens | ({literal} if literal else set()),
+            kind in PERSONS,
+            bool(tokens),
+            _role(entry.get("role")),
+        )
+
+
+def identifier_tokens(resource: Json) -> Iterator[str]:
+    """``system|value`` of each identifier."""
+    for identifier in objects(resource.get("identifier")) or []:
+        if isinstance(identifier.get("value"), str) and identifier["value"].strip():
+            yield f"{str(identifier.get('system') or '').strip()}|{identifier['value'].strip()}"
+
+
+def _role(concept: object) -> Role:
+    codings = objects(concept.get("coding")) if isinstance(concept, dict) else None
+    found = {str(coding.get("code")) for coding in codings or []}
+    if found & vocabulary.RECIPIENT_ROLES:
+        return "recipient"
+    return "discloser" if found & vocabulary.DISCLOSER_ROLES else "unknown"
+
+
+def objects(value: object) -> list[Json] | None:
+    """A list of objects; None when it is anything else."""
+    return value if isinstance(value, list) and all(isinstance(inner, dict) for inner in value) else None
+
+
+def _has_modifier(value: object) -> bool:
+    """Whether a modifierExtension stands anywhere inside: we know none."""
+    if isinstance(value, dict):
+        return "modifierExtension" in value or any(map(_has_modifier, value.values()))
+    return isinstance(value, list) and any(map(_has_modifier, value))
+
+
+def _codes(value: object, system: str, known: Callable[[str], bool]) -> frozenset[str] | _Broken:
+    codings = objects(value)
+    if not codings:
+        return BROKEN
+    found = [
+        coding.get("code") for coding in codings if vocabulary.canonical_system(coding.get("system")) == system
+    ]
+    readable = len(found) == len(codings) and all(isinstance(code, str) and known(code) for code in found)
+    return frozenset(map(str, found)) if readable else BROKEN
+
+
+def _purposes(value: object) -> frozenset[str] | _Broken:
+    return _codes(value, vocabulary.ACT_REASON, vocabulary.is_purpose)
+
+
+def _types(value: object) -> frozenset[str] | _Broken:
+    return _codes(value, vocabulary.RESOURCE_TYPES, RESOURCE_TYPES.__contains__)
+
+
+def _actions(value: object) -> frozenset[str] | _Broken:
+    concepts = objects(value)
+    codings = [objects(concept.get("coding")) for concept in concepts or []]
+    if not codings or None in codings:
+        return BROKEN
+    return _codes(
+        [coding for inner in codings for coding in inner or [{}]], vocabulary.CONSENT_ACTION, ACTIONS.__contains__
+    )
+
+
+def _security_labels(value: object) -> SecurityLabels | _Broken:
+    codings = objects(value)
+    if not codings:
+        return BROKEN
+    listed, levels = 0, []
+    for coding in codings:
+        said = vocabulary.security_label(coding.get("system"), coding.get("code"))
+        if said is None:
+            return BROKEN
+        listed |= said[0]
+        levels += [] if said[1] is None else [said[1]]
+    return SecurityLabels(listed, min(levels, default=None), max(levels, default=None))
+
+
+_PARSE: Final[dict[str, Callable[[object], object]]] = {
+    "purpose": _purposes,
+    "class": _types,
+    "action": _actions,
+    "securityLabel": _security_labels,
+}

@@ -1,0 +1,198 @@
+"""One request against one patient's Consents: what is constant is judged, what depends on the resource remains.
+
+Both readers use it: ``decide`` asks it about one resource, ``compile`` writes it as one predicate.
+See: the consent specification, §2.5 step 3 to 5 and §2.7.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, tzinfo
+from typing import Final
+
+from fhirgw.consent import matching, vocabulary
+from fhirgw.consent.instants import changes, period_span, within, zone_of
+from fhirgw.consent.legal import completeness
+from fhirgw.consent.model import ConsentSettings, Json, PatientPolicy, Request, RuleRef
+from fhirgw.consent.predicate import (
+    ALWAYS,
+    NEVER,
+    ConfAtMost,
+    LabelsMeet,
+    LabelsWithin,
+    Predicate,
+    TypeIn,
+    both,
+    either,
+    negation,
+)
+from fhirgw.consent.rules import Reading, Rule, read
+from fhirgw.consent.standing import Standing, refusal_kind, standing, superseded
+from fhirgw.consent.vocabulary import ALL_LABELS, BITS, EXPLICIT, PSYCHOTHERAPY, UNREADABLE, covered_by, reached_by
+
+SUD: Final = covered_by(BITS["SUD"], explicit=True)
+_BEHAVIORAL: Final = covered_by(BITS["BH"], explicit=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """A rule for this request: ``fires`` says for which resources it does."""
+
+    ref: RuleRef
+    rule: Rule
+    fires: Predicate
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedConsent:
+    """One Consent for this request.
+
+    Attributes:
+        rulings: The rules that can fire at all; of a refusal (stage 3), denies alone.
+        own_psychotherapy: It is the separate consent that psychotherapy notes need.
+        next_change: The next instant at which one of its periods begins or ends.
+    """
+
+    id: str
+    version: str
+    rulings: tuple[Ruling, ...]
+    standing: Standing
+    problems: tuple[str, ...]
+    own_psychotherapy: bool
+    next_change: datetime | None
+
+    def why_not(self) -> str:
+        """Which tests its permits failed, or that it holds and said nothing here."""
+        residual = ("RESIDUAL_EXCEPTION",) if self.standing.residual and self.rulings else ()
+        return ",".join((*self.standing.failed, *residual)) or "no-rule-matched"
+
+    def kept(self) -> Iterator[tuple[Ruling, Predicate]]:
+        """Each rule with the condition that it fires and no rule below it does (§2.5 step 5)."""
+        for ruling in self.rulings:
+            below = (other.fires for other in self.rulings if ruling.rule.path in other.rule.above)
+            yield ruling, both([ruling.fires, *(negation(fires) for fires in below)])
+
+
+def apply(request: Request, policy: PatientPolicy, settings: ConsentSettings) -> tuple[AppliedConsent, ...]:
+    """Judge everything about the request that is the same for every resource of the patient."""
+    successors = superseded(policy.consents, settings)
+    applied = []
+    for consent in policy.consents:
+        reading = read(_as_refusal(consent) if refusal_kind(consent) else consent)
+        judged = standing(consent, reading, policy, request.at, settings)
+        by = successors.get(str(consent.get("id")), [])
+        if by:
+            settled = any(not standing(later, read(later), policy, request.at, settings).failed for later in by)
+            judged = replace(
+                judged,
+                failed=(*judged.failed, "superseded"),
+                root_deny=judged.root_deny and not settled,
+                nested_deny=judged.nested_deny and not settled,
+            )
+        applied.append(_Application(consent, reading, judged, request, policy, settings).run())
+    return tuple(applied)
+
+
+def _as_refusal(consent: Json) -> Json:
+    """A refusal denies, whatever its root says or leaves out."""
+    provision = consent.get("provision")
+    root = {**provision, "type": "deny"} if isinstance(provision, dict) else {"type": "deny"}
+    return {name: value for name, value in consent.items() if name != "policyRule"} | {"provision": root}
+
+
+@dataclass(frozen=True, slots=True)
+class _Application:
+    consent: Json
+    reading: Reading
+    standing: Standing
+    request: Request
+    policy: PatientPolicy
+    settings: ConsentSettings
+
+    def run(self) -> AppliedConsent:
+        meta = self.consent.get("meta")
+        name = str(self.consent.get("id", ""))
+        version = str(meta.get("versionId", "")) if isinstance(meta, dict) else ""
+        own = _is_psychotherapy_own(self.reading)
+        rulings = [
+            Ruling(RuleRef(name, version, rule.path), rule, self._fires(rule, own=own))
+            for rule in self.reading.rules
+        ]
+        spans = [self.standing.when] + [
+            period_span(period, self.zone) for rule in self.reading.rules for period in rule.periods
+        ]
+        return AppliedConsent(
+            name,
+            version,
+            tuple(ruling for ruling in rulings if ruling.fires != NEVER),
+            self.standing,
+            self.reading.problems,
+            own,
+            min((moment for when in spans for moment in changes(when) if moment > self.request.at), default=None),
+        )
+
+    @property
+    def zone(self) -> tzinfo:
+        return zone_of(self.consent, self.settings.zone)
+
+    def _constant(self, rule: Rule) -> matching.Kleene:
+        """All dimensions that do not depend on the resource."""
+        return matching.conjunction(
+            [
+                matching.actor(rule, self.request, self.policy, self.settings),
+                matching.purpose(rule, self.request),
+                matching.action(rule, self.request),
+                *(within(self.request.at, period_span(period, self.zone)) for period in rule.periods),
+                None if rule.broken else True,
+            ]
+        )
+
+    def _fires(self, rule: Rule, *, own: bool) -> Predicate:
+        return self._permit(rule, own=own) if rule.effect == "permit" else self._deny(rule)
+
+    def _permit(self, rule: Rule, *, own: bool) -> Predicate:
+        if self.standing.failed or self.standing.refusal or self._constant(rule) is not True:
+            return NEVER
+        missing = completeness(self.consent, rule, self.standing.when, self.settings)
+        if missing.unlimited or (missing.authorization and not vocabulary.is_tpo([self.request.purpose])):
+            return NEVER
+        explicit = self.settings.require_explicit_sensitive
+        listed = rule.labels.listed if rule.labels else 0
+        cover = covered_by(listed, explicit=explicit) if listed else ALL_LABELS & ~(EXPLICIT if explicit else 0)
+        cover &= ~UNREADABLE & ~(SUD if missing.part2 else 0)
+        cover &= ~(PSYCHOTHERAPY if missing.authorization or not own else 0)
+        parts: list[Predicate] = [LabelsWithin(cover)]
+        if rule.types is not None:
+            parts.append(TypeIn(rule.types))
+        if rule.labels and rule.labels.highest is not None:
+            parts.append(ConfAtMost(rule.labels.highest))
+        elif rule.labels:
+            parts.append(LabelsMeet(cover))  # sensitivity alone never releases what carries none
+        return both(parts)
+
+    def _deny(self, rule: Rule) -> Predicate:
+        holds = self.standing.nested_deny if rule.nested else self.standing.root_deny
+        if not holds or self._constant(rule) is False or self._not_its_time(rule):
+            return NEVER
+        parts: list[Predicate] = [ALWAYS if rule.types is None else TypeIn(rule.types)]
+        if rule.labels is not None:
+            lowest = rule.labels.lowest
+            high_enough = NEVER if lowest is None else ALWAYS if lowest == 0 else negation(ConfAtMost(lowest - 1))
+            listed = LabelsMeet(reached_by(rule.labels.listed)) if rule.labels.listed else NEVER
+            parts.append(either([high_enough, listed]))
+        return both(parts)
+
+    def _not_its_time(self, rule: Rule) -> bool:
+        """A root deny ends with its period; a nested one outlives the Consent, and begins no sooner."""
+        when = self.standing.when
+        if not rule.nested:
+            return within(self.request.at, when) is False
+        return rule.from_root and when is not None and within(self.request.at, (when[0], None)) is False
+
+
+def _is_psychotherapy_own(reading: Reading) -> bool:
+    """An authorization for psychotherapy notes is combined with no other (45 CFR 164.508(b)(3)(ii))."""
+    permits = [rule for rule in reading.rules if rule.effect == "permit"]
+    return bool(permits) and all(
+        rule.labels is not None and rule.labels.listed & PSYCHOTHERAPY and not rule.labels.listed & ~_BEHAVIORAL
+        for rule in permits
+    )

@@ -1,0 +1,119 @@
+"""Closures over resources at hand: who a recipient is, who an actor is, who may sign for whom.
+
+The store answers the same questions from its tables; this serves the ``consent decide`` command.
+See: the consent specification, §2.3 (A: person, roles held now, organization, parents).
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Final
+
+from fhirgw.consent.elements import PERSONS, bare
+from fhirgw.consent.instants import Span, period_span, within
+from fhirgw.consent.labels import LabelContext, label
+from fhirgw.consent.model import Json, PatientPolicy, Recipient
+from fhirgw.consent.rules import identifier_tokens, objects
+
+AUTHORITY: Final = frozenset({"GUARD", "GUADLTM", "HPOWATT", "DPOWATT", "POWATT", "SPOWATT"})
+"""v3-RoleCode relationships that record an authority to sign for the patient."""
+
+
+class Supporting:
+    """Resources to resolve references with. Never changed after it was made."""
+
+    def __init__(self, resources: Iterable[Json]) -> None:
+        self.by_reference = {f"{each['resourceType']}/{each.get('id')}": each for each in resources}
+        self.roles = [each for each in self.by_reference.values() if each["resourceType"] == "PractitionerRole"]
+        self._open: set[str] = set()
+
+    def tokens(self, reference: str) -> frozenset[str]:
+        """The reference, and the identifiers of the resource behind it."""
+        resource = self.by_reference.get(reference)
+        return frozenset({reference, *(identifier_tokens(resource) if resource else ())})
+
+    def with_parents(self, reference: str) -> frozenset[str]:
+        """Tokens of an organization and of all it is part of; a loop ends where it closes."""
+        seen: list[str] = []
+        while reference and reference not in seen:
+            seen.append(reference)
+            reference = _target(self.by_reference.get(reference, {}), "partOf")
+        return frozenset(token for each in seen for token in self.tokens(each))
+
+    def recipient(self, stated: frozenset[str], roles: frozenset[str], at: datetime) -> Recipient:
+        """The closure of what was stated; a person's organizations count where none was stated."""
+        behind = [name for name in self.by_reference if self.tokens(name) & stated]
+        tokens = set(stated).union(*(self.tokens(name) for name in behind))
+        organizations = {name for name in (*behind, *stated) if name.startswith("Organization/")}
+        for role in self.roles:
+            name = f"PractitionerRole/{role.get('id')}"
+            holder, where = _target(role, "practitioner"), _target(role, "organization")
+            if not _current(role, at):
+                continue
+            if name in tokens:
+                tokens |= self.tokens(holder) if holder else set()
+                organizations |= {where} - {""}
+            elif holder in tokens and (where in organizations or not organizations):
+                tokens |= self.tokens(name) | (self.with_parents(where) if where else set())
+        for organization in organizations:
+            tokens |= self.with_parents(organization)
+        person = any(token.split("/")[0] in PERSONS for token in tokens if "/" in token and "|" not in token)
+        return Recipient(frozenset(tokens), roles, person or None)
+
+    def policy(self, patient: str, consents: tuple[Json, ...]) -> PatientPolicy:
+        """The patient's policy; enrolment is not judged."""
+        return PatientPolicy(
+            patient,
+            consents,
+            enrolments=None,
+            actors={name: self.tokens(name) for name in self.by_reference},
+            affiliations=self._affiliations(),
+            authorities=self._authorities(patient),
+        )
+
+    def _affiliations(self) -> dict[str, frozenset[str]]:
+        """Known where a PractitionerRole tells; ended roles count, for nobody told us they left the building."""
+        found: dict[str, frozenset[str]] = {}
+        for role in self.roles:
+            holder, where = _target(role, "practitioner"), _target(role, "organization")
+            if where:
+                for name in {holder, f"PractitionerRole/{role.get('id')}"} - {""}:
+                    found[name] = found.get(name, frozenset()) | self.with_parents(where)
+        return found
+
+    def _authorities(self, patient: str) -> dict[str, Span]:
+        found: dict[str, Span] = {}
+        for name, each in self.by_reference.items():
+            if each["resourceType"] != "RelatedPerson" or each.get("active") is False:
+                continue
+            codes = {
+                coding.get("code")
+                for concept in objects(each.get("relationship")) or []
+                for coding in objects(concept.get("coding")) or []
+            }
+            when = period_span(each.get("period", {}), UTC)
+            if _target(each, "patient") == f"Patient/{patient}" and codes & AUTHORITY and when is not None:
+                found[name] = when
+        return found
+
+    def target_labels(self, reference: str) -> tuple[int, int] | None:
+        """Labels of a resource at hand; None when it is not. A loop of references adds nothing to itself."""
+        resource = self.by_reference.get(reference)
+        if resource is None:
+            return None
+        if reference in self._open:
+            return 0, 0
+        self._open.add(reference)
+        try:
+            found = label(resource, LabelContext(self.target_labels, text_cleared=True))
+        finally:
+            self._open.discard(reference)
+        return found.labels, found.conf
+
+
+def _target(resource: Json, element: str) -> str:
+    reference = resource.get(element)
+    return bare(reference.get("reference")) if isinstance(reference, dict) else ""
+
+
+def _current(role: Json, at: datetime) -> bool:
+    return role.get("active") is not False and within(at, period_span(role.get("period", {}), UTC)) is True

@@ -1,0 +1,79 @@
+"""Compile the rules of one request into predicates over type and labels (DESIGN §6).
+
+Law (agreement): ``decide`` says PERMIT exactly where the compiled predicate holds.
+"""
+
+from collections.abc import Iterable
+
+from fhirgw.consent.decide import Case, earliest
+from fhirgw.consent.elements import NEVER_OUTSIDE
+from fhirgw.consent.labels import TABLE_VERSION
+from fhirgw.consent.model import ConsentSettings, PatientPolicy, Request
+from fhirgw.consent.predicate import (
+    NEVER,
+    Grant,
+    LabelsMeet,
+    Predicate,
+    TypeIn,
+    Visibility,
+    both,
+    either,
+    negation,
+)
+from fhirgw.consent.vocabulary import PSYCHOTHERAPY
+
+
+def compile_visibility(
+    request: Request, policies: Iterable[PatientPolicy], settings: ConsentSettings, *, revision: int
+) -> Visibility:
+    """What the request may see of these patients; equal predicates under equal Consents share a grant."""
+    cases = [Case(request, policy, settings) for policy in policies]
+    groups: dict[tuple[Predicate, frozenset[tuple[str, str]]], set[str]] = {}
+    for case in cases:
+        predicate = compile_case(case)
+        if predicate != NEVER:
+            groups.setdefault((predicate, _permitting(case)), set()).add(case.policy.patient)
+    grants = [
+        Grant(frozenset(patients), None, predicate, consents) for (predicate, consents), patients in groups.items()
+    ]
+    return Visibility(
+        tuple(grants), inside=False, revision=revision, label_table=TABLE_VERSION,
+        expires_at=earliest(case.next_change for case in cases),
+    )  # fmt: skip
+
+
+def compile_case(case: Case) -> Predicate:
+    """The predicate of one patient: each stage of ``Case.judge`` that can refuse, negated, and stage 7."""
+    if case.lacks_own_authorization or case.enrolment is not None:
+        return NEVER
+    refused = (ruling.fires for consent in case.consents if consent.standing.refusal for ruling in consent.rulings)
+    permits: list[Predicate] = []
+    denies: list[Predicate] = []
+    own: list[Predicate] = []
+    for consent in case.consents:
+        if consent.own_psychotherapy:
+            own += [ruling.fires for ruling in consent.rulings if ruling.rule.effect == "permit"]
+        if not consent.standing.refusal:
+            for ruling, kept in consent.kept():
+                (permits if ruling.rule.effect == "permit" else denies).append(kept)
+    permitted = either(permits)
+    if permitted == NEVER:
+        return NEVER
+    return both(
+        [
+            negation(TypeIn(NEVER_OUTSIDE)),
+            either([negation(LabelsMeet(PSYCHOTHERAPY)), *own]),
+            *(negation(fires) for fires in refused),
+            permitted,
+            *(negation(fires) for fires in denies),
+        ]
+    )
+
+
+def _permitting(case: Case) -> frozenset[tuple[str, str]]:
+    """(id, version) of the Consents that can release something."""
+    return frozenset(
+        (consent.id, consent.version)
+        for consent in case.consents
+        if any(ruling.rule.effect == "permit" for ruling in consent.rulings)
+    )

@@ -1,0 +1,212 @@
+"""The decision: pure, total, no I/O, no clock (consent specification §2.6 to §2.8).
+
+Stages: 1 types nobody outside sees, 2 legal hard stops, 3 refusals by the patient, 6 programme enrolment,
+7 the release-of-information consents. 4 and 5 (emergency, required by law) never release anything yet.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+from typing import Final
+
+from fhirgw.consent import vocabulary
+from fhirgw.consent.applied import SUD, AppliedConsent, Ruling, apply
+from fhirgw.consent.elements import NEVER_OUTSIDE, patients_of
+from fhirgw.consent.labels import TABLE_VERSION, ElementLabel, Labels
+from fhirgw.consent.model import ConsentSettings, Decision, Json, PatientPolicy, Request
+from fhirgw.consent.predicate import Facts, holds
+from fhirgw.consent.vocabulary import PSYCHOTHERAPY
+
+COVERED: Final = frozenset({"covered-entity", "business-associate"})
+"""Roles of a recipient that HIPAA lets redisclose what a TPO consent released (42 CFR 2.33(b)(1))."""
+PUSH_CHANNELS: Final = frozenset({"push", "notification", "adt", "fax", "print", "mirror"})
+
+
+def decide(
+    request: Request, resource: Json, labels: Labels, policy: PatientPolicy, settings: ConsentSettings
+) -> Decision:
+    """Whether the request may have this resource of this patient, and why."""
+    return Case(request, policy, settings).decide(resource, labels)
+
+
+def decide_for_all(
+    request: Request,
+    resource: Json,
+    labels: Labels,
+    policies: Mapping[str, PatientPolicy],
+    settings: ConsentSettings,
+) -> Decision:
+    """Decide a resource by everybody it is about: every patient must permit; nobody, or an unknown one: deny."""
+    patients = sorted(patients_of(resource))
+    missing = [patient for patient in patients if patient.removeprefix("Patient/") not in policies]
+    if not patients or missing:
+        return Decision("DENY", 7, "patient-unknown", label_table=TABLE_VERSION, decided_at=request.at)
+    decisions = [
+        decide(request, resource, labels, policies[patient.removeprefix("Patient/")], settings)
+        for patient in patients
+    ]
+    first = next((each for each in decisions if each.effect == "DENY"), decisions[0])
+    return replace(
+        first,
+        considered=tuple(dict.fromkeys(pair for each in decisions for pair in each.considered)),
+        redactions=tuple(dict.fromkeys(pair for each in decisions for pair in each.redactions))
+        if first.effect == "PERMIT"
+        else (),
+        obligations=tuple(dict.fromkeys(name for each in decisions for name in each.obligations))
+        if first.effect == "PERMIT"
+        else (),
+        expires_at=earliest(each.expires_at for each in decisions),
+    )
+
+
+@dataclass(frozen=True)
+class Case:
+    """One request about one patient, prepared for any number of resources."""
+
+    request: Request
+    policy: PatientPolicy
+    settings: ConsentSettings
+
+    @cached_property
+    def consents(self) -> tuple[AppliedConsent, ...]:
+        """The patient's Consents, judged for the request."""
+        return apply(self.request, self.policy, self.settings)
+
+    @cached_property
+    def enrolment(self) -> str | None:
+        """Why the enrolment forbids every disclosure; None when it does not, or is not judged."""
+        if self.policy.enrolments is None:
+            return None
+        states = {enrolment.status for enrolment in self.policy.enrolments}
+        if "opted-out" in states:
+            return "opted-out"
+        return None if states & {"active", "finished"} else "not-enrolled"
+
+    @cached_property
+    def lacks_own_authorization(self) -> bool:
+        """Whether the purpose needs an authorization of its own, and no Consent gives one (§2.7 row 2)."""
+        given = any(
+            ruling.rule.effect == "permit" for consent in self.consents for ruling in consent.rulings
+        )  # a permit that can fire has named the purpose
+        return bool(vocabulary.own_authorization(self.request.purpose)) and not given
+
+    def decide(self, resource: Json, labels: Labels) -> Decision:
+        """Decide one resource; its elements too, for what must be redacted."""
+        facts = Facts(str(resource.get("resourceType", "")), labels.labels, labels.conf)
+        effect, stage, reason, rules = self.judge(facts)
+        hidden = self._hidden(facts, labels) if effect else []
+        decided = self.request.at
+        push = self.request.channel in PUSH_CHANNELS
+        return Decision(
+            effect="PERMIT" if effect else "DENY",
+            stage=stage,
+            reason=reason + (",emergency-not-judged" if self.request.emergency is not None else ""),
+            rules=tuple(ruling.ref for ruling in rules),
+            considered=self._considered(rules),
+            redactions=tuple(
+                (path_text(element), "|".join(vocabulary.names(element.labels))) for element in hidden
+            ),
+            obligations=self._obligations(facts, labels, hidden) if effect else (),
+            revision=self.policy.revision,
+            label_table=TABLE_VERSION,
+            decided_at=decided,
+            expires_at=decided if push else self.next_change,
+        )
+
+    @property
+    def next_change(self) -> datetime | None:
+        """The next instant at which a Consent begins or ends."""
+        return earliest(consent.next_change for consent in self.consents)
+
+    def permits(self, facts: Facts) -> bool:
+        """Whether facts of this patient may be seen, nothing else."""
+        return self.judge(facts)[0]
+
+    def judge(self, facts: Facts) -> tuple[bool, int, str, tuple[Ruling, ...]]:
+        """The first authority that speaks (§2.7): effect, stage, reason, and the rules that decided."""
+        if facts.type in NEVER_OUTSIDE:
+            return False, 1, "type-not-released", ()
+        if self.lacks_own_authorization:
+            return False, 2, "purpose-needs-own-authorization", ()
+        if facts.labels & PSYCHOTHERAPY and not any(
+            consent.own_psychotherapy and _any(consent, facts, "permit") for consent in self.consents
+        ):
+            return False, 2, "psychotherapy-notes-need-own-consent", ()
+        for consent in self.consents:
+            refused = _fired(consent, facts) if consent.standing.refusal else ()
+            if consent.standing.refusal and refused:
+                return False, 3, consent.standing.refusal, tuple(refused)
+        if self.enrolment is not None:
+            return False, 6, self.enrolment, ()
+        return self._release(facts)
+
+    def _release(self, facts: Facts) -> tuple[bool, int, str, tuple[Ruling, ...]]:
+        """Stage 7: any DENY wins, else any PERMIT, else deny (§2.6)."""
+        permits: list[Ruling] = []
+        denies: list[Ruling] = []
+        for consent in self.consents:
+            if consent.standing.refusal:
+                continue
+            kept = _kept(consent, facts)
+            refused = [ruling for ruling in kept if ruling.rule.effect == "deny"]
+            denies += refused
+            permits += [] if refused else kept
+        if denies:
+            return False, 7, "denied", tuple(denies)
+        return (True, 7, "permitted", tuple(permits)) if permits else (False, 7, "no-permit", ())
+
+    def _considered(self, rules: Iterable[Ruling]) -> tuple[tuple[str, str], ...]:
+        decided = {ruling.ref.consent for ruling in rules}
+        return tuple((consent.id, consent.why_not()) for consent in self.consents if consent.id not in decided)
+
+    def _hidden(self, facts: Facts, labels: Labels) -> list[ElementLabel]:
+        return [element for element in labels.elements if not element_visible(self.permits, facts, element)]
+
+    def _obligations(self, facts: Facts, labels: Labels, hidden: list[ElementLabel]) -> tuple[str, ...]:
+        """What the recipient's copy must carry, and what the ledger must count (§5.1, 42 CFR 2.32, 2.25)."""
+        released = facts.labels
+        for element in labels.elements:
+            released |= 0 if element in hidden else element.labels
+        tpo = vocabulary.is_tpo([self.request.purpose])
+        owed = {
+            "REDACT": bool(hidden),
+            "NOTICE(part2-short)": bool(released & SUD),
+            "SCOPE_STATEMENT": bool(released & SUD),
+            "AOD": bool(released & SUD) or not tpo,
+            "NORDSCLCD": bool(released & SUD) and not (tpo and self.request.recipient.roles & COVERED),
+        }
+        return tuple(name for name, due in owed.items() if due)
+
+
+def element_visible(visible: Callable[[Facts], bool], facts: Facts, element: ElementLabel) -> bool:
+    """Whether an element of a visible resource is visible: as part of it, and its target on its own."""
+    inside = Facts(facts.type, facts.labels | element.labels, max(facts.conf, element.conf))
+    if not visible(inside):
+        return False
+    return element.target is None or visible(Facts(element.target, element.labels, element.conf))
+
+
+def path_text(element: ElementLabel) -> str:
+    """``goal[0]``: the path as a FHIRPath expression."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in element.path).lstrip(".")
+
+
+def earliest(moments: Iterable[datetime | None]) -> datetime | None:
+    """The first of those instants that are known."""
+    return min((moment for moment in moments if moment is not None), default=None)
+
+
+def _fired(consent: AppliedConsent, facts: Facts) -> list[Ruling]:
+    return [ruling for ruling in consent.rulings if holds(ruling.fires, facts)]
+
+
+def _any(consent: AppliedConsent, facts: Facts, effect: str) -> bool:
+    return any(ruling.rule.effect == effect for ruling in _fired(consent, facts))
+
+
+def _kept(consent: AppliedConsent, facts: Facts) -> list[Ruling]:
+    """The fired rules without those that have a fired rule below them (§2.5 step 5)."""
+    fired = _fired(consent, facts)
+    overridden = {path for ruling in fired for path in ruling.rule.above}
+    return [ruling for ruling in fired if ruling.rule.path not in overridden]

@@ -1,0 +1,94 @@
+"""Matching the dimensions that are constant within one request, three-valued: None is unknown.
+
+See: the consent specification, §2.5 step 3. A permit fires on TRUE alone, a deny on anything but FALSE.
+"""
+
+from collections.abc import Iterable
+
+from fhirgw.consent import vocabulary
+from fhirgw.consent.model import ConsentSettings, PatientPolicy, Recipient, Request
+from fhirgw.consent.rules import ACTIONS, Actor, Rule
+
+Kleene = bool | None
+
+
+def conjunction(parts: Iterable[Kleene]) -> Kleene:
+    """Kleene AND: false if any is, else unknown if any is."""
+    seen = list(parts)
+    return False if False in seen else None if None in seen else True
+
+
+def disjunction(parts: Iterable[Kleene]) -> Kleene:
+    """Kleene OR: true if any is, else unknown if any is."""
+    seen = list(parts)
+    return True if True in seen else None if None in seen else False
+
+
+def actor(rule: Rule, request: Request, policy: PatientPolicy, settings: ConsentSettings) -> Kleene:
+    """The recipient is named, and the discloser is; a role that no table knows leaves it open."""
+    if rule.actors is None:
+        return True
+    gets = [each for each in rule.actors if each.role != "discloser"]
+    gives = [each for each in rule.actors if each.role == "discloser"]
+    recipients = [
+        conjunction([names(each, request.recipient, policy), True if each.role == "recipient" else None])
+        for each in gets
+    ]
+    us = Recipient(settings.disclosers)
+    return conjunction(
+        [
+            disjunction(recipients) if gets else True,
+            disjunction(names(each, us, policy) for each in gives) if gives else True,
+        ]
+    )
+
+
+def names(named: Actor, recipient: Recipient, policy: PatientPolicy) -> Kleene:
+    """Whether the actor is the recipient. No known recipient, or an actor nobody can resolve: unknown."""
+    if not recipient.tokens:
+        return None
+    known = policy.actors.get(named.literal)
+    if named.person:
+        return _names_person(named, known, recipient, policy)
+    if (named.tokens | (known or frozenset())) & recipient.tokens:
+        return True
+    return False if known is not None or named.resolved else None
+
+
+def _names_person(
+    named: Actor, known: frozenset[str] | None, recipient: Recipient, policy: PatientPolicy
+) -> Kleene:
+    """A person is named by their own tokens. A system asks for persons unknown: it may be theirs, or not.
+
+    Tokens of the person's organizations never make a permit for the person one for the organization.
+    """
+    mixed = {token for token in known or () if token.startswith("Organization/")}
+    own = named.tokens | (known if known is not None and not mixed else frozenset())
+    if own & recipient.tokens:
+        return True
+    if recipient.person:
+        return False if known is not None or named.resolved else None
+    where = policy.affiliations.get(named.literal, known if mixed else None)
+    return False if where is not None and not where & recipient.tokens else None
+
+
+def purpose(rule: Rule, request: Request) -> Kleene:
+    """The purpose or one that it is a kind of is listed; some purposes must be named themselves (§2.7 row 2)."""
+    line = vocabulary.purpose_line(request.purpose)
+    own = vocabulary.own_authorization(request.purpose)
+    if not line and (rule.purposes is not None or rule.effect == "permit"):
+        return None
+    if rule.purposes is None:
+        return not (own and rule.effect == "permit")
+    wanted = own if own and rule.effect == "permit" else frozenset(line)
+    return bool(wanted & rule.purposes)
+
+
+def action(rule: Rule, request: Request) -> Kleene:
+    """The action is listed; for an outside recipient ``access`` and ``disclose`` are one."""
+    if rule.actions is None:
+        return True
+    if request.action not in ACTIONS:
+        return None
+    outward = {"access", "disclose"}
+    return bool(rule.actions & (outward if request.action in outward else {request.action}))

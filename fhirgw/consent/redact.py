@@ -1,0 +1,128 @@
+"""The released form of a resource: what is not visible is gone, and nothing marks where (specification §2.8).
+
+Law: redaction is a fixpoint, and leaves no marker. Narrative is removed (it would have to be written anew).
+"""
+
+from collections.abc import Iterable, Iterator
+from copy import deepcopy
+from typing import Any
+
+from fhirgw.consent.decide import element_visible
+from fhirgw.consent.elements import lacks_mandatory
+from fhirgw.consent.labels import INLINE, Labels, Path
+from fhirgw.consent.model import Json
+from fhirgw.consent.predicate import Facts, Predicate, holds
+
+
+def redact(resource: Json, labels: Labels, predicate: Predicate) -> Json | None:
+    """The resource as this predicate shows it; None when it must be withheld as a whole.
+
+    Withheld: the resource itself is not visible, or what remains lacks a mandatory element. All of ``meta`` goes:
+    the visible version and time are the caller's to add.
+    """
+    facts = Facts(str(resource.get("resourceType", "")), labels.labels, labels.conf)
+
+    def visible(asked: Facts) -> bool:
+        return holds(predicate, asked)
+
+    if not visible(facts):
+        return None
+    hidden = {element.path for element in labels.elements if not element_visible(visible, facts, element)}
+    released = {name: value for name, value in resource.items() if name not in {"meta", "text"}}
+    released = _without(released, hidden)
+    released = _close_contained(_scrub(released))
+    released = {name: value for name, value in released.items() if not _is_empty(value)}
+    before = {name: value for name, value in resource.items() if name not in {"meta", "text"}}
+    return None if lacks_mandatory(before, released) else released
+
+
+def _without(resource: Json, paths: Iterable[Path]) -> Json:
+    """A copy without these elements; a list and its ``_list`` of extensions are re-packed together."""
+    copy = deepcopy(resource)
+    # From the end of every list to its start, so that the positions still to come stay true.
+    for path in sorted(paths, key=_order, reverse=True):
+        _remove(copy, path)
+        if isinstance(path[0], str) and len(path) <= 2 and not path[0].startswith("_"):
+            _remove(copy, (f"_{path[0]}", *path[1:]))
+    return copy
+
+
+def _order(path: Path) -> list[tuple[int, str]]:
+    return [(part, "") if isinstance(part, int) else (-1, part) for part in path]
+
+
+def _remove(resource: Json, path: Path) -> None:
+    holder: Any = resource
+    try:
+        for part in path[:-1]:
+            holder = holder[part]
+        del holder[path[-1]]
+    except (KeyError, IndexError, TypeError):
+        return  # gone with something that enclosed it
+
+
+def _scrub(value: Any) -> Any:
+    """Without inline security labels, and without what of contained resources is narrative or meta."""
+    if isinstance(value, list):
+        return [_scrub(inner) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    nested = "resourceType" in value
+    scrubbed = {}
+    for name, inner in value.items():
+        if nested and name in {"meta", "text"}:
+            continue
+        kept = inner
+        if name == "extension" and isinstance(inner, list):
+            kept = [each for each in inner if not (isinstance(each, dict) and each.get("url") == INLINE)]
+            if not kept:
+                continue
+        scrubbed[name] = _scrub(kept)
+    return scrubbed
+
+
+def _close_contained(resource: Json) -> Json:
+    """Drop what refers to a contained resource that is gone, and contained resources that nothing refers to.
+
+    Repeated until nothing changes: contained resources may refer to each other.
+    """
+    while True:
+        contained = resource.get("contained", [])
+        there = {f"#{inner.get('id')}" for inner in contained} | {"#"}
+        dangling = {path for path, unit in _units(resource) if set(_fragments(unit)) - there}
+        asked = {
+            fragment for name, value in resource.items() if name != "contained" for fragment in _fragments(value)
+        }
+        for inner in contained:
+            asked |= set(_fragments(inner)) - {f"#{inner.get('id')}"}
+        orphans = {
+            ("contained", index)
+            for index, inner in enumerate(contained)
+            if f"#{inner.get('id')}" not in asked and "#" not in _fragments(inner)
+        }
+        if not dangling | orphans:
+            return resource
+        resource = _without(resource, dangling | orphans)
+
+
+def _units(resource: Json) -> Iterator[tuple[Path, Any]]:
+    for name, value in resource.items():
+        if isinstance(value, list):
+            yield from (((name, index), inner) for index, inner in enumerate(value))
+        else:
+            yield (name,), value
+
+
+def _fragments(value: Any) -> list[str]:
+    """The ``#x`` references inside."""
+    if isinstance(value, list):
+        return [fragment for inner in value for fragment in _fragments(inner)]
+    if not isinstance(value, dict):
+        return []
+    own = value.get("reference")
+    found = [own] if isinstance(own, str) and own.startswith("#") else []
+    return found + [fragment for inner in value.values() for fragment in _fragments(inner)]
+
+
+def _is_empty(value: Any) -> bool:
+    return value in ([], {}) or (isinstance(value, list) and all(inner is None for inner in value))
