@@ -1,6 +1,6 @@
 """The tables. Instants are integers: microseconds since 1970-01-01T00:00:00Z.
 
-Groups: the repository (resource, history, label_group, four index tables), policy (who is enrolled, which
+Groups: the repository (resource, history, guards, label_group, four index tables), policy (who is enrolled, which
 consents name whom, revisions), the journal and the visit events, identity, partners, the ledger, the outbox.
 """
 
@@ -45,6 +45,7 @@ resource = Table(
     Column("standing", String(8), nullable=False),  # member, registry, derived, several (store/repository.py)
     Column("labels", BigInteger, nullable=False),  # sensitivity bits of the resource as a whole
     Column("conf", SmallInteger, nullable=False),
+    Column("source_labels", BigInteger, nullable=False),  # bits its source gave it; kept to label it anew
     Column("elements", LargeBinary, nullable=False),  # JSON: [[path, labels, conf, target type or null], …]
     Column("hash", LargeBinary, nullable=False),  # SHA-256 of the body without meta.versionId, meta.lastUpdated
     Column("body", LargeBinary, nullable=False),
@@ -69,17 +70,27 @@ history = Table(
     Index(None, "patient", "updated_at"),
 )
 
+
+guard_need = Table(
+    "guard_need",
+    metadata,
+    Column("kind", String(64), primary_key=True),  # type of the resources with elements under this guard
+    Column("guard", BigInteger, primary_key=True),  # hash of the kind and all needs
+    Column("type", String(64), primary_key=True),  # of the resource itself, or of one its element refers to
+    Column("labels", BigInteger, primary_key=True),
+    Column("conf", SmallInteger, primary_key=True),
+)
+"""What must be permitted for an element to be seen: every row of its guard. Few: most elements share a guard."""
+
 label_group = Table(
     "label_group",
     metadata,
     Column("resource", Serial, ForeignKey("resource.pk"), primary_key=True),
-    Column("labels", BigInteger, primary_key=True),
-    Column("conf", SmallInteger, primary_key=True),
-    Column("target_type", String(64), primary_key=True),  # '' when the elements are not references
+    Column("guard", BigInteger, primary_key=True),
     Column("hash", LargeBinary, nullable=False),  # of all elements of the group; of nothing when they are gone
     Column("changed_at", BigInteger, nullable=False),
 )
-"""When the part of a resource with these labels last changed: what a recipient is shown as lastUpdated is the
+"""When the part of a resource with this guard last changed: what a recipient is shown as lastUpdated is the
 maximum over the groups it may see, so that a hidden edit moves nothing (consent specification, leak 13)."""
 
 
@@ -91,8 +102,7 @@ def _index(name: str, *columns: Column[object], by: tuple[str, ...]) -> Table:
         Column("resource", Serial, ForeignKey("resource.pk"), nullable=False),
         Column("type", String(64), nullable=False),
         Column("param", String(64), nullable=False),
-        Column("labels", BigInteger, nullable=False),  # of the element it came from, the resource's included
-        Column("conf", SmallInteger, nullable=False),
+        Column("guard", BigInteger, nullable=False),  # of the element it came from
         *columns,
         Index(None, "resource", "param"),
         Index(None, "type", "param", *by),
@@ -103,8 +113,11 @@ search_token = _index(
     "search_token", Column("system", Text), Column("code", Text), by=("code", "system")
 )  # token and uri
 search_string = _index(
-    "search_string", Column("value", Text, nullable=False), by=("value",)
-)  # case and accents folded
+    "search_string",
+    Column("value", Text, nullable=False),  # case and accents folded
+    Column("exact", Text, nullable=False),  # as written
+    by=("value",),
+)
 search_date = _index(
     "search_date",
     Column("low", BigInteger, nullable=False),  # inclusive

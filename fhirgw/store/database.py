@@ -1,0 +1,272 @@
+"""The database: pooled readers, one writer thread with group commit, migration.
+
+Everything that differs between SQLite and PostgreSQL in connecting is here; in queries, it is in
+``predicate.among``.
+"""
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from fhirgw.errors import DependencyDown
+
+T = TypeVar("T")
+
+URGENT_NS = 5_000_000  # an ACK waits at most this long for others to share its commit (DESIGN §4)
+PATIENT_NS = 50_000_000  # a group in which no ACK waits
+GROUP = 256  # units in a group at most
+BUSY_MS = 10_000  # how long the writer of another process is waited for
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """One unit of work: a connection inside a transaction, and its instant.
+
+    Attributes:
+        connection: Open, writable; never commit it.
+        now: Microseconds since the epoch, UTC; strictly greater than that of the unit before.
+    """
+
+    connection: Connection
+    now: int
+
+
+@dataclass(slots=True)
+class _Work:
+    unit: Callable[[Transaction], Any]
+    future: "Future[Any]"
+    urgent: bool
+
+
+def microseconds() -> int:
+    """The system clock."""
+    return time.time_ns() // 1000
+
+
+class Database:
+    """A database at a URL.
+
+    Reads take pooled connections and may run in any thread. All writes of the process go through one thread,
+    which commits several units at once; a unit's result is there only after its COMMIT. Other processes may
+    write to the same file.
+
+    Args:
+        url: SQLAlchemy URL. An in-memory SQLite database is not one database for several connections.
+        clock: The time in microseconds.
+    """
+
+    def __init__(self, url: str, *, clock: Callable[[], int] = microseconds) -> None:
+        self._clock = clock
+        self._last = 0
+        self._readers = _engine(url, writer=False)
+        self._writers = _engine(url, writer=True)
+        self._wake = threading.Condition()
+        self._urgent: deque[_Work] = deque()
+        self._queue: deque[_Work] = deque()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._thread.start()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection that sees one snapshot and cannot write.
+
+        Raises:
+            DependencyDown: The database does not answer.
+        """
+        try:
+            with self._readers.connect() as connection, connection.begin():
+                yield connection
+        except OperationalError:
+            raise DependencyDown("The database does not answer.") from None
+
+    async def write(self, unit: Callable[[Transaction], T], *, urgent: bool = False) -> T:
+        """Run the unit in the writer thread; its result after the COMMIT.
+
+        Whatever the unit raises undoes the unit alone and is raised here. A unit that was submitted runs even
+        if the waiting task is cancelled.
+
+        Args:
+            unit: What to do; may be run once only, must not block on anything but the database.
+            urgent: Somebody waits for an ACK or an answer: such units go first.
+
+        Raises:
+            DependencyDown: It could not be committed.
+        """
+        return await asyncio.wrap_future(self._submit(unit, urgent=urgent))
+
+    def write_sync(self, unit: Callable[[Transaction], T]) -> T:
+        """The same for a caller without an event loop."""
+        return self._submit(unit, urgent=True).result()
+
+    def close(self) -> None:
+        """Finish what was submitted, stop the writer, close the connections."""
+        with self._wake:
+            self._closed = True
+            self._wake.notify()
+        self._thread.join()
+        self._writers.dispose()
+        self._readers.dispose()
+
+    def _submit(self, unit: Callable[[Transaction], T], *, urgent: bool) -> "Future[T]":
+        future: Future[T] = Future()
+        with self._wake:
+            if self._closed:
+                raise DependencyDown("The database is closed.")
+            (self._urgent if urgent else self._queue).append(_Work(unit, future, urgent))
+            self._wake.notify()
+        return future
+
+    def _run(self) -> None:
+        connection: Connection | None = None
+        while self._wait():
+            group: list[tuple[_Work, Any, BaseException | None]] = []
+            try:
+                connection = connection or self._writers.connect()
+                with connection.begin():
+                    self._fill(connection, group)
+            except Exception:  # noqa: BLE001 -- whatever broke the commit, each waiting caller must hear of it
+                _discard(connection)
+                connection = None
+                down = DependencyDown("The database cannot store anything now.")
+                group = [(work, None, down) for work, _, _ in group] or self._drain(down)
+            for work, outcome, error in group:
+                _settle(work.future, outcome, error)
+        _discard(connection)
+
+    def _wait(self) -> bool:
+        with self._wake:
+            while not (self._urgent or self._queue or self._closed):
+                self._wake.wait()
+            return bool(self._urgent or self._queue)
+
+    def _fill(self, connection: Connection, group: list[tuple[_Work, Any, BaseException | None]]) -> None:
+        """Run units until there are none, the group is full, or an ACK has waited long enough."""
+        started, hurry = time.monotonic_ns(), False
+        while len(group) < GROUP:
+            with self._wake:
+                hurry = hurry or bool(self._urgent)
+                spent = time.monotonic_ns() - started
+                if group and spent > (URGENT_NS if hurry else PATIENT_NS):
+                    return
+                queue = self._urgent or self._queue
+                if not queue:
+                    return
+                work = queue.popleft()
+            group.append((work, None, None))
+            group[-1] = (work, *self._attempt(connection, work))
+
+    def _attempt(self, connection: Connection, work: _Work) -> tuple[Any, BaseException | None]:
+        """Run one unit in a savepoint: its failure is its own, unless the transaction itself is lost."""
+        self._last = max(self._clock(), self._last + 1)
+        connection.exec_driver_sql("SAVEPOINT unit")
+        try:
+            outcome = work.unit(Transaction(connection, self._last))
+        except BaseException as error:  # noqa: BLE001 -- it belongs to the unit's caller, who gets it
+            # Where the database has rolled everything back by itself (disk full), this raises and ends the group.
+            connection.exec_driver_sql("ROLLBACK TO SAVEPOINT unit")
+            connection.exec_driver_sql("RELEASE SAVEPOINT unit")
+            if isinstance(error, OperationalError):
+                error = DependencyDown("The database cannot do this now.")
+            return None, error
+        connection.exec_driver_sql("RELEASE SAVEPOINT unit")
+        return outcome, None
+
+    def _drain(self, error: DependencyDown) -> list[tuple[_Work, Any, BaseException | None]]:
+        """Everything that waits, to be told that no transaction could be begun."""
+        with self._wake:
+            waiting = [*self._urgent, *self._queue]
+            self._urgent.clear()
+            self._queue.clear()
+        return [(work, None, error) for work in waiting]
+
+
+def _settle(future: "Future[Any]", outcome: object, error: BaseException | None) -> None:
+    # A cancelled future has nobody to tell; the unit is committed all the same.
+    if future.set_running_or_notify_cancel():
+        if error is None:
+            future.set_result(outcome)
+        else:
+            future.set_exception(error)
+
+
+def _discard(connection: Connection | None) -> None:
+    if connection is not None:
+        with suppress(SQLAlchemyError):
+            connection.invalidate()
+        with suppress(SQLAlchemyError):
+            connection.close()
+
+
+def _engine(url: str, *, writer: bool) -> Engine:
+    # hide_parameters: no member data in the text of a database error.
+    if make_url(url).get_backend_name() != "sqlite":
+        return create_engine(url, hide_parameters=True)
+    engine = (
+        create_engine(url, hide_parameters=True, poolclass=NullPool)
+        if writer
+        else create_engine(url, hide_parameters=True, pool_size=8, max_overflow=32)
+    )
+    event.listen(engine, "connect", _writer_pragmas if writer else _reader_pragmas)
+    # The driver's own BEGIN comes too late for a snapshot and takes no write lock.
+    begin = "BEGIN IMMEDIATE" if writer else "BEGIN"
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin) and None)
+    return engine
+
+
+def _reader_pragmas(connection: Any, _record: object) -> None:
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", f"busy_timeout={BUSY_MS}", "query_only=ON", "cache_size=-16000"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _writer_pragmas(connection: Any, _record: object) -> None:
+    connection.isolation_level = None
+    for pragma in (
+        f"busy_timeout={BUSY_MS}",
+        "journal_mode=WAL",
+        "synchronous=FULL",  # WAL with NORMAL may lose acknowledged commits on power loss (SQLite, pragma.html)
+        "foreign_keys=ON",
+        "wal_autocheckpoint=10000",
+        "cache_size=-64000",
+    ):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def migrate(url: str) -> None:
+    """Bring the database at the URL to the newest revision; creates it when it does not exist.
+
+    Raises:
+        DependencyDown: The database does not answer.
+    """
+    engine = _engine(url, writer=True)
+    try:
+        with engine.begin() as connection:
+            command.upgrade(configuration(connection), "head")
+    except OperationalError:
+        raise DependencyDown("The database cannot be migrated now.") from None
+    finally:
+        engine.dispose()
+
+
+def configuration(connection: Connection) -> Config:
+    """Alembic's configuration for this connection; there is no ini file."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config

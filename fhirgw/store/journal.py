@@ -1,0 +1,254 @@
+"""The journal: every inbound message's bytes, never changed, with two axes: processing state and ACK.
+
+Processing: received ► processed | parked; rejected from the start. ACK: owed ► sent | unsent. Beside it, the facts
+of the events about members, which outlive the bytes (DESIGN §3, §4).
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+from sqlalchemy.engine import Row as Selected
+
+from fhirgw.errors import GatewayError, NotFound
+from fhirgw.store.database import Transaction
+from fhirgw.store.schema import journal, visit_event
+
+UNEXPECTED = "The gateway failed on this message."
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One message as received, and what became of it.
+
+    Attributes:
+        raw: Its bytes; empty in a listing.
+        state: received, processed, parked, rejected.
+        ack_state: owed, sent, unsent.
+        error_location: ``PID-3.1``; no values.
+    """
+
+    id: int
+    received_at: int
+    channel: str
+    sender: str
+    control_id: str | None
+    trigger: str | None
+    digest: bytes
+    raw: bytes
+    state: str
+    ack_state: str
+    ack_code: str | None
+    ack: bytes | None
+    error_code: str | None
+    error_location: str | None
+    error_text: str | None
+    attempts: int
+    processed_at: int | None
+
+
+_LISTED = tuple(column for column in journal.c if column.name != "raw")
+
+
+def keep(
+    tx: Transaction,
+    *,
+    channel: str,
+    sender: str,
+    control_id: str | None,
+    trigger: str | None,
+    raw: bytes,
+    digest: bytes | None = None,
+    state: str = "received",
+    ack_code: str | None = None,
+    ack: bytes | None = None,
+    error: Exception | None = None,
+) -> Row:
+    """Keep a message; the caller may acknowledge it when the unit of work is committed.
+
+    Args:
+        tx: The unit of work; submit it with ``urgent=True``.
+        channel: mllp, http or file.
+        sender: Name in the senders file.
+        control_id: MSH-10.
+        trigger: MSH-9.2.
+        raw: The unframed bytes.
+        digest: SHA-256 of them, where it is known.
+        state: ``received``, or ``rejected`` when it will never be processed.
+        ack_code: MSA-1 of the answer.
+        ack: The answer; None when none is owed.
+        error: Why it was rejected.
+    """
+    values: dict[str, Any] = {
+        "received_at": tx.now,
+        "channel": channel,
+        "sender": sender,
+        "control_id": control_id,
+        "trigger": trigger,
+        "digest": digest or hashlib.sha256(raw).digest(),
+        "raw": raw,
+        "state": state,
+        "ack_state": "unsent" if ack is None else "owed",
+        "ack_code": ack_code,
+        "ack": ack,
+        "attempts": 0,
+        "processed_at": None,
+        **_error(error),
+    }
+    key = next(iter(tx.connection.execute(_KEEP, values).inserted_primary_key or ()))
+    return Row(id=key, **values)
+
+
+def duplicate(connection: Connection, sender: str, control_id: str, since: int) -> Row | None:
+    """The sender's latest message with this control id, received at or after the instant ``since``.
+
+    Rejected ones do not count: a corrected message may use its control id again.
+    """
+    where = (
+        journal.c.sender == sender,
+        journal.c.control_id == control_id,
+        journal.c.received_at >= since,
+        journal.c.state != "rejected",
+    )
+    order = (journal.c.received_at.desc(), journal.c.id.desc())
+    return _row(connection.execute(select(journal).where(*where).order_by(*order).limit(1)).first())
+
+
+def get(connection: Connection, key: int) -> Row:
+    """One message, with its bytes.
+
+    Raises:
+        NotFound: There is no such row.
+    """
+    row = _row(connection.execute(select(journal).where(journal.c.id == key)).first())
+    if row is None:
+        raise NotFound("There is no such journal row.")
+    return row
+
+
+def due(connection: Connection, limit: int, after: int = 0) -> list[Row]:
+    """Messages to process, in the order in which they came.
+
+    Args:
+        connection: To read from.
+        limit: How many at most.
+        after: Only rows behind this id.
+    """
+    where = (journal.c.state == "received", journal.c.id > after)
+    found = connection.execute(select(journal).where(*where).order_by(journal.c.id).limit(limit))
+    return [_present(row) for row in found]
+
+
+def list_(
+    connection: Connection,
+    *,
+    state: str | None = None,
+    ack_state: str | None = None,
+    sender: str | None = None,
+    control_id: str | None = None,
+    trigger: str | None = None,
+    since: int | None = None,
+    until: int | None = None,
+    before: int | None = None,
+    limit: int = 50,
+) -> list[Row]:
+    """Messages without their bytes, newest first.
+
+    Args:
+        connection: To read from.
+        state: Only those in this processing state.
+        ack_state: Only those whose ACK is owed, sent or unsent.
+        sender: Only those of this sender.
+        control_id: Only those with this MSH-10.
+        trigger: Only those with this MSH-9.2.
+        since: Only those received at or after this instant.
+        until: Only those received before this instant.
+        before: Only rows before this id: the next page.
+        limit: How many at most.
+    """
+    equal = {"state": state, "ack_state": ack_state, "sender": sender, "control_id": control_id, "trigger": trigger}
+    found = select(*_LISTED).order_by(journal.c.id.desc()).limit(limit)
+    found = found.where(*(journal.c[name] == value for name, value in equal.items() if value is not None))
+    if since is not None:
+        found = found.where(journal.c.received_at >= since)
+    if until is not None:
+        found = found.where(journal.c.received_at < until)
+    if before is not None:
+        found = found.where(journal.c.id < before)
+    return [_present(row) for row in connection.execute(found)]
+
+
+def mark_processed(tx: Transaction, key: int) -> None:
+    """Its resources are stored, in this unit of work."""
+    _mark(tx, key, "processed", None)
+
+
+def mark_parked(tx: Transaction, key: int, error: Exception) -> None:
+    """It failed after its ACK: a person has to look, and may replay it."""
+    _mark(tx, key, "parked", error)
+
+
+def mark_rejected(tx: Transaction, key: int, error: Exception) -> None:
+    """It will not be processed, unless somebody replays it."""
+    _mark(tx, key, "rejected", error)
+
+
+def replay(tx: Transaction, key: int) -> None:
+    """Process it again, with the mapping of now.
+
+    Raises:
+        NotFound: There is no such row.
+    """
+    if not tx.connection.execute(update(journal).where(journal.c.id == key).values(state="received")).rowcount:
+        raise NotFound("There is no such journal row.")
+
+
+def mark_ack(tx: Transaction, key: int, state: str) -> None:
+    """Note what became of its ACK: ``sent`` or ``unsent``; apart from whether it was processed."""
+    tx.connection.execute(update(journal).where(journal.c.id == key).values(ack_state=state))
+
+
+def keep_event(tx: Transaction, key: int, *, patient: str, visit: str | None, sender: str, facts: bytes) -> None:
+    """Keep the facts of a message about a member; of a replayed one, the facts as read now."""
+    values = {"patient": patient, "visit": visit, "sender": sender, "facts": facts}
+    if not tx.connection.execute(update(visit_event).where(visit_event.c.journal == key).values(values)).rowcount:
+        tx.connection.execute(insert(visit_event).values(journal=key, **values))
+
+
+def visit_events(connection: Connection, visit: str) -> list[bytes]:
+    """The facts of all events of a visit, in order of arrival; the fold orders them itself."""
+    found = select(visit_event.c.facts).where(visit_event.c.visit == visit).order_by(visit_event.c.journal)
+    return [bytes(facts) for facts in connection.scalars(found)]
+
+
+def person_events(connection: Connection, patient: str, sender: str) -> list[bytes]:
+    """The facts of all events of a person from one sender, in order of arrival."""
+    where = (visit_event.c.patient == patient, visit_event.c.sender == sender)
+    found = select(visit_event.c.facts).where(*where).order_by(visit_event.c.journal)
+    return [bytes(facts) for facts in connection.scalars(found)]
+
+
+_KEEP = insert(journal)
+
+
+def _mark(tx: Transaction, key: int, state: str, error: Exception | None) -> None:
+    values = {"state": state, "attempts": journal.c.attempts + 1, "processed_at": tx.now, **_error(error)}
+    tx.connection.execute(update(journal).where(journal.c.id == key).values(values))
+
+
+def _error(error: Exception | None) -> dict[str, str | None]:
+    """What may be told of an error: never the text of an unexpected one, which may hold a value."""
+    if error is None:
+        return {"error_code": None, "error_location": None, "error_text": None}
+    if isinstance(error, GatewayError):
+        return {"error_code": error.err, "error_location": error.location, "error_text": error.text}
+    return {"error_code": "207", "error_location": None, "error_text": f"{UNEXPECTED} {type(error).__name__}"}
+
+
+def _row(row: Selected[Any] | None) -> Row | None:
+    return _present(row) if row is not None else None
+
+
+def _present(row: Selected[Any]) -> Row:
+    return Row(**{"raw": b"", **row._mapping})  # noqa: SLF001 - public in spite of its name: SQLAlchemy's Row._mapping

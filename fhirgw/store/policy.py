@@ -1,0 +1,250 @@
+"""What a consent decision reads: enrolment, the consents of a patient, whom they name, and the policy revision.
+
+INVARIANT: whatever could change a decision moves the revision in the same transaction (consent specification §0.9).
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, delete, insert, select, text, update
+
+from fhirgw.consent.model import Enrolment, Json, PatientPolicy
+from fhirgw.consent.rules import actor_tokens
+from fhirgw.store.database import Transaction
+from fhirgw.store.predicate import among
+from fhirgw.store.schema import consent_actor, enrolment, policy_revision, resource, search_reference
+
+STORE = ""
+"""The revision of the whole store is kept under this patient."""
+
+ACTORS = frozenset({"Organization", "PractitionerRole", "CareTeam", "Practitioner", "RelatedPerson", "Group"})
+"""Types whose content decides whom a consent names."""
+
+DV_SAFETY_LIST = "dv-safety-list"
+_ENDED = frozenset({"inactive", "entered-in-error", "rejected"})
+_DEPTH = 4  # CareTeam ► PractitionerRole ► Practitioner
+
+_BUMP = text(
+    "INSERT INTO policy_revision (patient, revision) VALUES (:patient, 1) "
+    "ON CONFLICT (patient) DO UPDATE SET revision = policy_revision.revision + 1"
+)
+
+
+def revision(connection: Connection, patient: str = STORE) -> int:
+    """The policy revision (rho) of the store, or of one patient; 0 before any policy was written."""
+    found = connection.scalar(select(policy_revision.c.revision).where(policy_revision.c.patient == patient))
+    return found or 0
+
+
+def bump(tx: Transaction, patient: str | None = None) -> None:
+    """Something that decides about the patient, or about anybody, has changed."""
+    tx.connection.execute(_BUMP, [{"patient": one} for one in {STORE, patient or STORE}])
+
+
+def enrol(tx: Transaction, patient: str, program: str, status: str) -> None:
+    """Set a patient's relation to a programme: candidate, active, finished or opted-out."""
+    where = (enrolment.c.patient == patient, enrolment.c.program == program)
+    present = tx.connection.scalar(select(enrolment.c.status).where(*where))
+    if present == status:
+        return
+    if present is None:
+        row = {"patient": patient, "program": program, "status": status, "changed_at": tx.now}
+        tx.connection.execute(insert(enrolment).values(row))
+    else:
+        tx.connection.execute(update(enrolment).where(*where).values(status=status, changed_at=tx.now))
+    bump(tx, patient)
+
+
+def enrolments(connection: Connection, patient: str) -> list[tuple[str, str]]:
+    """(programme, status) of the patient."""
+    found = select(enrolment.c.program, enrolment.c.status).where(enrolment.c.patient == patient)
+    return [(row.program, row.status) for row in connection.execute(found.order_by(enrolment.c.program))]
+
+
+def candidates(connection: Connection, tokens: Iterable[str]) -> set[str]:
+    """Patients with a consent that may name one of these tokens, or anybody. A superset, found by index."""
+    found = select(consent_actor.c.patient).where(among(consent_actor.c.token, {*tokens, "*"}))
+    return set(connection.scalars(found.distinct()))
+
+
+def load(connection: Connection, patients: Collection[str]) -> list[PatientPolicy]:
+    """Everything a decision reads of these patients, in order of their ids."""
+    if not patients:
+        return []
+    consents = _grouped(connection, patients)
+    programs: dict[str, list[Enrolment]] = {}
+    for row in connection.execute(select(enrolment).where(among(enrolment.c.patient, patients))):
+        programs.setdefault(row.patient, []).append(Enrolment(row.program, row.status))
+    numbers = select(policy_revision).where(among(policy_revision.c.patient, patients))
+    revisions = {row.patient: row.revision for row in connection.execute(numbers)}
+    known: dict[str, frozenset[str] | None] = {}
+    return [
+        PatientPolicy(
+            patient=patient,
+            consents=tuple(consents.get(patient, ())),
+            enrolments=tuple(sorted(programs.get(patient, ()), key=lambda one: one.program)),
+            actors=_actors(connection, consents.get(patient, ()), known),
+            revision=revisions.get(patient, 0),
+        )
+        for patient in sorted(patients)
+    ]
+
+
+def releases(connection: Connection, patient: str, tokens: Collection[str]) -> list[Json]:
+    """The patient's active Consents that name one of these tokens."""
+    named = select(consent_actor.c.consent).where(
+        consent_actor.c.patient == patient, among(consent_actor.c.token, tokens)
+    )
+    ids = set(connection.scalars(named))
+    found = _grouped(connection, {patient}).get(patient, [])
+    return [one for one in found if one["id"] in ids and one.get("status") == "active"]
+
+
+def organization_tokens(connection: Connection, organization: str) -> frozenset[str]:
+    """The closure of an organization: itself and its parents, each by reference and by identifiers."""
+    tokens: set[str] = set()
+    reference: str | None = f"Organization/{organization}"
+    for _ in range(_DEPTH):
+        if reference is None or reference in tokens:
+            break
+        tokens.add(reference)
+        body = _body(connection, reference)
+        if body is None:
+            break
+        tokens |= _identifiers(body)
+        reference = _literal(body.get("partOf"))
+    return frozenset(tokens)
+
+
+def is_dv_safety_list(consent: Json) -> bool:
+    """Whether a Consent is a DV safety list that still counts."""
+    codings = [coding for category in consent.get("category", ()) for coding in category.get("coding", ())]
+    return consent.get("status") not in _ENDED and any(one.get("code") == DV_SAFETY_LIST for one in codings)
+
+
+def dv_protected(connection: Connection, patient: str) -> bool:
+    """Whether the patient has a DV safety list."""
+    return any(is_dv_safety_list(one) for one in _grouped(connection, {patient}).get(patient, []))
+
+
+def consent_changed(tx: Transaction, patient: str | None, consent: str, body: Json | None) -> None:
+    """Keep whom a Consent may name; the body is None when it is deleted. Moves the revision."""
+    tx.connection.execute(delete(consent_actor).where(consent_actor.c.consent == consent))
+    if body is not None and patient is not None:
+        tokens = actor_tokens(body)
+        known: dict[str, frozenset[str] | None] = {}
+        behind = [
+            _tokens(tx.connection, token, known, _DEPTH) or frozenset() for token in tokens if "|" not in token
+        ]
+        rows = [{"patient": patient, "consent": consent, "token": token} for token in sorted(tokens.union(*behind))]
+        if rows:
+            tx.connection.execute(insert(consent_actor), rows)
+    bump(tx, patient)
+
+
+def actor_changed(tx: Transaction, kind: str, logical: str) -> None:
+    """Somebody whom consents may name has changed: refresh those consents and move the revision."""
+    reached, front = {(kind, logical)}, {(kind, logical)}
+    consents: set[str] = set()
+    for _ in range(_DEPTH):
+        found = {pair for target in front for pair in _referrers(tx.connection, *target)}
+        consents |= {one for of, one in found if of == "Consent"}
+        front = {pair for pair in found if pair[0] in ACTORS} - reached
+        reached |= front
+    for consent in sorted(consents):
+        row = _current(tx.connection, "Consent", consent)
+        if row is not None:
+            consent_changed(tx, row.patient, consent, orjson.loads(row.body))
+    if kind in ("Organization", "PractitionerRole", "CareTeam"):
+        bump(tx)
+
+
+def _referrers(connection: Connection, kind: str, logical: str) -> set[tuple[str, str]]:
+    found = (
+        select(resource.c.type, resource.c.id)
+        .join(search_reference, search_reference.c.resource == resource.c.pk)
+        .where(search_reference.c.target_id == logical, search_reference.c.target_type == kind)
+    )
+    return {(row.type, row.id) for row in connection.execute(found)}
+
+
+def _grouped(connection: Connection, patients: Collection[str]) -> dict[str, list[Json]]:
+    """The Consents of each patient, with their versions, in order of their ids."""
+    found = (
+        select(resource.c.patient, resource.c.version, resource.c.body)
+        .where(among(resource.c.patient, patients), resource.c.type == "Consent", resource.c.deleted.is_(False))
+        .order_by(resource.c.id)
+    )
+    grouped: dict[str, list[Json]] = {}
+    for row in connection.execute(found):
+        body = orjson.loads(row.body)
+        body["meta"] = {**body.get("meta", {}), "versionId": str(row.version)}
+        grouped.setdefault(row.patient, []).append(body)
+    return grouped
+
+
+def _actors(
+    connection: Connection, consents: Sequence[Json], known: dict[str, frozenset[str] | None]
+) -> dict[str, frozenset[str]]:
+    references = sorted({reference for consent in consents for reference in _named(consent)})
+    resolved = {reference: _tokens(connection, reference, known, _DEPTH) for reference in references}
+    return {reference: tokens for reference, tokens in resolved.items() if tokens is not None}
+
+
+def _named(element: Any) -> Iterable[str]:
+    """All literal references of a Consent: its actors, performers, and what it is about."""
+    if isinstance(element, dict):
+        if isinstance(element.get("reference"), str):
+            yield element["reference"].split("/_history/")[0]
+        for part in element.values():
+            yield from _named(part)
+    elif isinstance(element, list):
+        for part in element:
+            yield from _named(part)
+
+
+def _tokens(
+    connection: Connection, reference: str, known: dict[str, frozenset[str] | None], depth: int
+) -> frozenset[str] | None:
+    """The tokens of the resource behind a reference; None when it is not here.
+
+    A role stands for the practitioner in it, a team or a group for its members.
+    """
+    if reference in known or depth == 0:
+        return known.get(reference, frozenset({reference}))
+    known[reference] = frozenset({reference})  # a loop ends here
+    body = _body(connection, reference)
+    if body is None:
+        known[reference] = None
+        return None
+    tokens = {reference} | _identifiers(body)
+    inner = [body.get("practitioner")] if body["resourceType"] == "PractitionerRole" else []
+    inner += [one.get("member") for one in body.get("participant", ()) if body["resourceType"] == "CareTeam"]
+    inner += [one.get("entity") for one in body.get("member", ()) if body["resourceType"] == "Group"]
+    for part in inner:
+        if literal := _literal(part):
+            tokens |= {literal} | (_tokens(connection, literal, known, depth - 1) or frozenset())
+    known[reference] = frozenset(tokens)
+    return known[reference]
+
+
+def _identifiers(body: Json) -> set[str]:
+    return {f"{one.get('system', '')}|{one['value']}" for one in body.get("identifier", ()) if "value" in one}
+
+
+def _literal(reference: Any) -> str | None:
+    found = reference.get("reference") if isinstance(reference, dict) else None
+    return found.split("/_history/")[0] if isinstance(found, str) else None
+
+
+def _body(connection: Connection, reference: str) -> Json | None:
+    kind, _, logical = reference.partition("/")
+    row = _current(connection, kind, logical)
+    body: Json | None = orjson.loads(row.body) if row is not None else None
+    return body
+
+
+def _current(connection: Connection, kind: str, logical: str) -> Any:
+    where = (resource.c.type == kind, resource.c.id == logical, resource.c.deleted.is_(False))
+    return connection.execute(select(resource.c.patient, resource.c.body).where(*where)).first()
