@@ -1,0 +1,367 @@
+"""HL7 v2 data types to FHIR, one function a type.
+
+A component that is ``""`` counts as absent: v2 deletes fields, not components (v2.5.1 ch. 2.5.3). A function
+returns None where nothing is left to say, and raises InvalidElement, without a location, on broken syntax.
+
+See: HL7 v2-to-FHIR guide 1.0.0, data types; deviations in ``docs/decisions/0020-identifier-systems.md``.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from fhirgw.errors import InvalidElement
+from fhirgw.settings import Sender
+from fhirgw.terminology import (
+    ADDRESS_TYPE,
+    ADDRESS_USE,
+    IDENTIFIER_TYPE,
+    NAME_USE,
+    PHYSICAL_TYPE,
+    TELECOM_SYSTEM,
+    TELECOM_USE,
+    THO,
+    US_NPI,
+    coding_system,
+    local_code_system,
+    sid,
+    table_coding,
+)
+from fhirgw.v2.codec import NULL, Element
+
+Json = dict[str, Any]
+
+_DTM = re.compile(r"(\d{4})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(\.\d{1,6})?)?)?)?)?)?([+-]\d{4})?")
+_DTM_TEXT = "Not a date/time: YYYY[MM[DD[HH[MM[SS[.S[S[S[S]]]]]]]]][+/-ZZZZ]."
+_OID = re.compile(r"[0-2](\.(0|[1-9]\d*))+")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_NPI = re.compile(r"\d{10}")
+_INTERNET = ("Internet", "X.400")
+# PL from the whole to the part: component, code and display of location-physical-type (none for a point of care)
+_LEVELS = (
+    (4, "si", "Site"),
+    (7, "bu", "Building"),
+    (8, "lvl", "Level"),
+    (1, None, None),
+    (2, "ro", "Room"),
+    (3, "bd", "Bed"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose message it is: what gives local codes, local identifiers and local times their meaning.
+
+    Attributes:
+        name: The sender's registered name.
+        facility: MSH-4.1, which scopes numbers that name no authority.
+        sender: Its settings.
+        zone: Its time zone, for times without an offset.
+    """
+
+    name: str
+    facility: str
+    sender: Sender
+    zone: ZoneInfo
+
+
+def text(element: Element, component: int = 1, subcomponent: int = 1) -> str | None:
+    """The trimmed text of a component; None when absent, blank or null."""
+    value = element.get(component, subcomponent)
+    if value is None or value == NULL:
+        return None
+    return value.strip() or None
+
+
+def dtm_to_datetime(dtm: str, zone: ZoneInfo) -> str:
+    """Map DTM to dateTime, no more precise than it was sent, except that FHIR wants seconds with an hour.
+
+    The offset is kept as sent; without one the time is the sender's own, in its zone. Never silently UTC.
+    See: v2-to-FHIR, Data Type DTM[dateTime]; FHIR R4 dateTime.
+    """
+    match = _DTM.fullmatch(dtm)
+    if match is None:
+        raise InvalidElement(_DTM_TEXT)
+    year, month, day, hour, minute, second, fraction, offset = match.groups()
+    try:
+        local = datetime(  # noqa: DTZ001 - the zone is found below
+            *(int(year), int(month or 1), int(day or 1), int(hour or 0), int(minute or 0), int(second or 0))
+        )
+    except ValueError:
+        raise InvalidElement(_DTM_TEXT) from None
+    if hour is None:
+        return "-".join(part for part in (year, month, day) if part)
+    zoned = _offset(offset) if offset else local.replace(tzinfo=zone).isoformat()[19:25]
+    return f"{year}-{month}-{day}T{hour}:{minute or '00'}:{second or '00'}{fraction or ''}{zoned}"
+
+
+def dtm_to_date(dtm: str, zone: ZoneInfo) -> str:
+    """Map DTM to date: the calendar day where it was written down, whatever the offset."""
+    return dtm_to_datetime(dtm, zone)[:10]
+
+
+def dtm_to_instant(dtm: str, zone: ZoneInfo) -> str:
+    """Map DTM to instant; what it leaves out is the beginning, in that zone, of the period that it names."""
+    return datetime_to_instant(dtm_to_datetime(dtm, zone), zone)
+
+
+def datetime_to_instant(moment: str, zone: ZoneInfo) -> str:
+    """A dateTime as an instant; a partial one at the beginning of its period."""
+    if len(moment) > 10:
+        return moment
+    year, month, day = (int(part) for part in (moment + "-01-01").split("-")[:3])
+    return datetime(year, month, day, tzinfo=zone).isoformat()
+
+
+def utc(moment: str, *, latest: bool = False) -> str:
+    """A dateTime as a UTC text that sorts in time; a partial one at the beginning (or end) of its period."""
+    if len(moment) > 10:
+        return datetime.fromisoformat(moment).astimezone(UTC).isoformat(timespec="microseconds")
+    return moment + ("-99-99"[len(moment) - 4 :] + "T~" if latest else "-01-01"[len(moment) - 4 :] + "T")
+
+
+def _offset(offset: str) -> str:
+    if int(offset[1:3]) > 14 or int(offset[3:]) > 59 or offset[1:] > "1400":
+        raise InvalidElement(_DTM_TEXT)
+    return f"{offset[:3]}:{offset[3:]}"
+
+
+def hd_to_system(namespace: str | None, universal_id: str | None, id_type: str | None, scope: Scope) -> str | None:
+    """Map HD, as an assigning authority, to the system of its identifiers; None when it names nothing.
+
+    The sender's registered authorities by universal id; a universal id (OID, UUID, URI); the registered authorities
+    by namespace; else a system of ours that scopes the namespace to the sender. The guide's HD[uri] would put the
+    bare namespace where a URI belongs. See: ``docs/decisions/0020-identifier-systems.md``.
+    """
+    authorities = scope.sender.authorities
+    if universal_id:
+        if universal_id in authorities:
+            return authorities[universal_id]
+        if id_type in ("ISO", None) and _OID.fullmatch(universal_id):
+            return f"urn:oid:{universal_id}"
+        if id_type in ("UUID", "GUID") and _UUID.fullmatch(universal_id):
+            return f"urn:uuid:{universal_id.lower()}"
+        if id_type == "URI" and ":" in universal_id:
+            return universal_id
+    local = namespace or universal_id
+    if local is None:
+        return None
+    return authorities.get(local) or sid(scope.name, local)
+
+
+def cx_to_identifier(
+    cx: Element, scope: Scope, *, default: str | None = None, kind: str | None = None
+) -> Json | None:
+    """Map CX to Identifier; None when CX-1 is empty.
+
+    CX-1 → value, CX-4 → system, CX-5 → type, CX-7/8 → period.
+    See: v2-to-FHIR, Data Type CX[Identifier].
+
+    Args:
+        cx: The repetition.
+        scope: The sender.
+        default: System where CX-4 names none.
+        kind: Identifier type (table 0203) where CX-5 names none.
+    """
+    value = text(cx)
+    if value is None:
+        return None
+    system = hd_to_system(text(cx, 4, 1), text(cx, 4, 2), text(cx, 4, 3), scope) or default
+    return _identifier(system, value, text(cx, 5) or kind) | _period(cx, 7, 8, scope)
+
+
+def _identifier(system: str | None, value: str, kind: str | None) -> Json:
+    identifier: Json = {"system": system, "value": value} if system else {"value": value}
+    if kind:
+        coding = {"system": THO + "v2-0203", "code": " ".join(kind.split())}
+        if kind in IDENTIFIER_TYPE:
+            coding["display"] = IDENTIFIER_TYPE[kind]
+        identifier["type"] = {"coding": [coding]}
+    return identifier
+
+
+def _period(element: Element, start: int, end: int, scope: Scope) -> Json:
+    period = {
+        name: dtm_to_datetime(moment, scope.zone)
+        for name, component in (("start", start), ("end", end))
+        if (moment := text(element, component))
+    }
+    return {"period": period} if period else {}
+
+
+def _filled(**lists: list[str | None]) -> Json:
+    """The lists, without what is empty in them and without those that are empty."""
+    kept = {name: [value for value in values if value] for name, values in lists.items()}
+    return {name: values for name, values in kept.items() if values}
+
+
+def xpn_to_human_name(xpn: Element, scope: Scope) -> Json | None:
+    """Map XPN to HumanName; None when it holds no part of a name.
+
+    XPN-1.1 → family, XPN-2/3 → given, XPN-4/6/14 → suffix, XPN-5 → prefix, XPN-7 → use, XPN-12/13 → period.
+    See: v2-to-FHIR, Data Type XPN[HumanName], FN[HumanName].
+    """
+    family = text(xpn)
+    name: Json = {"family": family} if family else {}
+    name |= _filled(
+        given=[text(xpn, 2), text(xpn, 3)],
+        suffix=[text(xpn, 4), text(xpn, 6), text(xpn, 14)],
+        prefix=[text(xpn, 5)],
+    )
+    if not name:
+        return None
+    use = NAME_USE.get(text(xpn, 7) or "")
+    return ({"use": use} if use else {}) | name | _period(xpn, 12, 13, scope)
+
+
+def xad_to_address(xad: Element, scope: Scope) -> Json | None:
+    """Map XAD to Address; None when it holds no part of an address.
+
+    XAD-1.1/1.2/1.3/2/19 → line, XAD-3 → city, XAD-4 → state, XAD-5 → postalCode, XAD-6 → country, XAD-7 → use and
+    type, XAD-9 → district, XAD-13/14 → period.
+    See: v2-to-FHIR, Data Type XAD[Address], SAD[Address].
+    """
+    address = _filled(line=[text(xad), text(xad, 1, 2), text(xad, 1, 3), text(xad, 2), text(xad, 19)])
+    for name, component in (("city", 3), ("district", 9), ("state", 4), ("postalCode", 5), ("country", 6)):
+        value = text(xad, component)
+        if value:
+            address[name] = value
+    if not address:
+        return None
+    kind = text(xad, 7) or ""
+    for name, codes in (("use", ADDRESS_USE), ("type", ADDRESS_TYPE)):
+        if kind in codes:
+            address[name] = codes[kind]
+    return address | _period(xad, 13, 14, scope)
+
+
+def xtn_to_contact_point(xtn: Element, scope: Scope, *, use: str | None = None) -> Json | None:
+    """Map XTN to ContactPoint; None when it holds neither number nor address.
+
+    XTN-4, or XTN-1/12/7 with 5, 6 and 8 → value; XTN-3 → system, else email where XTN-4 is valued, else phone, as
+    the fields that carry XTN are for phone numbers; XTN-2 → use, else the one given; XTN-18 → rank.
+    See: v2-to-FHIR, Data Type XTN[ContactPoint].
+    """
+    equipment = text(xtn, 3)
+    address = text(xtn, 4)
+    if equipment in _INTERNET or (equipment is None and address):
+        value, system = address or text(xtn), "email"
+    else:
+        value = text(xtn) or text(xtn, 12) or _number(xtn)
+        system = TELECOM_SYSTEM.get((equipment or "PH").upper(), "other")
+    if value is None:
+        return None
+    point: Json = {"system": system, "value": value}
+    used = "mobile" if equipment == "CP" else TELECOM_USE.get(text(xtn, 2) or "") or (None if text(xtn, 2) else use)
+    if used:
+        point["use"] = used
+    rank = text(xtn, 18) or ""
+    if rank.isdecimal() and int(rank) > 0:
+        point["rank"] = int(rank)
+    return point | _period(xtn, 13, 14, scope)
+
+
+def _number(xtn: Element) -> str | None:
+    country, area, local, extension = (text(xtn, component) for component in (5, 6, 7, 8))
+    if local is None:
+        return None
+    parts = (f"+{country}" if country else None, area, local, f"X{extension}" if extension else None)
+    return " ".join(part for part in parts if part)
+
+
+def xcn_to_practitioner(xcn: Element, scope: Scope) -> Json | None:
+    """Map XCN to Practitioner, without an id; None when it names nobody.
+
+    XCN-1 → identifier.value, XCN-9 → identifier.system (US NPI by XCN-13 or by name), XCN-13 → identifier.type,
+    XCN-2/3/4 → name, XCN-5 → suffix, XCN-6 → prefix, XCN-7 → qualification, XCN-10 → name.use.
+    See: v2-to-FHIR, Data Type XCN[Practitioner].
+    """
+    practitioner: Json = {"resourceType": "Practitioner"}
+    value = text(xcn)
+    if value:
+        kind, namespace = text(xcn, 13), text(xcn, 9, 1)
+        system = hd_to_system(namespace, text(xcn, 9, 2), text(xcn, 9, 3), scope)
+        if "NPI" in (kind, namespace) and _NPI.fullmatch(value):
+            system, kind = US_NPI, "NPI"
+        system = system or sid(scope.name, scope.facility, "practitioner")
+        practitioner["identifier"] = [_identifier(system, value, kind)]
+    family = text(xcn, 2)
+    name: Json = {"family": family} if family else {}
+    name |= _filled(given=[text(xcn, 3), text(xcn, 4)], suffix=[text(xcn, 5)], prefix=[text(xcn, 6)])
+    if name:
+        use = NAME_USE.get(text(xcn, 10) or "")
+        practitioner["name"] = [({"use": use} if use else {}) | name]
+        degree = text(xcn, 7)
+        if degree:
+            practitioner["qualification"] = [{"code": {"text": degree}}]
+    return practitioner if len(practitioner) > 1 else None
+
+
+def pl_to_locations(pl: Element, scope: Scope) -> list[Json]:
+    """Map PL to a chain of Locations without ids, from the whole to the part; [] when it names no place.
+
+    PL-4 → site, PL-7 → building, PL-8 → floor, PL-1 → point of care, PL-2 → room, PL-3 → bed. An identifier is the
+    path to the place, since a bed's number is its own only within its room. The last is the one to refer to.
+    See: v2-to-FHIR, Data Type PL[Location].
+    """
+    path = [scope.facility] if scope.facility and text(pl, 4) is None else []
+    chain = []
+    for component, code, display in _LEVELS:
+        name = text(pl, component)
+        if name is None:
+            continue
+        path.append(name)
+        location: Json = {
+            "resourceType": "Location",
+            "identifier": [{"system": sid(scope.name, "location"), "value": "/".join(path)}],
+            "name": name,
+            "mode": "instance",
+        }
+        if code:
+            location["physicalType"] = {"coding": [{"system": PHYSICAL_TYPE, "code": code, "display": display}]}
+        chain.append(location)
+    return chain
+
+
+def local_code(table: str, code: str, scope: Scope) -> str:
+    """The table's code for the sender's own, where its registration maps it; else the code itself."""
+    return scope.sender.codes.get(table, {}).get(code, code)
+
+
+def cwe_to_codeable_concept(cwe: Element, scope: Scope, table: str | None = None) -> Json | None:
+    """Map CWE (CE, IS, ID) to CodeableConcept; None when it holds nothing.
+
+    CWE-1/2/3/7 and CWE-4/5/6/8 → coding, CWE-9, or CWE-2 without a code, → text. A code of the field's table is
+    mapped as the guide does; one that the table does not have keeps the sender's coding, in a system of its own.
+    See: v2-to-FHIR, Data Type CWE[CodeableConcept]; concept maps of ``fhirgw.terminology``.
+    """
+    codings = [
+        coding
+        for first, version in ((1, 7), (4, 8))
+        if (coding := _coding(cwe, first, version, scope, table if first == 1 else None))
+    ]
+    words = text(cwe, 9) or (text(cwe, 2) if text(cwe) is None else None)
+    if table is None and len(codings) == 1 and codings[0].keys() == {"code"}:
+        words, codings = words or codings[0]["code"], []  # no system, no display: words in the place of a code
+    concept: Json = {"coding": codings} if codings else {}
+    return (concept | {"text": words} if words else concept) or None
+
+
+def _coding(cwe: Element, first: int, version: int, scope: Scope, table: str | None) -> Json | None:
+    code, display, named = text(cwe, first), text(cwe, first + 1), text(cwe, first + 2)
+    if code is None:
+        return None
+    code = " ".join(code.split())
+    system = coding_system(named) if named else None
+    if table and (named is None or system in (f"{THO}v2-{table}", None)):
+        mapped = table_coding(table, local_code(table, code, scope))
+        if mapped:
+            return mapped
+        system = local_code_system(scope.name, named or table)
+    elif named and system is None:
+        system = local_code_system(scope.name, named)
+    edition = text(cwe, version)
+    coding = {"system": system, "version": edition if system else None, "code": code, "display": display}
+    return {name: value for name, value in coding.items() if value}

@@ -1,0 +1,1 @@
+"""HL7 v2 segments to facts, one function a segment."""

@@ -1,0 +1,122 @@
+"""How a segment is read: a table says which field makes which fact.
+
+What is present becomes a fact, ``""`` a deletion, the absent nothing. Problems are collected in the ``Reading``,
+located, so that the sender learns of all of them at once.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from fhirgw.errors import GatewayError, InvalidElement
+from fhirgw.mappers.datatypes import Json, Scope, cwe_to_codeable_concept, dtm_to_datetime
+from fhirgw.v2.codec import NULL, Segment
+
+YES_NO = {"Y": True, "N": False}  # table 0136
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Reading:
+    """One reading of a message: the scope it is read in, and the problems found."""
+
+    scope: Scope
+    problems: list[GatewayError] = field(default_factory=list)
+
+    def each(self, segment: Segment, number: int, map_one: Callable[..., T | None], **options: Any) -> list[T]:
+        """The repetitions of a field that map to something; a broken one is a problem at that field."""
+        mapped = []
+        for element in segment.repetitions(number):
+            try:
+                value = map_one(element, self.scope, **options)
+            except InvalidElement as error:
+                self.problems.append(InvalidElement(error.text, location=f"{segment.name}-{number}"))
+            else:
+                if value:
+                    mapped.append(value)
+        return mapped
+
+    def time(
+        self, segment: Segment | None, number: int, map_one: Callable[..., str] = dtm_to_datetime
+    ) -> str | None:
+        """A DTM field; None when absent or null, and when broken, which is a problem."""
+        dtm = valued(segment, number) if segment else ""
+        if segment is None or not dtm:
+            return None
+        try:
+            return map_one(dtm, self.scope.zone)
+        except InvalidElement as error:
+            self.problems.append(InvalidElement(error.text, location=f"{segment.name}-{number}"))
+            return None
+
+    def coded(self, segment: Segment, number: int, table: str | None = None) -> Json | None:
+        """The first repetition of a coded field."""
+        concepts = self.each(segment, number, cwe_to_codeable_concept, table=table)
+        return concepts[0] if concepts else None
+
+
+Read = Callable[[Segment, int, Reading], Any]
+Fields = Sequence[tuple[int, str, Read]]
+
+
+@dataclass(slots=True)
+class Facts:
+    """What a message says of one resource."""
+
+    resource: str
+    values: Json = field(default_factory=dict)
+    deletes: list[str] = field(default_factory=list)
+
+    def take(self, segment: Segment, table: Fields, reading: Reading) -> "Facts":
+        """Read the fields of a table; a later row of the same fact wins."""
+        for number, name, read in table:
+            raw = segment.field(number)
+            if raw == NULL:
+                self.deletes.append(f"{self.resource}.{name}")
+            elif raw:
+                value = read(segment, number, reading)
+                if value:
+                    self.values[name] = value
+        return self
+
+
+def valued(segment: Segment, number: int, component: int = 1) -> str:
+    """The trimmed text of a component; empty when absent or null."""
+    word = (segment.get(number, component) or "").strip()
+    return "" if word == NULL else word
+
+
+def listed(element: str, map_one: Callable[..., Json | None], **options: Any) -> Read:
+    """Read every repetition into one list element."""
+
+    def read(segment: Segment, number: int, reading: Reading) -> Json | None:
+        mapped = reading.each(segment, number, map_one, **options)
+        return {element: mapped} if mapped else None
+
+    return read
+
+
+def repeated(map_one: Callable[..., Json | None], **options: Any) -> Read:
+    """Read every repetition into a list."""
+    return lambda segment, number, reading: reading.each(segment, number, map_one, **options)
+
+
+def coded(table: str | None = None) -> Read:
+    """Read the first repetition of a coded field."""
+    return lambda segment, number, reading: reading.coded(segment, number, table)
+
+
+def time(segment: Segment, number: int, reading: Reading) -> str | None:
+    """Read a DTM field."""
+    return reading.time(segment, number)
+
+
+def indicator(element: str) -> Read:
+    """Read a yes/no indicator (table 0136) into a boolean element."""
+
+    def read(segment: Segment, number: int, _: Reading) -> Json | None:
+        flag = YES_NO.get(valued(segment, number))
+        return None if flag is None else {element: flag}
+
+    return read
