@@ -25,6 +25,9 @@ KINDS = frozenset({"token", "string", "date", "reference", "uri"})
 STORED_BY_COLUMN = frozenset({"_id", "_lastUpdated"})
 """Parameters that the store answers from the resource row itself: they give no index entries."""
 
+NOT_SERVED = frozenset({"phonetic"})
+"""Parameters that ask for an algorithm of the server's own, and that it has not."""
+
 BEGINNING = -(1 << 62)
 END = 1 << 62
 """Bounds of a period that has no start or no end."""
@@ -306,7 +309,7 @@ def _plan(resource_type: str) -> _Plan:
     flags: list[tuple[str, tuple[str, ...]]] = []
     uncompiled: list[str] = []
     for published in definitions.search_definitions(resource_type):
-        if published.kind not in KINDS:
+        if published.kind not in KINDS or published.code in NOT_SERVED:
             continue
         path = expressions.flag_path(published.expression)
         try:
@@ -354,10 +357,23 @@ def extract(resource: Json) -> list[IndexEntry]:
 
 def _walk(nodes: Sequence[_Node], element: Json, path: Path, found: list[IndexEntry]) -> None:
     for branch in nodes:
-        if branch.step.name not in element:
+        step = branch.step
+        value = element.get(step.name)
+        if value is None:
             continue
-        for value, where in expressions.members(element, branch.step, path):
-            for param, emit in branch.emits:
-                emit(found, param, where, value)
-            if branch.children and isinstance(value, dict):
-                _walk(branch.children, value, where, found)
+        if step.index is not None or step.tests:
+            for member, where in expressions.members(element, step, path):
+                _visit(branch, member, where, found)
+        elif type(value) is list:
+            for number, member in enumerate(value):
+                if member is not None:
+                    _visit(branch, member, (*path, step.name, number), found)
+        else:
+            _visit(branch, value, (*path, step.name), found)
+
+
+def _visit(branch: _Node, value: Any, path: Path, found: list[IndexEntry]) -> None:
+    for param, emit in branch.emits:
+        emit(found, param, path, value)
+    if branch.children and type(value) is dict:
+        _walk(branch.children, value, path, found)

@@ -62,7 +62,7 @@ def _shape(value: Any, found: list[Problem]) -> list[Problem]:
 class Node:
     """The rules of one type or backbone, compiled when first used."""
 
-    __slots__ = ("_rules", "invariants", "path", "required")
+    __slots__ = ("_rules", "invariants", "needed", "path", "required")
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -72,6 +72,8 @@ class Node:
             for element in definitions.node(path)
             if element.min
         )
+        # A required choice (``value[x]``) is never a key itself, and so is looked at closely each time.
+        self.needed = frozenset(element.name for element in definitions.node(path) if element.min)
         self._rules: dict[str, Rule] | None = None
 
     @property
@@ -89,10 +91,8 @@ class Node:
 
     def check(self, value: Any, root: Json) -> list[Problem] | None:
         """The problems of one object, its elements' included."""
-        if type(value) is not dict:
-            return _NO_OBJECT
-        if not value:
-            return _EMPTY
+        if type(value) is not dict or not value:
+            return _EMPTY if value == {} else _NO_OBJECT
         found: list[Problem] = []
         chosen: list[str] = []
         rules = self._rules or self.rules
@@ -109,8 +109,10 @@ class Node:
                     chosen.append(rule.choice)
         if len(chosen) > 1:
             found += _chosen_twice(chosen)
-        found += self._missing(value)
-        found += self._broken(value, doubtful=bool(found))
+        if not self.needed <= value.keys():
+            found += self._missing(value)
+        if self.invariants:
+            found += self._broken(value, doubtful=bool(found))
         return found or None
 
     def _broken(self, value: Json, *, doubtful: bool) -> Iterator[Problem]:
@@ -261,23 +263,22 @@ def _typed(value: Json, root: Json) -> list[Problem] | None:
 def _containing(value: Json) -> Iterator[Problem]:
     """dom-3: whatever is contained is referred to, or refers to its container."""
     contained = value["contained"] if isinstance(value["contained"], list) else []
-    referred = set(_local_references(value))
+    referred = _local_references(value, set())
     for index, resource in enumerate(contained):
         if not isinstance(resource, dict) or f"#{resource.get('id')}" in referred:
             continue
-        if "#" not in _local_references(resource):
+        if "#" not in _local_references(resource, set()):
             yield Problem("invariant", f".contained[{index}]", "Nothing refers to this contained resource. (dom-3)")
 
 
-def _local_references(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        for child in value.values():
-            yield from _local_references(child)
-    elif isinstance(value, list):
-        for child in value:
-            yield from _local_references(child)
-    elif isinstance(value, str) and value.startswith("#"):
-        yield value
+def _local_references(value: Any, found: set[str]) -> set[str]:
+    if isinstance(value, str):
+        if value.startswith("#"):
+            found.add(value)
+    elif isinstance(value, dict | list):
+        for child in value.values() if isinstance(value, dict) else value:
+            _local_references(child, found)
+    return found
 
 
 # What others call -------------------------------------------------------------------------------------------------
