@@ -1,1 +1,1 @@
-"""The ICM domain in the programs' own words."""
+"""The ICM domain in the programmes' own words; no FHIR, no I/O."""

@@ -1,0 +1,106 @@
+"""An ICM case to FHIR R4: pure and deterministic; the same case, programme and key give the same bytes."""
+
+from collections.abc import Iterable, Iterator
+
+from fhirgw.icm.model import Case
+from fhirgw.mappers.icm import assessments, clock_tasks, consents, enrolment, people, plan
+from fhirgw.mappers.icm.rules import require_fit
+from fhirgw.mappers.icm.shape import (
+    CANONICAL,
+    Json,
+    Scope,
+    coding,
+    concept,
+    instant,
+    reference_to,
+    security,
+)
+from fhirgw.mappers.ids import resource_id
+from fhirgw.programs import Program
+from fhirgw.terminology import THO
+
+_PARTS = (
+    people.beside,
+    people.team,
+    enrolment.referral,
+    enrolment.episode,
+    consents.consents,
+    enrolment.contacts,
+    assessments.assessments,
+    plan.care_plan,
+    plan.sign_offs,
+    clock_tasks.clock_tasks,
+)
+_ABOUT_NOBODY = {"Organization", "Practitioner", "PractitionerRole"}
+
+
+def person(case: Case) -> Json:
+    """The care-management system's picture of the Patient, without an id; the store merges it with others."""
+    return people.picture(case.member)
+
+
+def map_case(case: Case, program: Program, id_key: bytes) -> list[Json]:
+    """Every resource of a case: the Patient first, no reference before what it refers to where that can be.
+
+    Ids: Patient by its first identifier, Organization by its own, Practitioner and PractitionerRole by their whole
+    content, everything else by the case key and the local id in the case.
+
+    Raises:
+        ExceptionGroup: The case does not fit its programme.
+        InvalidElement, MissingElement: An SF-12 cannot be scored.
+    """
+    require_fit(case, program)
+    system, value = case.identifiers()[0]
+    scope = Scope(case, program, id_key, resource_id(id_key, "Patient", system, value))
+    patient = {"resourceType": "Patient", "id": scope.patient_id, **person(case)}
+    mapped = _once([patient, *(resource for part in _PARTS for resource in part(scope))])
+    return [*mapped, *_provenance(scope, mapped)]
+
+
+def case_bundle(case: Case, program: Program, id_key: bytes) -> Json:
+    """The case as a transaction Bundle; its identifier is the case key."""
+    return {
+        "resourceType": "Bundle",
+        "identifier": {"system": f"{CANONICAL}/sid/icm-case", "value": case.key},
+        "type": "transaction",
+        "entry": [_entry(resource) for resource in map_case(case, program, id_key)],
+    }
+
+
+def _entry(resource: Json) -> Json:
+    url = f"{resource['resourceType']}/{resource['id']}"
+    return {"fullUrl": f"{CANONICAL}/{url}", "resource": resource, "request": {"method": "PUT", "url": url}}
+
+
+def _once(resources: Iterable[Json]) -> list[Json]:
+    """Each resource once: an Organization may be named in several places."""
+    return list({(one["resourceType"], one["id"]): one for one in resources}.values())
+
+
+def _provenance(scope: Scope, resources: list[Json]) -> Iterator[Json]:
+    """Who entered the case: one Provenance for each resource type and set of labels.
+
+    INVARIANT: no Provenance names both a sensitive resource and one that is not, so that the visible one never
+    points at a hidden one.
+    """
+    groups: dict[tuple[str, ...], list[Json]] = {}
+    for resource in resources:
+        if resource["resourceType"] not in _ABOUT_NOBODY | {"Provenance"}:
+            key = (resource["resourceType"], *sorted(security(resource)))
+            groups.setdefault(key, []).append(resource)
+    entered = scope.case.entered
+    who = people.staff_ref(scope, entered.by) if entered.by else scope.manager
+    for key, targets in sorted(groups.items()):
+        yield {
+            "resourceType": "Provenance",
+            "id": scope.id("Provenance", "entered", *key),
+            "target": [reference_to(target) for target in targets],
+            "recorded": instant(entered.at),
+            "agent": [
+                {
+                    "type": concept(coding(f"{THO}provenance-participant-type", "enterer", "Enterer")),
+                    "who": who,
+                    "onBehalfOf": scope.manager,
+                }
+            ],
+        }

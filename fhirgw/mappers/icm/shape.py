@@ -1,0 +1,209 @@
+"""The small FHIR shapes that every ICM mapper is written with, and the scope of one case.
+
+Our own code systems live under ``http://fhirgw.org/fhir/CodeSystem/``. No reference carries a display, and
+a person's own text stands only where ``labelled`` states what it reveals: so that nothing has to be guessed
+later.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from fhirgw.icm.base import Address, Classified, Coded, HumanName, Identified, Organization, Telecom
+from fhirgw.icm.model import Case
+from fhirgw.icm.plan import Cadence as PlanCadence
+from fhirgw.mappers.ids import resource_id
+from fhirgw.programs import Cadence as TierCadence
+from fhirgw.programs import Program
+from fhirgw.terminology import ACT_CODE, BASE, CONFIDENTIALITY, THO
+
+Json = dict[str, Any]
+
+CANONICAL = BASE
+ACT_REASON = f"{THO}v3-ActReason"
+NUCC = "http://nucc.org/provider-taxonomy"
+US_CORE_CODES = "http://hl7.org/fhir/us/core/CodeSystem/"
+TEXT_REVIEW = {"system": f"{CANONICAL}/CodeSystem/icm-text-review", "code": "cleared"}
+"""Tag: the free text of this resource was classified by a person; without it a text counts as unclassified."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What all parts of one case share: the case, its programme, the id key and who the Patient is."""
+
+    case: Case
+    program: Program
+    key: bytes
+    patient_id: str
+
+    def id(self, type_: str, *parts: str) -> str:
+        """Id of a resource that this case owns: HMAC of type, case key and local parts."""
+        return resource_id(self.key, type_, self.case.key, *parts)
+
+    def ref(self, type_: str, *parts: str) -> Json:
+        """A reference to a resource that this case owns."""
+        return {"reference": f"{type_}/{self.id(type_, *parts)}"}
+
+    @property
+    def patient(self) -> Json:
+        """A reference to the Patient."""
+        return {"reference": f"Patient/{self.patient_id}"}
+
+    @property
+    def manager(self) -> Json:
+        """A reference to the organization that runs the programme."""
+        organization = self.program.organization
+        return organization_ref(self.key, organization.system, organization.value)
+
+
+def local(system: str, code: str, display: str | None = None) -> Json:
+    """A Coding of one of our own code systems."""
+    return coding(f"{CANONICAL}/CodeSystem/{system}", code, display)
+
+
+def coding(system: str, code: str, display: str | None = None) -> Json:
+    """A Coding."""
+    return {"system": system, "code": code} | ({"display": display} if display else {})
+
+
+def concept(*codings: Json, text: str | None = None) -> Json:
+    """A CodeableConcept."""
+    return compact({"coding": list(codings), "text": text})
+
+
+def coded(value: Coded) -> Json:
+    """A Coding from the case."""
+    return coding(value.system, value.code, value.display)
+
+
+def compact(resource: Json) -> Json:
+    """Without what is absent: None, empty lists and empty objects, which FHIR does not allow."""
+    return {name: value for name, value in resource.items() if value is not None and value not in ([], {}, "")}
+
+
+def instant(value: date | datetime) -> str:
+    """A FHIR date or dateTime; a dateTime keeps the offset it was stated with."""
+    return value.isoformat()
+
+
+def identifier(value: Identified) -> Json:
+    """An Identifier."""
+    return {"system": value.system, "value": value.value}
+
+
+def human_name(name: HumanName) -> Json:
+    """A HumanName."""
+    return compact({"family": name.family, "given": list(name.given), "text": name.text})
+
+
+def contact_point(telecom: Telecom) -> Json:
+    """A ContactPoint."""
+    return compact({"system": telecom.system, "value": telecom.value, "use": telecom.use})
+
+
+def postal_address(address: Address) -> Json:
+    """An Address."""
+    return compact(
+        {
+            "use": address.use,
+            "line": list(address.lines),
+            "city": address.city,
+            "state": address.state,
+            "postalCode": address.postal_code,
+            "country": address.country,
+        }
+    )
+
+
+def organization_ref(key: bytes, system: str, value: str) -> Json:
+    """A reference to an Organization by its first identifier."""
+    return {"reference": f"Organization/{resource_id(key, 'Organization', system, value)}"}
+
+
+def organization(key: bytes, value: Organization) -> Json:
+    """Organization: identifier, name and telecom only, so that a case cannot say more about it than its name."""
+    return compact(
+        {
+            "resourceType": "Organization",
+            "id": resource_id(key, "Organization", value.identifier.system, value.identifier.value),
+            "identifier": [identifier(value.identifier)],
+            "active": True,
+            "name": value.name,
+            "telecom": [contact_point(telecom) for telecom in value.telecom],
+        }
+    )
+
+
+def by_content(key: bytes, resource: Json) -> Json:
+    """The resource with an id made of its whole content.
+
+    The resource with an id made of its whole content: an id never changes its content, so that one member's
+    case cannot alter what another member's reader sees.
+    """
+    content = json.dumps(resource, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return {
+        "resourceType": resource["resourceType"],
+        "id": resource_id(key, resource["resourceType"], content),
+        **{name: value for name, value in resource.items() if name != "resourceType"},
+    }
+
+
+def never_shared(resource: Json, *, codes: Iterable[str] = ()) -> Json:
+    """The resource at the highest confidentiality: it tells of a consent, and no release covers that.
+
+    See: the consent specification, §0 no. 12 (consents are themselves protected).
+    """
+    stated = [coding(CONFIDENTIALITY, "V"), *(coding(ACT_CODE, code) for code in codes)]
+    return _with_meta(resource, {"security": stated})
+
+
+def labelled(resource: Json, *texts: Classified, codes: Iterable[str] = ()) -> Json:
+    """The resource with its sensitivity: the codes of its texts, and those that its structure brings with it.
+
+    Cleared when every one of its texts was classified by a person (consent specification §2.3).
+    """
+    stated = sorted({code for text in texts for code in text.codes} | set(codes))
+    meta = compact(
+        {
+            "security": [coding(ACT_CODE, code) for code in stated],
+            "tag": [TEXT_REVIEW] if texts and all(text.cleared for text in texts) else [],
+        }
+    )
+    return _with_meta(resource, meta) if meta else resource
+
+
+def _with_meta(resource: Json, meta: Json) -> Json:
+    head = {name: resource[name] for name in ("resourceType", "id")}
+    return {**head, "meta": meta, **{name: value for name, value in resource.items() if name not in head}}
+
+
+def security(resource: Json) -> frozenset[str]:
+    """The codes of meta.security."""
+    labels = resource.get("meta", {}).get("security", [])
+    return frozenset(label["code"] for label in labels)
+
+
+def extension(name: str, **value: object) -> Json:
+    """One of our own extensions."""
+    return {"url": f"{CANONICAL}/StructureDefinition/{name}", **value}
+
+
+def reference_to(resource: Json) -> Json:
+    """A reference to a resource at hand."""
+    return {"reference": f"{resource['resourceType']}/{resource['id']}"}
+
+
+def timing(cadence: PlanCadence | TierCadence) -> Json:
+    """Timing.repeat from a cadence, of the plan or of the programme's tier."""
+    repeat: Mapping[str, object] = {
+        "duration": cadence.minutes,
+        "durationUnit": "min" if cadence.minutes else None,
+        "frequency": cadence.frequency,
+        "frequencyMax": cadence.frequency_max,
+        "period": cadence.period,
+        "periodMax": cadence.period_max,
+        "periodUnit": cadence.unit,
+    }
+    return {"repeat": compact(dict(repeat))}
