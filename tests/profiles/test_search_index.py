@@ -93,7 +93,10 @@ def test_a_partial_date_is_the_whole_it_names(text, low, width):
     assert date_range(text) == (low, low + width)
 
 
-@pytest.mark.parametrize("text", ["", "soon", "2026-13", "2026-02-30", "20260101", "0000", "२०२६"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "soon", "2026-13", "2026-02-30", "20260101", "0000", "2026-01-01T24:00", "2026-01-01T00:60Z", "२०२६"],
+)
 def test_what_is_no_date_has_no_range(text):
     assert date_range(text) is None
 

@@ -197,6 +197,56 @@ def test_a_required_concept_needs_a_coding_of_its_value_set():
         assert [(p.issue, p.expression) for p in found] == [("code-invalid", "Condition.clinicalStatus")]
 
 
+def test_a_contained_resource_is_an_object_with_a_type_and_an_id():
+    for contained, expression in (
+        (7, "CarePlan.contained[0]"),
+        ({"id": "c"}, "CarePlan.contained[0].resourceType"),
+        ({"resourceType": "Basic", "code": {"text": "x"}}, "CarePlan.contained[0].id"),
+        ({"resourceType": "Basic", "id": "c", "contained": []}, "CarePlan.contained[0].contained"),
+    ):
+        found = problems({**PLAN, "addresses": [{"reference": "Condition/c"}], "contained": [contained]})
+        assert expression in [problem.expression for problem in found]
+
+
+def test_a_contained_resource_may_refer_to_its_container():
+    inner = {"resourceType": "Provenance", "target": [{"reference": "#"}], "recorded": "2026-01-01T00:00:00Z"}
+    inner |= {"id": "x", "agent": [{"who": {"reference": "Organization/o"}}]}
+    assert problems({**PLAN, "contained": [*PLAN["contained"], inner]}) == []
+
+
+def test_a_logical_model_is_no_resource_type():
+    subject = {"type": "http://example.org/StructureDefinition/model", "display": "x"}
+    assert problems({**PLAN, "subject": subject}) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "good", "bad"),
+    [
+        ("Base64Binary", "AAA=", "AAA"),
+        ("Base64Binary", " AAAA\nAAAA ", 7),
+        ("Uuid", "urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0", "0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0"),
+        ("Oid", "urn:oid:2.16.840.1", "2.16.840.1"),
+        ("Time", "08:00:00", "8:00"),
+        ("Instant", "2026-01-01T00:00:00.5+14:00", "2026-01-01T00:00:00+15:00"),
+        ("DateTime", "2026-01", "2026-01-01T00:00"),
+        ("Decimal", 1e10, float("nan")),
+        ("Integer", -(2**31), 2**31),
+        ("UnsignedInt", 0, -1),
+        ("PositiveInt", 1, True),
+        ("Code", "a b", "a  b"),
+        ("Uri", "urn:x", "a b"),
+        ("Markdown", "a\n\tb", "\x1f"),
+        ("String", "\u00a0x", "\u00a0"),
+    ],
+)
+def test_a_primitive_is_what_its_type_allows(kind, good, bad):
+    def extended(value):
+        return {**PLAN, "extension": [{"url": "http://example.org/e", f"value{kind}": value}]}
+
+    assert problems(extended(good)) == []
+    assert [problem.expression for problem in problems(extended(bad))] == [f"CarePlan.extension[0].value{kind}"]
+
+
 def test_entries_are_resources_for_themselves():
     entry = {"resourceType": "Patient", "generalPractitioner": [{"reference": "#gp"}],
              "contained": [{"resourceType": "Practitioner", "id": "gp"}]}  # fmt: skip
