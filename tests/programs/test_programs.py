@@ -60,6 +60,7 @@ CONTRADICTIONS = {
     "a role that is not there": ('roles = ["icm", "peer"]', 'roles = ["icm", "wizard"]'),
     "a tier stated twice": ('code = "tier-1"', 'code = "tier-2"'),
     "a range upside down": ("frequency = 1, frequency_max = 3", "frequency = 3, frequency_max = 1"),
+    "a period upside down": ("period = 1, period_max = 2", "period = 2, period_max = 1"),
     "a clock met by its own start": ('met_by = "plan"', 'met_by = "first-contact"'),
     "a clock that recurs and is met": ('met_by = "plan"', 'met_by = "plan"\nrecurs = true'),
     "a first start without recurrence": ('met_by = "plan"', 'met_by = "plan"\nfirst_from = "admission"'),

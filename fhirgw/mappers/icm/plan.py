@@ -21,14 +21,12 @@ from fhirgw.mappers.icm.shape import (
     reference_to,
     timing,
 )
-from fhirgw.terminology import CONDITION_CATEGORY, CONDITION_VERIFICATION, SNOMED, THO
+from fhirgw.terminology import CONDITION_CATEGORY, CONDITION_VERIFICATION, THO
 
 _ACCEPTANCE = "http://hl7.org/fhir/StructureDefinition/goal-acceptance"
 _PERTAINS = "http://hl7.org/fhir/StructureDefinition/resource-pertainsToGoal"
 _CUSTODIAN = "http://hl7.org/fhir/us/mcc/StructureDefinition/custodian"
-_ASSESS_PLAN = concept(
-    coding(f"{US_CORE_CODES}careplan-category", "assess-plan"), coding(SNOMED, "734163000", "Care plan")
-)
+_ASSESS_PLAN = concept(coding(f"{US_CORE_CODES}careplan-category", "assess-plan"))
 _PROBLEM = concept(coding(CONDITION_CATEGORY, "problem-list-item", "Problem List Item"))
 _CONCERN = concept(coding(f"{US_CORE_CODES}condition-category", "health-concern", "Health Concern"))
 

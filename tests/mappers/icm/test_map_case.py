@@ -332,6 +332,22 @@ def test_clocks_run_from_what_the_case_states():
     assert clocks(mapped("bc-icmt"))["BC-CONTACT-3"] == ("met", "2025-05-05T23:59:59-07:00")
 
 
+def test_a_recurring_clock_runs_from_admission_before_its_first_occurrence():
+    found = clocks(mapped("bc-icmt", events=[]))
+    assert found["BC-MEDREV"] == ("open", "2025-11-09T23:59:59-08:00")
+
+
+def test_a_referral_from_an_organization_names_it():
+    organization = {
+        "identifier": {"system": "http://hl7.org/fhir/sid/us-npi", "value": "1999999984"},
+        "name": "Oak",
+    }
+    referral = {**stated("husky")["referral"], "organization": organization}
+    resources = mapped("husky", referral=referral)
+    (oak,) = [one for one in of_type(resources, "Organization") if one["name"] == "Oak"]
+    assert {"reference": f"Organization/{oak['id']}"} in [one.get("requester") for one in resources]
+
+
 def test_a_clock_met_late_is_breached():
     plan = {**stated("ct-bhp")["care_plan"], "created_on": "2025-04-03"}
     assert clocks(mapped("ct-bhp", care_plan=plan))["CT-PLAN-30"][0] == "breached"
