@@ -7,6 +7,7 @@ Where the guide's map is empty, the table's own code is kept (``http://terminolo
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -290,6 +291,7 @@ _ICD_10 = re.compile(r"[A-Z][0-9][0-9A-Z](\.?[0-9A-Z]{1,4})?", re.IGNORECASE)
 _HL7_TABLE = re.compile(r"HL7(?:0|-)?(\d{4})", re.IGNORECASE)
 
 
+@lru_cache(maxsize=1024)  # the paths are names of senders and of their authorities
 def sid(*path: str) -> str:
     """An identifier system of ours, for identifiers whose scope is a sender: no registry names it."""
     return f"{BASE}/sid/" + "/".join(quote(part, safe="") for part in path)

@@ -175,9 +175,9 @@ def _visit_key(encounter: Json, identifiers: Identifiers, occurred: str, scope: 
     """
     if not encounter:
         return None
-    number = encounter.get("identifier.1") or encounter.get("identifier.2")
-    if number:
-        return number["system"], number["value"]
+    for name, prefix in (("identifier.1", ""), ("identifier.2", "account ")):
+        if name in encounter:
+            return encounter[name]["system"], prefix + encounter[name]["value"]
     system, value, _ = min(identifiers, key=lambda identifier: (identifier[2] != "MR", *identifier[:2]))
     stay = "|".join((system, value, utc(encounter.get("period.start") or occurred)))
     return sid(scope.name, scope.facility, "stay"), stay

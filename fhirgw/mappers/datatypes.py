@@ -29,7 +29,7 @@ from fhirgw.terminology import (
     sid,
     table_coding,
 )
-from fhirgw.v2.codec import NULL, Element
+from fhirgw.v2.codec import NULL, Delimiters, Element
 
 Json = dict[str, Any]
 
@@ -67,12 +67,25 @@ class Scope:
     zone: ZoneInfo
 
 
-def text(element: Element, component: int = 1, subcomponent: int = 1) -> str | None:
-    """The trimmed text of a component; None when absent, blank or null."""
-    value = element.get(component, subcomponent)
-    if value is None or value == NULL:
-        return None
-    return value.strip() or None
+class Components:
+    """One repetition of a field, split once: ``cx(4, 2)`` is CX.4.2, trimmed; None when absent, blank or null."""
+
+    __slots__ = ("_delimiters", "_element", "_parts")
+
+    def __init__(self, element: Element, delimiters: Delimiters) -> None:
+        self._element = element
+        self._delimiters = delimiters
+        self._parts = element.raw.split(delimiters.component)
+
+    def __call__(self, component: int, subcomponent: int = 1) -> str | None:
+        """The text of a component, or of one of its subcomponents."""
+        if component > len(self._parts) or not (part := self._parts[component - 1]):
+            return None
+        separator, escape = self._delimiters.subcomponent, self._delimiters.escape
+        if subcomponent > 1 or (separator and separator in part) or (escape and escape in part):
+            part = self._element.get(component, subcomponent) or ""
+        part = part.strip()
+        return part if part and part != NULL else None
 
 
 def dtm_to_datetime(dtm: str, zone: ZoneInfo) -> str:
@@ -152,7 +165,7 @@ def hd_to_system(namespace: str | None, universal_id: str | None, id_type: str |
 
 
 def cx_to_identifier(
-    cx: Element, scope: Scope, *, default: str | None = None, kind: str | None = None
+    cx: Components, scope: Scope, *, default: str | None = None, kind: str | None = None
 ) -> Json | None:
     """Map CX to Identifier; None when CX-1 is empty.
 
@@ -165,11 +178,11 @@ def cx_to_identifier(
         default: System where CX-4 names none.
         kind: Identifier type (table 0203) where CX-5 names none.
     """
-    value = text(cx)
+    value = cx(1)
     if value is None:
         return None
-    system = hd_to_system(text(cx, 4, 1), text(cx, 4, 2), text(cx, 4, 3), scope) or default
-    return _identifier(system, value, text(cx, 5) or kind) | _period(cx, 7, 8, scope)
+    system = hd_to_system(cx(4, 1), cx(4, 2), cx(4, 3), scope) or default
+    return _identifier(system, value, cx(5) or kind) | _period(cx, 7, 8, scope)
 
 
 def _identifier(system: str | None, value: str, kind: str | None) -> Json:
@@ -182,11 +195,11 @@ def _identifier(system: str | None, value: str, kind: str | None) -> Json:
     return identifier
 
 
-def _period(element: Element, start: int, end: int, scope: Scope) -> Json:
+def _period(element: Components, start: int, end: int, scope: Scope) -> Json:
     period = {
         name: dtm_to_datetime(moment, scope.zone)
         for name, component in (("start", start), ("end", end))
-        if (moment := text(element, component))
+        if (moment := element(component))
     }
     return {"period": period} if period else {}
 
@@ -197,81 +210,81 @@ def _filled(**lists: list[str | None]) -> Json:
     return {name: values for name, values in kept.items() if values}
 
 
-def xpn_to_human_name(xpn: Element, scope: Scope) -> Json | None:
+def xpn_to_human_name(xpn: Components, scope: Scope) -> Json | None:
     """Map XPN to HumanName; None when it holds no part of a name.
 
     XPN-1.1 → family, XPN-2/3 → given, XPN-4/6/14 → suffix, XPN-5 → prefix, XPN-7 → use, XPN-12/13 → period.
     See: v2-to-FHIR, Data Type XPN[HumanName], FN[HumanName].
     """
-    family = text(xpn)
+    family = xpn(1)
     name: Json = {"family": family} if family else {}
     name |= _filled(
-        given=[text(xpn, 2), text(xpn, 3)],
-        suffix=[text(xpn, 4), text(xpn, 6), text(xpn, 14)],
-        prefix=[text(xpn, 5)],
+        given=[xpn(2), xpn(3)],
+        suffix=[xpn(4), xpn(6), xpn(14)],
+        prefix=[xpn(5)],
     )
     if not name:
         return None
-    use = NAME_USE.get(text(xpn, 7) or "")
+    use = NAME_USE.get(xpn(7) or "")
     return ({"use": use} if use else {}) | name | _period(xpn, 12, 13, scope)
 
 
-def xad_to_address(xad: Element, scope: Scope) -> Json | None:
+def xad_to_address(xad: Components, scope: Scope) -> Json | None:
     """Map XAD to Address; None when it holds no part of an address.
 
     XAD-1.1/1.2/1.3/2/19 → line, XAD-3 → city, XAD-4 → state, XAD-5 → postalCode, XAD-6 → country, XAD-7 → use and
     type, XAD-9 → district, XAD-13/14 → period.
     See: v2-to-FHIR, Data Type XAD[Address], SAD[Address].
     """
-    address = _filled(line=[text(xad), text(xad, 1, 2), text(xad, 1, 3), text(xad, 2), text(xad, 19)])
+    address = _filled(line=[xad(1), xad(1, 2), xad(1, 3), xad(2), xad(19)])
     for name, component in (("city", 3), ("district", 9), ("state", 4), ("postalCode", 5), ("country", 6)):
-        value = text(xad, component)
+        value = xad(component)
         if value:
             address[name] = value
     if not address:
         return None
-    kind = text(xad, 7) or ""
+    kind = xad(7) or ""
     for name, codes in (("use", ADDRESS_USE), ("type", ADDRESS_TYPE)):
         if kind in codes:
             address[name] = codes[kind]
     return address | _period(xad, 13, 14, scope)
 
 
-def xtn_to_contact_point(xtn: Element, scope: Scope, *, use: str | None = None) -> Json | None:
+def xtn_to_contact_point(xtn: Components, scope: Scope, *, use: str | None = None) -> Json | None:
     """Map XTN to ContactPoint; None when it holds neither number nor address.
 
     XTN-4, or XTN-1/12/7 with 5, 6 and 8 → value; XTN-3 → system, else email where XTN-4 is valued, else phone, as
     the fields that carry XTN are for phone numbers; XTN-2 → use, else the one given; XTN-18 → rank.
     See: v2-to-FHIR, Data Type XTN[ContactPoint].
     """
-    equipment = text(xtn, 3)
-    address = text(xtn, 4)
+    equipment = xtn(3)
+    address = xtn(4)
     if equipment in _INTERNET or (equipment is None and address):
-        value, system = address or text(xtn), "email"
+        value, system = address or xtn(1), "email"
     else:
-        value = text(xtn) or text(xtn, 12) or _number(xtn)
+        value = xtn(1) or xtn(12) or _number(xtn)
         system = TELECOM_SYSTEM.get((equipment or "PH").upper(), "other")
     if value is None:
         return None
     point: Json = {"system": system, "value": value}
-    used = "mobile" if equipment == "CP" else TELECOM_USE.get(text(xtn, 2) or "") or (None if text(xtn, 2) else use)
+    used = "mobile" if equipment == "CP" else TELECOM_USE.get(xtn(2) or "") or (None if xtn(2) else use)
     if used:
         point["use"] = used
-    rank = text(xtn, 18) or ""
+    rank = xtn(18) or ""
     if rank.isdecimal() and int(rank) > 0:
         point["rank"] = int(rank)
     return point | _period(xtn, 13, 14, scope)
 
 
-def _number(xtn: Element) -> str | None:
-    country, area, local, extension = (text(xtn, component) for component in (5, 6, 7, 8))
+def _number(xtn: Components) -> str | None:
+    country, area, local, extension = (xtn(component) for component in (5, 6, 7, 8))
     if local is None:
         return None
     parts = (f"+{country}" if country else None, area, local, f"X{extension}" if extension else None)
     return " ".join(part for part in parts if part)
 
 
-def xcn_to_practitioner(xcn: Element, scope: Scope) -> Json | None:
+def xcn_to_practitioner(xcn: Components, scope: Scope) -> Json | None:
     """Map XCN to Practitioner, without an id; None when it names nobody.
 
     XCN-1 → identifier.value, XCN-9 → identifier.system (US NPI by XCN-13 or by name), XCN-13 → identifier.type,
@@ -279,37 +292,37 @@ def xcn_to_practitioner(xcn: Element, scope: Scope) -> Json | None:
     See: v2-to-FHIR, Data Type XCN[Practitioner].
     """
     practitioner: Json = {"resourceType": "Practitioner"}
-    value = text(xcn)
+    value = xcn(1)
     if value:
-        kind, namespace = text(xcn, 13), text(xcn, 9, 1)
-        system = hd_to_system(namespace, text(xcn, 9, 2), text(xcn, 9, 3), scope)
+        kind, namespace = xcn(13), xcn(9, 1)
+        system = hd_to_system(namespace, xcn(9, 2), xcn(9, 3), scope)
         if "NPI" in (kind, namespace) and _NPI.fullmatch(value):
             system, kind = US_NPI, "NPI"
         system = system or sid(scope.name, scope.facility, "practitioner")
         practitioner["identifier"] = [_identifier(system, value, kind)]
-    family = text(xcn, 2)
+    family = xcn(2)
     name: Json = {"family": family} if family else {}
-    name |= _filled(given=[text(xcn, 3), text(xcn, 4)], suffix=[text(xcn, 5)], prefix=[text(xcn, 6)])
+    name |= _filled(given=[xcn(3), xcn(4)], suffix=[xcn(5)], prefix=[xcn(6)])
     if name:
-        use = NAME_USE.get(text(xcn, 10) or "")
+        use = NAME_USE.get(xcn(10) or "")
         practitioner["name"] = [({"use": use} if use else {}) | name]
-        degree = text(xcn, 7)
+        degree = xcn(7)
         if degree:
             practitioner["qualification"] = [{"code": {"text": degree}}]
     return practitioner if len(practitioner) > 1 else None
 
 
-def pl_to_locations(pl: Element, scope: Scope) -> list[Json]:
+def pl_to_locations(pl: Components, scope: Scope) -> list[Json]:
     """Map PL to a chain of Locations without ids, from the whole to the part; [] when it names no place.
 
     PL-4 → site, PL-7 → building, PL-8 → floor, PL-1 → point of care, PL-2 → room, PL-3 → bed. An identifier is the
     path to the place, since a bed's number is its own only within its room. The last is the one to refer to.
     See: v2-to-FHIR, Data Type PL[Location].
     """
-    path = [scope.facility] if scope.facility and text(pl, 4) is None else []
+    path = [scope.facility] if scope.facility and pl(4) is None else []
     chain = []
     for component, code, display in _LEVELS:
-        name = text(pl, component)
+        name = pl(component)
         if name is None:
             continue
         path.append(name)
@@ -330,7 +343,7 @@ def local_code(table: str, code: str, scope: Scope) -> str:
     return scope.sender.codes.get(table, {}).get(code, code)
 
 
-def cwe_to_codeable_concept(cwe: Element, scope: Scope, table: str | None = None) -> Json | None:
+def cwe_to_codeable_concept(cwe: Components, scope: Scope, table: str | None = None) -> Json | None:
     """Map CWE (CE, IS, ID) to CodeableConcept; None when it holds nothing.
 
     CWE-1/2/3/7 and CWE-4/5/6/8 → coding, CWE-9, or CWE-2 without a code, → text. A code of the field's table is
@@ -342,15 +355,15 @@ def cwe_to_codeable_concept(cwe: Element, scope: Scope, table: str | None = None
         for first, version in ((1, 7), (4, 8))
         if (coding := _coding(cwe, first, version, scope, table if first == 1 else None))
     ]
-    words = text(cwe, 9) or (text(cwe, 2) if text(cwe) is None else None)
+    words = cwe(9) or (cwe(2) if cwe(1) is None else None)
     if table is None and len(codings) == 1 and codings[0].keys() == {"code"}:
         words, codings = words or codings[0]["code"], []  # no system, no display: words in the place of a code
     concept: Json = {"coding": codings} if codings else {}
     return (concept | {"text": words} if words else concept) or None
 
 
-def _coding(cwe: Element, first: int, version: int, scope: Scope, table: str | None) -> Json | None:
-    code, display, named = text(cwe, first), text(cwe, first + 1), text(cwe, first + 2)
+def _coding(cwe: Components, first: int, version: int, scope: Scope, table: str | None) -> Json | None:
+    code, display, named = cwe(first), cwe(first + 1), cwe(first + 2)
     if code is None:
         return None
     code = " ".join(code.split())
@@ -362,6 +375,6 @@ def _coding(cwe: Element, first: int, version: int, scope: Scope, table: str | N
         system = local_code_system(scope.name, named or table)
     elif named and system is None:
         system = local_code_system(scope.name, named)
-    edition = text(cwe, version)
+    edition = cwe(version)
     coding = {"system": system, "version": edition if system else None, "code": code, "display": display}
     return {name: value for name, value in coding.items() if value}

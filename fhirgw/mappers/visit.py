@@ -6,9 +6,9 @@ the facts are laid over one another in order, then the resources are written. No
 See: the standard's words in ``event.EVENTS``; ``docs/decisions/0022-visit-status.md``.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import pairwise
 
 import orjson
@@ -60,7 +60,8 @@ def fold_visit(events: Sequence[AdtEvent], patient_id: str, id_key: bytes) -> li
     ordered = in_order(events)
     if not ordered or ordered[0].visit is None:
         return []
-    visit = _Visit(ordered, ordered[0].visit, patient_id, id_key, course(ordered))
+    key = ordered[0].visit
+    visit = _Visit(ordered, key, patient_id, id_key, course(ordered), resource_id(id_key, "Encounter", *key))
     encounter = visit.encounter()
     return [*visit.beside.values(), encounter, visit.provenance()]
 
@@ -74,11 +75,8 @@ class _Visit:
     patient_id: str
     id_key: bytes
     course: Course
+    encounter_id: str
     beside: dict[str, Json] = field(default_factory=dict)
-
-    @property
-    def encounter_id(self) -> str:
-        return resource_id(self.id_key, "Encounter", *self.key)
 
     @property
     def subject(self) -> Json:
@@ -127,8 +125,7 @@ class _Visit:
 
     def _by_content(self, content: Json) -> Json:
         """A reference to a resource that is about no patient, under an id that is a hash of all it says."""
-        digest = hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
-        name = resource_id(self.id_key, content["resourceType"], "content", digest)
+        name = _content_id(self.id_key, content["resourceType"], orjson.dumps(content, option=orjson.OPT_SORT_KEYS))
         reference = f"{content['resourceType']}/{name}"
         self.beside.setdefault(reference, content | {"id": name})
         return {"reference": reference}
@@ -226,6 +223,11 @@ class _Visit:
         reference = f"Condition/{name}"
         self.beside[reference] = condition | {element: value for element, value in elements.items() if value}
         return {"reference": reference}
+
+
+@lru_cache(maxsize=4096)  # beds and doctors come again and again
+def _content_id(id_key: bytes, resource_type: str, canonical: bytes) -> str:
+    return resource_id(id_key, resource_type, "content", canonical.decode())
 
 
 def _code_key(code: Json) -> tuple[str, str]:

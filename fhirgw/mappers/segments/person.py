@@ -6,11 +6,11 @@ See: the v2-to-FHIR guide's segment maps; what is left out, and why: ``docs/deci
 from collections.abc import Mapping, Sequence
 
 from fhirgw.mappers.datatypes import (
+    Components,
     Json,
     cx_to_identifier,
     dtm_to_date,
     local_code,
-    text,
     xad_to_address,
     xcn_to_practitioner,
     xpn_to_human_name,
@@ -95,20 +95,21 @@ def _omb(url: str, table: str, categories: Mapping[str, tuple[str, str]], transl
     def read(pid: Segment, number: int, reading: Reading) -> Json | None:
         parts: list[Json] = []
         words: list[str] = []
-        for cwe in pid.repetitions(number):
-            sent = text(cwe) or ""
+        for element in pid.repetitions(number):
+            cwe = Components(element, pid.delimiters)
+            sent = cwe(1) or ""
             code = local_code(table, translate.get(sent, sent), reading.scope)
             if code in categories:
                 system, display = categories[code]
                 coding = {"system": system, "code": code, "display": display}
                 parts.append({"url": "ombCategory", "valueCoding": coding})
             elif code[:4].isdecimal() and code[4:5] == "-":
-                display = text(cwe, 2) or code
+                display = cwe(2) or code
                 parts.append(
                     {"url": "detailed", "valueCoding": {"system": CDC_RACE, "code": code, "display": display}}
                 )
             else:
-                display = text(cwe, 2) or code
+                display = cwe(2) or code
             if display:
                 words.append(display)
         if not words:

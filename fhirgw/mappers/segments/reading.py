@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from fhirgw.errors import GatewayError, InvalidElement
-from fhirgw.mappers.datatypes import Json, Scope, cwe_to_codeable_concept, dtm_to_datetime
+from fhirgw.mappers.datatypes import Components, Json, Scope, cwe_to_codeable_concept, dtm_to_datetime
 from fhirgw.v2.codec import NULL, Segment
 
 YES_NO = {"Y": True, "N": False}  # table 0136
@@ -29,7 +29,7 @@ class Reading:
         mapped = []
         for element in segment.repetitions(number):
             try:
-                value = map_one(element, self.scope, **options)
+                value = map_one(Components(element, segment.delimiters), self.scope, **options)
             except InvalidElement as error:
                 self.problems.append(InvalidElement(error.text, location=f"{segment.name}-{number}"))
             else:
