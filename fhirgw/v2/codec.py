@@ -352,10 +352,11 @@ def _lines(text: str, field: str) -> tuple[list[str], list[str]]:
             terminators[-1] = ""
         else:
             del lines[-1], terminators[-1]
-        # The rule of _is_segment for all lines at once, twice as fast.
-        own_names = {line[:3] for line in lines} - STANDARD_SEGMENTS
-        if all(map(_NAME.fullmatch, own_names)) and {line[3:4] for line in lines} <= {field, ""}:
-            return _checked(lines), terminators
+        # The rule of _is_segment for all lines at once, twice as fast; anything else is told apart below.
+        names = [line[:3] for line in lines]
+        known = names.count("MSH") == 1 and all(map(_NAME.fullmatch, set(names) - STANDARD_SEGMENTS))
+        if known and {line[3:4] for line in lines} <= {field, ""}:
+            return lines, terminators
     return _tolerant_lines(text, field)
 
 
