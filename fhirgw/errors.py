@@ -15,6 +15,9 @@ GatewayError
 ├── VersionConflict           If-Match names another version
 ├── TooLarge                  over the configured cap
 ├── NotSupported              a search or interaction we refuse, the same way for everybody
+│   ├── WrongMethod           an HTTP method that the route does not have
+│   ├── NotAcceptable         an answer in another format than JSON is asked for
+│   └── UnsupportedMedia      the body is sent in another format than JSON
 └── DependencyDown            the database or a partner does not answer: send again later
 
 An error's text is for a person to act on, and never holds a value from a message or a resource.
@@ -133,6 +136,24 @@ class NotSupported(GatewayError):
     """An interaction or a parameter we refuse, the same way for everybody."""
 
     issue, http, msa, err = "not-supported", 400, "AR", "200"
+
+
+class WrongMethod(NotSupported):
+    """An HTTP method that the route does not have."""
+
+    http = 405
+
+
+class NotAcceptable(NotSupported):
+    """An answer in another format than JSON, or of another FHIR version, is asked for."""
+
+    http = 406
+
+
+class UnsupportedMedia(NotSupported):
+    """The body is in another format than the route reads."""
+
+    http = 415
 
 
 class DependencyDown(GatewayError):
