@@ -1,0 +1,254 @@
+"""Makers of Consents and of hypothesis strategies, for the tests of consent."""
+
+from datetime import UTC, datetime
+
+from hypothesis import strategies as st
+
+from fhirgw.consent.labels import Labels
+from fhirgw.consent.model import ConsentSettings, Enrolment, PatientPolicy, Recipient, Request
+from fhirgw.consent.vocabulary import BITS
+
+AT = datetime(2026, 6, 15, 12, tzinfo=UTC)
+ACT = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
+CONF = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
+REASON = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
+PARTICIPATION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
+CATEGORY = "http://fhirgw.org/fhir/CodeSystem/icm-consent-category"
+
+ORGANIZATION_A = frozenset({"Organization/a", "npi|A"})
+
+
+def actor(reference, role="IRCP"):
+    return {"role": {"coding": [{"system": PARTICIPATION, "code": role}]}, "reference": {"reference": reference}}
+
+
+def purpose(*codes):
+    return [{"system": REASON, "code": code} for code in codes]
+
+
+def security(*codes):
+    return [{"system": CONF if code in set("ULMNRV") else ACT, "code": code} for code in codes]
+
+
+def types(*codes):
+    return [{"system": "http://hl7.org/fhir/resource-types", "code": code} for code in codes]
+
+
+def action(*codes):
+    system = "http://terminology.hl7.org/CodeSystem/consentaction"
+    return [{"coding": [{"system": system, "code": code}]} for code in codes]
+
+
+def consent(provision, *, name="c1", **changes):
+    """A complete, signed ROI; a change to None takes the element out."""
+    made = {
+        "resourceType": "Consent",
+        "id": name,
+        "meta": {"versionId": "1"},
+        "status": "active",
+        "scope": {
+            "coding": [{"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy"}]
+        },
+        "category": [{"coding": [{"system": "http://loinc.org", "code": "64292-6"}]}],
+        "patient": {"reference": "Patient/p"},
+        "dateTime": "2026-01-01",
+        "performer": [{"reference": "Patient/p"}],
+        "organization": [{"reference": "Organization/icm"}],
+        "sourceReference": {"reference": "DocumentReference/d"},
+        "provision": provision,
+    } | changes
+    return {name: value for name, value in made.items() if value is not None}
+
+
+def roi(*codes, to="Organization/a", **provision):
+    """An ordinary ROI for treatment, to one organization, for the labels named."""
+    return consent(
+        {
+            "type": "permit",
+            "period": {"start": "2026-01-01", "end": "2026-12-31"},
+            "actor": [actor(to)],
+            "purpose": purpose("TREAT"),
+            "securityLabel": security(*(codes or ("N",))),
+        }
+        | provision
+    )
+
+
+def refusal(kind, reference, **changes):
+    return consent(
+        {"type": "deny", "actor": [actor(reference)]},
+        name="refusal",
+        **({"category": [{"coding": [{"system": CATEGORY, "code": kind}]}], "sourceReference": None} | changes),
+    )
+
+
+def request(**changes):
+    made = {
+        "recipient": Recipient(ORGANIZATION_A),
+        "purpose": "TREAT",
+        "action": "disclose",
+        "channel": "api",
+        "at": AT,
+    } | changes
+    return Request(**made)
+
+
+def policy(*consents, **changes):
+    made = {
+        "actors": {
+            "Organization/a": ORGANIZATION_A,
+            "Organization/b": frozenset({"Organization/b", "npi|B"}),
+            "Practitioner/bob": frozenset({"Practitioner/bob", "npi|bob"}),
+        }
+    } | changes
+    return PatientPolicy("p", tuple(consents), made.pop("enrolments", None), **made)
+
+
+def labels(*codes, conf=None):
+    mask = sum(BITS[code] for code in codes)
+    return Labels(mask, conf if conf is not None else 4 if mask else 3)
+
+
+# -- strategies
+
+_codes = st.sampled_from(
+    ["SUD", "ETH", "OPIOIDUD", "BH", "MH", "PSY", "PSYTHPN", "HIV", "STD", "SDV", "VIO", "N", "R", "R", "V"]
+)
+_actors = st.sampled_from(
+    ["Organization/a"] * 4
+    + ["Organization/b", "Organization/unknown", "Practitioner/bob", "Practitioner/unknown", "CareTeam/t"]
+)
+_periods = st.sampled_from(
+    [
+        {"start": "2026-01-01", "end": "2026-12-31"},
+        {"end": "2027-01-01"},
+        {"end": "2026-06-15"},
+        {"end": "2026-06-14"},
+        {"start": "2026-06-16"},
+        {"start": "2026-01-01"},
+        {},
+    ]
+)
+_purposes = st.sampled_from(
+    ["TREAT", "COC", "BTG", "HPAYMT", "HMARKT", "HRESCH", "CLINTRCH", "PurposeOfUse", "HLEGAL"]
+)
+
+
+def _dimensions(effects):
+    """A provision with some of its dimensions; now and then one that nobody implements."""
+    return st.fixed_dictionaries(
+        {"type": effects},
+        optional={
+            "actor": st.lists(_actors.map(actor), min_size=1, max_size=2),
+            "purpose": st.lists(_purposes, min_size=1, max_size=2, unique=True).map(lambda codes: purpose(*codes)),
+            "securityLabel": st.lists(_codes, min_size=1, max_size=3, unique=True).map(
+                lambda codes: security(*codes)
+            )
+            | st.just([{"system": "http://example.org/local", "code": "X"}]),
+            "class": st.lists(st.sampled_from(["Condition", "Goal"]), min_size=1, max_size=1).map(
+                lambda codes: types(*codes)
+            ),
+            "action": st.sampled_from([action("disclose"), action("collect"), action("access", "use")]),
+            "period": _periods,
+        },
+    )
+
+
+@st.composite
+def provisions(draw, depth=3, root=True):
+    node = draw(
+        _dimensions(st.sampled_from(["permit", "permit", "permit", "deny"] if root else ["permit", "deny"]))
+    )
+    if draw(st.integers(0, 15)) == 9:
+        node["code"] = [{"coding": [{"system": "http://loinc.org", "code": "1-1"}]}]
+    if depth and draw(st.booleans()):
+        children = draw(st.lists(provisions(depth=depth - 1, root=False), max_size=2))
+        if children:
+            node["provision"] = children
+    if root and "period" not in node and draw(st.booleans()):
+        node["period"] = {"start": "2026-01-01", "end": "2026-12-31"}
+    return node
+
+
+@st.composite
+def consents(draw, name="c"):
+    provision = draw(provisions())
+    if draw(st.integers(0, 2)):  # an ROI that means something, with whatever exceptions came up
+        told = draw(st.lists(_codes, min_size=1, max_size=4, unique=True))
+        provision = roi(*told)["provision"] | {
+            "provision": draw(st.lists(provisions(depth=1, root=False), max_size=2))
+        }
+    made = consent(provision, name=name)
+    changes = draw(
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "status": st.sampled_from(
+                    ["active", "active", "inactive", "draft", "rejected", "entered-in-error"]
+                ),
+                "sourceReference": st.none(),
+                "organization": st.none(),
+                "dateTime": st.sampled_from(["2026-01-01", "2026-07-01"]),
+                "verification": st.sampled_from([[{"verified": False}]]),
+                "performer": st.sampled_from([[{"reference": "RelatedPerson/x"}], None]),
+                "patient": st.sampled_from([{"reference": "Patient/p"}, {"reference": "Patient/q"}]),
+                "policyRule": st.sampled_from(["OPTIN", "OPTOUT"]).map(
+                    lambda code: {"coding": [{"system": ACT, "code": code}]}
+                ),
+            },
+        )
+    )
+    kept = {key: value for key, value in changes.items() if draw(st.integers(0, 9)) == 7}
+    return {key: value for key, value in (made | kept).items() if value is not None}
+
+
+requests = st.builds(
+    request,
+    recipient=st.sampled_from(
+        [
+            Recipient(ORGANIZATION_A),
+            Recipient(ORGANIZATION_A),
+            Recipient(ORGANIZATION_A),
+            Recipient(ORGANIZATION_A),
+            Recipient(frozenset()),
+            Recipient(ORGANIZATION_A | {"Practitioner/bob"}, person=True),
+            Recipient(ORGANIZATION_A | {"Practitioner/alice"}, person=True),
+            Recipient(frozenset({"npi|B"})),
+        ]
+    ),
+    purpose=st.sampled_from(["TREAT"] * 6 + ["COC", "ETREAT", "BTG", "HPAYMT", "HMARKT", "HRESCH", "HLEGAL", "?"]),
+    action=st.sampled_from(["disclose", "disclose", "access", "collect"]),
+)
+settings = st.builds(
+    ConsentSettings,
+    require_explicit_sensitive=st.booleans(),
+    require_signature=st.booleans(),
+    require_complete=st.booleans(),
+)
+sensitivities = st.sets(
+    st.sampled_from(
+        ["SUD", "ETHUD", "OPIOIDUD", "BH", "MH", "PSY", "PSYTHPN", "EMOTDIS", "HIV", "STD", "SDV", "VIO"]
+    ),
+    max_size=3,
+)
+resource_types = st.sampled_from(["Condition", "Goal", "CarePlan", "Consent"])
+affiliations = st.sampled_from(
+    [{}, {"Practitioner/bob": ORGANIZATION_A}, {"Practitioner/bob": frozenset({"Organization/b"})}]
+)
+
+
+@st.composite
+def policies(draw, most=3):
+    count = draw(st.integers(1, most))
+    made = [draw(consents(name=f"c{number}")) for number in range(count)]
+    if draw(st.integers(0, 9)) == 7:
+        kind = draw(st.sampled_from(["named-person-refusal", "dv-safety-list"]))
+        status = draw(st.sampled_from(["active", "inactive", "proposed"]))
+        made.append(refusal(kind, draw(_actors), status=status))
+    states = draw(
+        st.none()
+        | st.just(["active"])
+        | st.lists(st.sampled_from(["active", "active", "candidate", "opted-out"]), max_size=2)
+    )
+    enrolments = None if states is None else tuple(Enrolment("ICM", state) for state in states)
+    return policy(*made, enrolments=enrolments, affiliations=draw(affiliations))

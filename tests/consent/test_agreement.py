@@ -1,0 +1,34 @@
+"""decide, the compiled predicate and the naive reference say the same of everything."""
+
+import reference
+from consent_cases import labels, policies, requests, settings
+from hypothesis import HealthCheck, event, given
+from hypothesis import settings as hypothesis_settings
+
+from fhirgw.consent.compile import compile_visibility
+from fhirgw.consent.decide import Case
+from fhirgw.consent.predicate import Facts, holds
+
+FACTS = [
+    (kind, codes, conf)
+    for kind in ("Condition", "CarePlan", "Consent")
+    for codes, conf in (
+        ((), 3), ((), 4), ((), 5), (("SUD",), 4), (("OPIOIDUD",), 5), (("BH",), 4), (("MH",), 4), (("PSY",), 4),
+        (("PSYTHPN",), 4), (("HIV",), 4), (("STD",), 4), (("SDV",), 4), (("VIO",), 4), (("EMOTDIS", "HIV"), 5),
+    )
+]  # fmt: skip
+
+
+@hypothesis_settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@given(request=requests, policy=policies(), switches=settings)
+def test_three_readings_agree(request, policy, switches):
+    """Decide PERMIT <=> the compiled predicate holds <=> the reference permits."""
+    case = Case(request, policy, switches)
+    visibility = compile_visibility(request, [policy], switches, revision=1)
+    for kind, codes, conf in FACTS:
+        labelled = labels(*codes, conf=conf)
+        decision = case.decide({"resourceType": kind}, labelled)
+        compiled = holds(visibility.predicate_for("p"), Facts(kind, labelled.labels, labelled.conf))
+        expected = reference.effect_of(request, policy, switches, kind, set(codes), labelled.conf)
+        event(f"{decision.effect} {decision.reason}")
+        assert (decision.effect, compiled) == (expected, expected == "PERMIT"), (kind, codes, conf)

@@ -1,0 +1,269 @@
+"""Stages 0 to 7, case by case: each row is a sentence of the consent specification."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from consent_cases import (
+    ACT,
+    CATEGORY,
+    ORGANIZATION_A,
+    actor,
+    consent,
+    labels,
+    policy,
+    purpose,
+    refusal,
+    request,
+    roi,
+    security,
+    types,
+)  # fmt: skip
+
+from fhirgw.consent.decide import decide, decide_for_all
+from fhirgw.consent.explain import explain
+from fhirgw.consent.model import ConsentSettings, Enrolment, Recipient
+from fhirgw.consent.rules import actor_tokens, read
+
+CONDITION = {"resourceType": "Condition", "id": "x", "subject": {"reference": "Patient/p"}}
+SETTINGS = ConsentSettings()
+
+
+def asked(*consents, of=(), settings=SETTINGS, held=None, conf=None, **changes):
+    held = held or policy(*consents)
+    return decide(request(**changes), CONDITION, labels(*of, conf=conf), held, settings)
+
+
+def permit(**changes):
+    """An ROI with the provision's dimensions replaced; None takes one out."""
+    made = roi("N", "R")
+    provision = {name: value for name, value in (made["provision"] | changes).items() if value is not None}
+    return made | {"provision": provision}
+
+
+WHOLE = roi("R", "SUD")
+NESTED_SUD = permit(
+    securityLabel=security("R", "SUD", "HIV"), provision=[{"type": "deny", "securityLabel": security("HIV")}]
+)
+
+CASES = [
+    ("nothing matches: deny", [], (), {}, "DENY"),
+    ("an ROI in force permits", [roi()], (), {}, "PERMIT"),
+    ("a kind of the purpose is the purpose", [roi()], (), {"purpose": "COC"}, "PERMIT"),
+    ("a break-glass purpose never yields less than treatment", [roi()], (), {"purpose": "BTG"}, "PERMIT"),
+    ("another purpose is not", [roi()], (), {"purpose": "HPAYMT"}, "DENY"),
+    ("confidentiality is ordered", [roi("N")], ("MH",), {}, "DENY"),
+    ("an explicit-only category must be named", [roi("R")], ("SUD",), {}, "DENY"),
+    ("an explicit-only category named is released", [WHOLE], ("OPIOIDUD",), {}, "PERMIT"),
+    ("ETH is SUD", [roi("R", "ETH")], ("SUD",), {}, "PERMIT"),
+    ("a permit covers all labels", [WHOLE], ("SUD", "HIV"), {}, "DENY"),
+    ("BH reaches PSY", [roi("R", "BH")], ("PSY",), {}, "PERMIT"),
+    ("BH never reaches psychotherapy notes", [roi("R", "BH")], ("PSYTHPN",), {}, "DENY"),
+    ("psychotherapy notes by their own consent", [roi("R", "PSYTHPN", "PSY")], ("PSYTHPN",), {}, "PERMIT"),
+    ("psychotherapy notes by no combined consent", [roi("R", "PSYTHPN", "SUD")], ("PSYTHPN",), {}, "DENY"),
+    ("a nested deny needs only one label", [NESTED_SUD], ("SUD", "HIV"), {}, "DENY"),
+    ("outside the exception the parent permits", [NESTED_SUD], ("SUD",), {}, "PERMIT"),
+    ("a deny wins over another permit", [roi(), consent({"type": "deny"}, name="d")], (), {}, "DENY"),
+    (
+        "an oral, unsigned refusal counts",
+        [roi(), consent({"type": "deny"}, name="d", sourceReference=None, performer=None)],
+        (),
+        {},
+        "DENY",
+    ),
+    (
+        "a withdrawn root deny does not",
+        [roi(), consent({"type": "deny"}, name="d", status="inactive")],
+        (),
+        {},
+        "PERMIT",
+    ),
+    ("revoked", [roi() | {"status": "inactive"}], (), {}, "DENY"),
+    ("unsigned", [consent(roi()["provision"], sourceReference=None)], (), {}, "DENY"),
+    ("verified false", [roi() | {"verification": [{"verified": False}]}], (), {}, "DENY"),
+    (
+        "signed by somebody without authority",
+        [roi() | {"performer": [{"reference": "RelatedPerson/x"}]}],
+        (),
+        {},
+        "DENY",
+    ),
+    ("signed later", [roi() | {"dateTime": "2026-07-01"}], (), {}, "DENY"),
+    ("another patient's", [roi() | {"patient": {"reference": "Patient/q"}}], (), {}, "DENY"),
+    ("the whole last day counts", [permit(period={"end": "2026-06-15"})], (), {}, "PERMIT"),
+    ("the day after does not", [permit(period={"end": "2026-06-14"})], (), {}, "DENY"),
+    ("another class", [permit(**{"class": types("Goal")})], (), {}, "DENY"),
+    ("the class asked for", [permit(**{"class": types("Condition", "Goal")})], (), {}, "PERMIT"),
+    (
+        "OPTIN is a base",
+        [
+            consent(
+                {"period": {"end": "2027"}, "purpose": purpose("TREAT")},
+                policyRule={"coding": [{"system": ACT, "code": "OPTIN"}]},
+            )
+        ],
+        (),
+        {},
+        "PERMIT",
+    ),
+    (
+        "base and root that differ",
+        [roi() | {"policyRule": {"coding": [{"system": ACT, "code": "OPTOUT"}]}}],
+        (),
+        {},
+        "DENY",
+    ),
+    ("no end, for treatment alone", [permit(period={"start": "2026-01-01"})], (), {}, "PERMIT"),
+    (
+        "no end, for other purposes too",
+        [permit(period={"start": "2026"}, purpose=purpose("TREAT", "PATRQT"))],
+        (),
+        {},
+        "DENY",
+    ),
+    ("marketing needs to be named", [permit(purpose=purpose("PurposeOfUse"))], (), {"purpose": "HMARKT"}, "DENY"),
+    ("no discloser: no Part 2 data", [consent(WHOLE["provision"], organization=None)], ("SUD",), {}, "DENY"),
+    ("no discloser: other data", [consent(roi()["provision"], organization=None)], (), {}, "PERMIT"),
+    ("unknown requester", [roi()], (), {"recipient": Recipient(frozenset())}, "DENY"),
+    ("an emergency claim yields nothing more", [], (), {"emergency": {"reason": "x"}, "purpose": "ETREAT"}, "DENY"),
+    ("what was not readable is not releasable", [roi("V", "SUD")], ("UNREADABLE",), {}, "DENY"),
+]
+
+
+@pytest.mark.parametrize(
+    ("consents", "of", "changes", "effect"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
+)
+def test_case(consents, of, changes, effect):
+    assert asked(*consents, of=of, **changes).effect == effect
+
+
+def test_residual_exception_outlives_its_consent():
+    """Ending an ROI with exceptions must not open what a second ROI would release."""
+    ended = NESTED_SUD | {"id": "old", "status": "inactive"}
+    second = permit(securityLabel=security("R", "HIV")) | {"id": "new"}
+    decision = asked(ended, second, of=("HIV",))
+    assert (decision.effect, decision.rules[0].consent) == ("DENY", "old")
+    later = second | {
+        "dateTime": "2026-02-01",
+        "extension": [
+            {
+                "url": "http://fhirgw.org/fhir/StructureDefinition/consent-supersedes",
+                "valueReference": {"reference": "Consent/old"},
+            }
+        ],
+    }
+    assert asked(ended, later, of=("HIV",)).effect == "PERMIT"
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"code": {"coding": [{"code": "x"}]}},
+        {"data": [{"meaning": "related", "reference": {"reference": "Condition/x"}}]},
+        {"dataPeriod": {"start": "2020"}},
+        {"class": [{"system": "http://hl7.org/fhir/consentcontentclass", "code": "Condition"}]},
+        {"actor": [actor("CareTeam/t")]},
+        {"modifierExtension": [{"url": "http://example.org/unless"}]},
+        {"purpose": [{"system": "http://terminology.hl7.org/ValueSet/v3-PurposeOfUse", "code": "TREAT"}]},
+        {"securityLabel": [{"system": "http://example.org/local", "code": "SUD"}]},
+        {"unless": True},
+    ],
+)
+def test_unenforceable_permits_never_fire_and_denies_do(broken):
+    assert asked(permit(**broken)).effect == "DENY"
+    assert asked(roi(), consent({"type": "deny"} | broken, name="d")).effect == "DENY"
+    assert read(permit(**broken)).problems
+
+
+@pytest.mark.parametrize("kind", ["named-person-refusal", "dv-safety-list"])
+@pytest.mark.parametrize(
+    ("recipient", "affiliations", "effect"),
+    [
+        (Recipient(ORGANIZATION_A), {}, "DENY"),
+        (Recipient(ORGANIZATION_A), {"Practitioner/bob": ORGANIZATION_A}, "DENY"),
+        (Recipient(ORGANIZATION_A), {"Practitioner/bob": frozenset({"Organization/b"})}, "PERMIT"),
+        (Recipient(ORGANIZATION_A | {"Practitioner/bob"}, person=True), {}, "DENY"),
+        (Recipient(ORGANIZATION_A | {"Practitioner/alice"}, person=True), {}, "PERMIT"),
+    ],
+)
+def test_a_refused_person(kind, recipient, affiliations, effect):
+    held = policy(roi(), refusal(kind, "Practitioner/bob"), affiliations=affiliations)
+    decision = asked(held=held, recipient=recipient)
+    assert decision.effect == effect
+    assert (decision.stage == 3) == (effect == "DENY")
+
+
+@pytest.mark.parametrize(
+    ("states", "effect"),
+    [
+        (None, "PERMIT"),
+        (["active"], "PERMIT"),
+        (["finished"], "PERMIT"),
+        (["candidate"], "DENY"),
+        ([], "DENY"),
+        (["active", "opted-out"], "DENY"),
+    ],
+)
+def test_enrolment_is_a_precondition(states, effect):
+    enrolments = None if states is None else tuple(Enrolment("ICM", state) for state in states)
+    assert asked(held=policy(roi(), enrolments=enrolments)).effect == effect
+
+
+def test_a_permit_for_a_person_is_none_for_the_organization():
+    held = policy(roi(to="Practitioner/bob"), affiliations={"Practitioner/bob": ORGANIZATION_A})
+    assert asked(held=held).effect == "DENY"
+    assert asked(held=held, recipient=Recipient(frozenset({"npi|bob"}), person=True)).effect == "PERMIT"
+
+
+def test_a_substitute_signs_with_recorded_authority_only():
+    signed = roi() | {"performer": [{"reference": "RelatedPerson/g"}]}
+    authorities = {"RelatedPerson/g": (datetime(2025, 1, 1, tzinfo=UTC), None)}
+    held = policy(signed, authorities=authorities)
+    assert asked(held=held).effect == "PERMIT"
+    listed = refusal("dv-safety-list", "RelatedPerson/g", id="dv")
+    known = {"RelatedPerson/g": frozenset()}
+    assert asked(held=replace(held, consents=(signed, listed), affiliations=known)).effect == "DENY"
+
+
+def test_every_patient_must_permit():
+    resource = CONDITION | {"member": [{"entity": {"reference": "Patient/q"}}]}
+    policies, of_q = {"p": policy(roi())}, {"reference": "Patient/q"}
+    assert decide_for_all(request(), resource, labels(), policies, SETTINGS).effect == "DENY"
+    policies["q"] = replace(policy(roi() | {"patient": of_q, "performer": [of_q]}), patient="q")
+    assert decide_for_all(request(), resource, labels(), policies, SETTINGS).effect == "PERMIT"
+    assert decide_for_all(request(), {"resourceType": "Condition"}, labels(), policies, SETTINGS).effect == "DENY"
+
+
+def test_obligations_follow_part_2_data():
+    released = asked(WHOLE, of=("SUD",))
+    assert released.obligations == ("NOTICE(part2-short)", "SCOPE_STATEMENT", "AOD", "NORDSCLCD")
+    covered = Recipient(ORGANIZATION_A, frozenset({"covered-entity"}))
+    assert "NORDSCLCD" not in asked(WHOLE, of=("SUD",), recipient=covered).obligations
+    assert asked(WHOLE).obligations == ()
+    assert released.expires_at == datetime(2027, 1, 1, tzinfo=UTC)
+
+
+def test_actor_tokens_name_everybody_a_permit_may_name():
+    both = permit(
+        provision=[{"type": "permit", "actor": [{"reference": {"identifier": {"system": "npi", "value": "B"}}}]}]
+    )
+    assert actor_tokens(both) == {"Organization/a", "npi|B"}
+    assert actor_tokens(permit(actor=None)) == {"*"}
+    assert actor_tokens(consent({"type": "deny", "actor": [actor("Organization/b")]})) == frozenset()
+
+
+def test_explain_says_why_and_what_a_revocation_would_change():
+    ended = roi() | {"id": "old", "status": "inactive"}
+    said = explain(request(), policy(roi(), ended), SETTINGS, [(CONDITION, labels())])
+    assert [each["whyNot"] for each in said["consents"]] == [[], ["status-inactive"]]
+    assert said["ifRevoked"] == [{"consentId": "c1", "closes": ["Condition/x"]}]
+    assert said["decisions"][0]["effect"] == "PERMIT"
+
+
+def test_category_is_asked_for():
+    other = consent(roi()["provision"], category=[{"coding": [{"system": CATEGORY, "code": "other"}]}])
+    assert asked(other).considered == (("c1", "category"),)
+    assert asked(other, settings=ConsentSettings(any_category=True)).effect == "PERMIT"
+    assert (
+        asked(other, settings=ConsentSettings(roi_categories=frozenset({f"{CATEGORY}|other"}))).effect == "PERMIT"
+    )
