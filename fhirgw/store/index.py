@@ -6,7 +6,7 @@ and of the resource; so that search sees no more than redaction leaves.
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from fhirgw.consent.model import Json
 from fhirgw.profiles import search
 from fhirgw.profiles.expressions import literal
 from fhirgw.profiles.search import IndexEntry
+from fhirgw.store.prepared import Prepared
 from fhirgw.store.schema import label_group, search_date, search_reference, search_string, search_token
 
 Path = tuple[str | int, ...]
@@ -35,19 +36,27 @@ _VALUES = {
 }
 _COLUMNS = {table: ("param", "guard", *values) for table, values in _VALUES.items()}
 _SELECT = {
-    table: select(table.c.pk, *(table.c[name] for name in columns)).where(table.c.resource == bindparam("owner"))
+    table: Prepared(
+        select(table.c.pk, *(table.c[name] for name in columns)).where(table.c.resource == bindparam("owner"))
+    )
     for table, columns in _COLUMNS.items()
 }
-_DELETE = {table: delete(table).where(table.c.pk == bindparam("row")) for table in TABLES}
-_INSERT = {table: insert(table) for table in (*TABLES, label_group)}
-_GROUPS = select(label_group).where(label_group.c.resource == bindparam("owner"))
-_GROUP_KEY = [label_group.c[name] == bindparam(f"key_{name}") for name in ("resource", "guard")]
-_CHANGE_GROUP = (
-    update(label_group).where(*_GROUP_KEY).values(hash=bindparam("new_hash"), changed_at=bindparam("at"))
+_DELETE = {table: Prepared(delete(table).where(table.c.pk == bindparam("row"))) for table in TABLES}
+_INSERT = {table: Prepared(insert(table), (*_HEAD, *columns)) for table, columns in _COLUMNS.items()}
+_GROUPS = Prepared(
+    select(label_group.c.guard, label_group.c.hash).where(label_group.c.resource == bindparam("owner"))
 )
-_KEEP_NEEDS = text(
-    "INSERT INTO guard_need (kind, guard, type, labels, conf) VALUES (:kind, :guard, :type, :labels, :conf) "
-    "ON CONFLICT DO NOTHING"
+_ADD_GROUP = Prepared(insert(label_group), ("resource", "guard", "hash", "changed_at"))
+_CHANGE_GROUP = Prepared(
+    update(label_group)
+    .where(label_group.c.resource == bindparam("owner"), label_group.c.guard == bindparam("of"))
+    .values(hash=bindparam("new_hash"), changed_at=bindparam("at"))
+)
+_KEEP_NEEDS = Prepared(
+    text(
+        "INSERT INTO guard_need (kind, guard, type, labels, conf) VALUES (:kind, :guard, :type, :labels, :conf) "
+        "ON CONFLICT DO NOTHING"
+    )
 )
 _NOTHING = b""
 
@@ -247,8 +256,7 @@ def replace(
         for guard in guards.all
         for of, bits, conf in guard.needs
     ]
-    if needs:
-        connection.execute(_KEEP_NEEDS, needs)
+    _KEEP_NEEDS.run(connection, needs)
     for table in TABLES:
         _replace_rows(connection, table, owner, kind, wanted[table], new)
     _replace_groups(connection, owner, parts, now, new)
@@ -258,32 +266,28 @@ def _replace_rows(
     connection: Connection, table: Table, owner: int, kind: str, wanted: set[tuple[Any, ...]], new: bool
 ) -> None:
     if not new:
-        present = {tuple(row)[1:]: row[0] for row in connection.execute(_SELECT[table], {"owner": owner})}
+        present = {row[1:]: row[0] for row in _SELECT[table].rows(connection, owner=owner)}
         gone = [{"row": pk} for values, pk in present.items() if values not in wanted]
-        if gone:
-            connection.execute(_DELETE[table], gone)
+        _DELETE[table].run(connection, gone)
         wanted = wanted - present.keys()
-    if wanted:
-        names = (*_HEAD, *_COLUMNS[table])
-        connection.execute(_INSERT[table], [dict(zip(names, (owner, kind, *row), strict=True)) for row in wanted])
+    names = (*_HEAD, *_COLUMNS[table])
+    _INSERT[table].run(connection, [dict(zip(names, (owner, kind, *row), strict=True)) for row in wanted])
 
 
 def _replace_groups(connection: Connection, owner: int, wanted: Mapping[int, bytes], now: int, new: bool) -> None:
     present: dict[int, bytes] = {}
     if not new:
-        present = {row.guard: bytes(row.hash) for row in connection.execute(_GROUPS, {"owner": owner})}
+        present = {guard: bytes(digest) for guard, digest in _GROUPS.rows(connection, owner=owner)}
     added = [
         {"resource": owner, "guard": guard, "hash": digest, "changed_at": now}
         for guard, digest in wanted.items()
         if guard not in present
     ]
     # A group that vanishes keeps its row: whoever saw it sees that something is gone.
-    changed: Sequence[Mapping[str, Any]] = [
-        {"key_resource": owner, "key_guard": guard, "new_hash": wanted.get(guard, _NOTHING), "at": now}
+    changed = [
+        {"owner": owner, "of": guard, "new_hash": wanted.get(guard, _NOTHING), "at": now}
         for guard, digest in present.items()
         if wanted.get(guard, _NOTHING) != digest
     ]
-    if added:
-        connection.execute(_INSERT[label_group], added)
-    if changed:
-        connection.execute(_CHANGE_GROUP, changed)
+    _ADD_GROUP.run(connection, added)
+    _CHANGE_GROUP.run(connection, changed)

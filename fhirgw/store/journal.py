@@ -8,7 +8,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.engine import Row as Selected
 
 from fhirgw.errors import GatewayError, NotFound
@@ -177,6 +177,12 @@ def list_(
     if before is not None:
         found = found.where(journal.c.id < before)
     return [_present(row) for row in connection.execute(found)]
+
+
+def counts(connection: Connection) -> dict[str, int]:
+    """How many messages are in each processing state."""
+    found = select(journal.c.state, func.count()).group_by(journal.c.state)
+    return {row[0]: row[1] for row in connection.execute(found)}
 
 
 def mark_processed(tx: Transaction, key: int) -> None:

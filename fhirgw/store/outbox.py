@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from fhirgw.store.database import Transaction, microseconds
 from fhirgw.store.schema import outbox
@@ -48,6 +48,12 @@ def due(connection: Connection, limit: int = 16, *, now: int | None = None) -> l
     where = (outbox.c.state == "due", outbox.c.due_at <= (microseconds() if now is None else now))
     found = select(outbox).where(*where).order_by(outbox.c.due_at, outbox.c.id).limit(limit)
     return [Row(**row._mapping) for row in connection.execute(found)]  # noqa: SLF001 - public: SQLAlchemy's Row._mapping
+
+
+def counts(connection: Connection) -> dict[str, int]:
+    """How many rows are in each state."""
+    found = select(outbox.c.state, func.count()).group_by(outbox.c.state)
+    return {row[0]: row[1] for row in connection.execute(found)}
 
 
 def mark(tx: Transaction, key: int, state: str, delay: int = 0) -> None:

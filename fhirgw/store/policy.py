@@ -13,7 +13,7 @@ from fhirgw.consent.model import Enrolment, Json, PatientPolicy
 from fhirgw.consent.rules import actor_tokens
 from fhirgw.store.database import Transaction
 from fhirgw.store.predicate import among
-from fhirgw.store.schema import consent_actor, enrolment, policy_revision, resource, search_reference
+from fhirgw.store.schema import consent_actor, enrolment, policy_revision, resource, search_reference, search_token
 
 STORE = ""
 """The revision of the whole store is kept under this patient."""
@@ -99,6 +99,18 @@ def releases(connection: Connection, patient: str, tokens: Collection[str]) -> l
     ids = set(connection.scalars(named))
     found = _grouped(connection, {patient}).get(patient, [])
     return [one for one in found if one["id"] in ids and one.get("status") == "active"]
+
+
+def organization(connection: Connection, identifier: str) -> str | None:
+    """The logical id of the Organization with this identifier (``system|value``)."""
+    system, _, value = identifier.rpartition("|")
+    found = (
+        select(resource.c.id)
+        .join(search_token, search_token.c.resource == resource.c.pk)
+        .where(search_token.c.type == "Organization", search_token.c.param == "identifier")
+        .where(search_token.c.system == system, search_token.c.code == value)
+    )
+    return connection.scalar(found.order_by(resource.c.id).limit(1))
 
 
 def organization_tokens(connection: Connection, organization: str) -> frozenset[str]:

@@ -65,10 +65,17 @@ def render(
             return not_(render(part, kind, labels, conf))
 
 
-def resource_visible(visibility: Visibility, kind: str, row: FromClause) -> Condition:
-    """Rows of table ``resource``, all of this type, that may be seen; whether deleted is not asked."""
+def resource_visible(visibility: Visibility, kind: str, row: FromClause, *, narrowed: bool = False) -> Condition:
+    """Rows of table ``resource``, all of this type, that may be seen; whether deleted is not asked.
+
+    Args:
+        visibility: What the requester may see.
+        kind: The type.
+        row: The table or an alias.
+        narrowed: Something else leads to few rows. SQLite would otherwise seek every pair of a patient and a row.
+    """
     if kind not in PATIENT_FREE:
-        return _member(visibility, kind, row)
+        return _member(visibility, kind, row, func.coalesce(row.c.patient, "") if narrowed else row.c.patient)
     if visibility.inside:
         return true()
     return or_(row.c.standing == "registry", and_(row.c.standing == "derived", _referred(visibility, kind, row)))
@@ -93,26 +100,30 @@ def shown_at(visibility: Visibility, kind: str, row: FromClause) -> ColumnElemen
     return select(func.max(label_group.c.changed_at)).where(seen).correlate(row).scalar_subquery()
 
 
-def _member(visibility: Visibility, kind: str | ColumnElement[str], row: FromClause) -> Condition:
+def _member(
+    visibility: Visibility, kind: str | ColumnElement[str], row: FromClause, patient: ColumnElement[str]
+) -> Condition:
     return or_(
         false(),
         *(
-            and_(_patients(grants, row), render(predicate, kind, row.c.labels, row.c.conf))
+            and_(_patients(grants, patient), render(predicate, kind, row.c.labels, row.c.conf))
             for predicate, grants in _by_predicate(visibility)
         ),
     )
 
 
-def _guarded(visibility: Visibility, kind: str | None, owner: FromClause, row: FromClause) -> Condition:
-    """The row's guard is among those whose every need is permitted. A guard that is not there permits nothing."""
+def _guarded(
+    visibility: Visibility, kind: str | ColumnElement[str], owner: FromClause, row: FromClause
+) -> Condition:
+    """Every need of the row's guard is permitted. A guard that is not there permits nothing: null is not 1."""
     grouped = _by_predicate(visibility)
     seen = []
     for predicate, grants in grouped:
-        whose = true() if len(grouped) == 1 else _patients(grants, owner)
-        need = guard_need.c
-        permitted = case((render(predicate, need.type, need.labels, need.conf), 1), else_=0)
-        guards = select(need.guard).group_by(need.kind, need.guard).having(func.min(permitted) == 1)
-        seen.append(and_(whose, row.c.guard.in_(guards if kind is None else guards.where(need.kind == kind))))
+        whose = true() if len(grouped) == 1 else _patients(grants, func.coalesce(owner.c.patient, ""))
+        need = guard_need.alias()
+        permitted = case((render(predicate, need.c.type, need.c.labels, need.c.conf), 1), else_=0)
+        least = select(func.min(permitted)).where(need.c.kind == kind, need.c.guard == row.c.guard)
+        seen.append(and_(whose, least.correlate(owner, row).scalar_subquery() == 1))
     return or_(false(), *seen)
 
 
@@ -124,15 +135,15 @@ def _by_predicate(visibility: Visibility) -> list[tuple[Predicate, list[Grant]]]
     return list(grouped.items())
 
 
-def _patients(grants: list[Grant], row: FromClause) -> Condition:
+def _patients(grants: list[Grant], patient: ColumnElement[str]) -> Condition:
     named = [grant.patients for grant in grants if grant.patients is not None]
-    whose: list[Condition] = [among(row.c.patient, frozenset().union(*named))] if any(named) else []
+    whose: list[Condition] = [among(patient, frozenset().union(*named))] if any(named) else []
     for grant in grants:
         if grant.patients is None and grant.programs is None:
             return true()
         if grant.patients is None:
             enrolled = select(enrolment.c.patient).where(among(enrolment.c.program, grant.programs or ()))
-            whose.append(row.c.patient.in_(enrolled))
+            whose.append(patient.in_(enrolled))
     return or_(false(), *whose)
 
 
@@ -141,8 +152,8 @@ def _referred(visibility: Visibility, kind: str, row: FromClause) -> Condition:
     source, link = resource.alias(), search_reference.alias()
     member = and_(
         source.c.standing == "member",
-        _member(visibility, source.c.type, source),
-        _guarded(visibility, None, source, link),
+        _member(visibility, source.c.type, source, func.coalesce(source.c.patient, "")),
+        _guarded(visibility, source.c.type, source, link),
     )
     return (
         select(1)

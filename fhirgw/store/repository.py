@@ -3,70 +3,58 @@
 import hashlib
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 from sqlalchemy import Connection, and_, bindparam, insert, select, update
-from sqlalchemy.engine import Row
 
-from fhirgw.consent.labels import ElementLabel, LabelContext, Labels, label
+from fhirgw.consent.labels import TABLE_VERSION, LabelContext, Labels, label
 from fhirgw.consent.model import Json
-from fhirgw.consent.predicate import Visibility
+from fhirgw.consent.predicate import Facts, Visibility, holds
 from fhirgw.errors import VersionConflict
 from fhirgw.store import index, policy
 from fhirgw.store.compartment import place
 from fhirgw.store.database import Transaction
-from fhirgw.store.predicate import resource_visible, shown_at
+from fhirgw.store.predicate import resource_visible
+from fhirgw.store.prepared import Prepared
+from fhirgw.store.schema import guard_need, label_group, search_reference
 from fhirgw.store.schema import history as version_table
 from fhirgw.store.schema import resource as table
-from fhirgw.store.schema import search_reference
+from fhirgw.store.stored import Row, Stored, columns, content, dated, instant, labels_of, stored
+
+__all__ = ["Stored", "current", "delete", "exists", "history", "instant", "put", "put_all", "read"]
 
 _DV_TYPES = ("Patient", "RelatedPerson")
 _VISITS = 3  # of one resource in a cycle; then its labels only rise, so that it ends
 
-_CURRENT = select(table).where(table.c.type == bindparam("kind"), table.c.id == bindparam("logical"))
-_BY_PK = select(table).where(table.c.pk == bindparam("key"))
-_SEEN = select(table.c.labels, table.c.conf, table.c.patient).where(
-    table.c.type == bindparam("kind"), table.c.id == bindparam("logical"), table.c.deleted.is_(False)
+_NAMES = tuple(column.name for column in table.c)
+_VERSION_NAMES = tuple(column.name for column in version_table.c)
+_CURRENT = Prepared(select(table).where(table.c.type == bindparam("kind"), table.c.id == bindparam("logical")))
+_BY_PK = Prepared(select(table).where(table.c.pk == bindparam("key")))
+_SEEN = Prepared(
+    select(table.c.labels, table.c.conf, table.c.patient).where(
+        table.c.type == bindparam("kind"), table.c.id == bindparam("logical"), table.c.deleted.is_(False)
+    )
 )
-_REFERRERS = (
+_REFERRERS = Prepared(
     select(search_reference.c.resource)
     .where(
         search_reference.c.target_id == bindparam("logical"), search_reference.c.target_type == bindparam("kind")
     )
     .distinct()
 )
-_INSERT = insert(table)
-_VERSION = insert(version_table)
-_UPDATE = update(table).where(table.c.pk == bindparam("key"))
-_RELABEL = _UPDATE.values(
-    labels=bindparam("new_labels"), conf=bindparam("new_conf"), elements=bindparam("new_elements")
+_INSERT = Prepared(insert(table).returning(table.c.pk), _NAMES[1:])
+_UPDATE = Prepared(
+    update(table)
+    .where(table.c.pk == bindparam("key"))
+    .values({name: bindparam(f"new_{name}") for name in _NAMES[1:]})
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A resource as it is kept.
-
-    Attributes:
-        updated_at: Microseconds; for an outside visibility, of the last visible change.
-        patient: Whose compartment it is in; None: nobody's, or several people's.
-        standing: ``compartment.Standing``.
-        labels: Of the resource and its elements.
-        body: With ``meta.versionId`` and ``meta.lastUpdated``.
-    """
-
-    type: str
-    id: str
-    version: int
-    updated_at: int
-    deleted: bool
-    patient: str | None
-    standing: str
-    labels: Labels
-    body: Json
+_VERSION = Prepared(insert(version_table), _VERSION_NAMES)
+_GROUPS = Prepared(
+    select(label_group.c.guard, label_group.c.changed_at, guard_need.c.type, guard_need.c.labels, guard_need.c.conf)
+    .join(guard_need, guard_need.c.guard == label_group.c.guard)
+    .where(guard_need.c.kind == bindparam("kind"), label_group.c.resource == bindparam("owner"))
+)
 
 
 def put(
@@ -93,33 +81,37 @@ def put(
         VersionConflict: ``if_match`` is not current.
     """
     connection, kind, logical = tx.connection, resource["resourceType"], resource["id"]
-    before = connection.execute(_CURRENT, {"kind": kind, "logical": logical}).first()
+    before = _row(connection, kind, logical)
     live = before is not None and not before.deleted
     if if_match is not None and (before is None or not live or before.version != if_match):
         raise VersionConflict("The resource was changed since you read it.")
-    body = _content(resource)
+    body = content(resource)
+    digest = hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).digest()
     if standing is None and before is not None and before.standing == "registry":
         standing = before.standing
+    same = before is not None and live and before.hash == digest
+    if before is not None and same and _as_labelled(before, standing, source_labels):
+        return stored(before)
     patient, standing = place(body, standing, lambda of, at: _patient_of(connection, of, at))
     labels = _label(connection, body, patient, source_labels)
-    facts = {
-        "patient": patient,
-        "standing": standing,
-        "source_labels": source_labels,
-        "hash": hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).digest(),
-        **_columns(labels),
-    }
-    if before is not None and live and all(getattr(before, name) == value for name, value in facts.items()):
-        return _stored(before)
-    same = before is not None and live and before.hash == facts["hash"]
-    raw = before.body if before is not None and same else orjson.dumps(body)
-    row = {"type": kind, "id": logical, "deleted": False, "body": raw, **facts}
+    row = {"type": kind, "id": logical, "deleted": False, "hash": digest, "source_labels": source_labels}
+    row |= {"patient": patient, "standing": standing, "label_table": TABLE_VERSION, **columns(labels)}
+    row["body"] = before.body if before is not None and same else orjson.dumps(body)
     pk, version, at = _keep(tx, before, row, new_version=not same)
     index.replace(connection, pk, kind, body, labels, tx.now, new=before is None)
     if before is None or not live or (before.labels, before.conf) != (labels.labels, labels.conf):
         _spread(tx, [(kind, logical)])
     _effects(tx, kind, logical, before, patient, body)
-    return Stored(kind, logical, version, at, False, patient, standing, labels, _dated(body, version, at))
+    return Stored(kind, logical, version, at, False, patient, standing, labels, dated(body, version, at))
+
+
+def _as_labelled(before: Row, standing: str | None, source_labels: int) -> bool:
+    """Whether nothing but the content could have changed the labels since: changed targets have been spread."""
+    return (
+        before.label_table == TABLE_VERSION
+        and before.source_labels == source_labels
+        and standing in (None, before.standing)
+    )
 
 
 def put_all(tx: Transaction, resources: Iterable[Json], *, source_labels: int = 0) -> list[Stored]:
@@ -145,22 +137,22 @@ def delete(tx: Transaction, kind: str, logical: str, *, if_match: int | None = N
     Raises:
         VersionConflict: ``if_match`` is not current.
     """
-    before = tx.connection.execute(_CURRENT, {"kind": kind, "logical": logical}).first()
+    before = _row(tx.connection, kind, logical)
     if before is None or before.deleted:
         return None
     if if_match is not None and before.version != if_match:
         raise VersionConflict("The resource was changed since you read it.")
     body: Json = {"resourceType": kind, "id": logical}
-    copied = ("patient", "standing", "source_labels", "labels", "conf", "elements")
+    copied = ("patient", "standing", "source_labels", "label_table", "labels", "conf", "elements")
     row = {"type": kind, "id": logical, "deleted": True, "hash": b"", "body": orjson.dumps(body)}
     row |= {name: getattr(before, name) for name in copied}
     pk, version, at = _keep(tx, before, row, new_version=True)
-    labels = _labels(before)
+    labels = labels_of(before)
     index.replace(tx.connection, pk, kind, None, labels, tx.now, new=False)
     _spread(tx, [(kind, logical)])
     _effects(tx, kind, logical, before, before.patient, None)
     return Stored(
-        kind, logical, version, at, True, before.patient, before.standing, labels, _dated(body, version, at)
+        kind, logical, version, at, True, before.patient, before.standing, labels, dated(body, version, at)
     )
 
 
@@ -169,24 +161,57 @@ def read(connection: Connection, kind: str, logical: str, visibility: Visibility
 
     Inside the programme a deleted resource is returned as such; outside it is as if it had never been.
     """
-    found = select(table, shown_at(visibility, kind, table).label("shown")).where(
-        table.c.type == kind, table.c.id == logical, resource_visible(visibility, kind, table)
-    )
-    if not visibility.inside:
-        found = found.where(table.c.deleted.is_(False))
-    row = connection.execute(found).first()
-    return _stored(row, row.shown or 0) if row is not None else None
+    row = _row(connection, kind, logical)
+    if row is None or not _visible(connection, row, visibility):
+        return None
+    if visibility.inside or row.standing == "registry":
+        return None if row.deleted and not visibility.inside else stored(row)
+    if row.deleted:
+        return None
+    return stored(row, _shown(connection, row, visibility) if row.standing == "member" else 0)
+
+
+def _visible(connection: Connection, row: Row, visibility: Visibility) -> bool:
+    """``predicate.resource_visible`` for one row: decided here where the row alone decides."""
+    whole = Facts(row.type, row.labels, row.conf)
+    if visibility.inside and any(
+        one.patients is None and one.programs is None and holds(one.predicate, whole) for one in visibility.grants
+    ):
+        return True
+    named = [one for one in visibility.grants if one.patients is not None]
+    if row.standing == "member" and len(named) == len(visibility.grants):
+        return any(row.patient in (one.patients or ()) and holds(one.predicate, whole) for one in named)
+    found = select(table.c.pk).where(table.c.pk == row.pk, resource_visible(visibility, row.type, table))
+    return connection.scalar(found) is not None
+
+
+def _shown(connection: Connection, row: Row, visibility: Visibility) -> int:
+    """``predicate.shown_at`` for one row."""
+    predicate = visibility.predicate_for(row.patient)
+    changed: dict[int, int] = {}
+    hidden: set[int] = set()
+    for guard, at, *need in _GROUPS.rows(connection, owner=row.pk, kind=row.type):
+        changed[guard] = at
+        if not holds(predicate, Facts(*need)):
+            hidden.add(guard)
+    return max((at for guard, at in changed.items() if guard not in hidden), default=0)
 
 
 def current(connection: Connection, kind: str, logical: str) -> Stored | None:
     """The current version for the gateway itself, no consent asked; None when absent or deleted."""
-    row = connection.execute(_CURRENT, {"kind": kind, "logical": logical}).first()
-    return _stored(row) if row is not None and not row.deleted else None
+    row = _row(connection, kind, logical)
+    return stored(row) if row is not None and not row.deleted else None
+
+
+def compartment(connection: Connection, patient: str) -> list[Stored]:
+    """Everything current of one patient, for the privacy officer."""
+    found = select(table).where(table.c.patient == patient, table.c.deleted.is_(False))
+    return [stored(Row(*row)) for row in connection.execute(found.order_by(table.c.type, table.c.id))]
 
 
 def exists(connection: Connection, kind: str, logical: str) -> bool:
     """Whether there is such a resource, not deleted; for the gateway itself."""
-    return connection.execute(_SEEN, {"kind": kind, "logical": logical}).first() is not None
+    return _SEEN.first(connection, kind=kind, logical=logical) is not None
 
 
 def history(connection: Connection, kind: str, logical: str | None, visibility: Visibility) -> list[Stored]:
@@ -210,25 +235,18 @@ def history(connection: Connection, kind: str, logical: str | None, visibility: 
     return [_version(connection, row) for row in connection.execute(found)]
 
 
-def stored_at(row: Row[Any], shown: int | None) -> Stored:
-    """A selected row of table ``resource``, with the instant that may be shown."""
-    return _stored(row, shown or 0)
-
-
-def _version(connection: Connection, row: Row[Any]) -> Stored:
+def _version(connection: Connection, row: Any) -> Stored:
     body = orjson.loads(row.body)
     labels = (
         Labels(row.labels, row.conf) if row.deleted else _label(connection, body, row.patient, row.source_labels)
     )
     return Stored(
         row.type, row.id, row.version, row.updated_at, row.deleted, row.patient, row.standing, labels,
-        _dated(body, row.version, row.updated_at),
+        dated(body, row.version, row.updated_at),
     )  # fmt: skip
 
 
-def _keep(
-    tx: Transaction, before: Row[Any] | None, row: dict[str, Any], *, new_version: bool
-) -> tuple[int, int, int]:
+def _keep(tx: Transaction, before: Row | None, row: dict[str, Any], *, new_version: bool) -> tuple[int, int, int]:
     """Write the row, and its version if the content is new; (pk, version, updated_at)."""
     if before is None:
         version, at = 1, tx.now
@@ -238,20 +256,17 @@ def _keep(
         version, at = before.version, before.updated_at
     row = {**row, "version": version, "updated_at": at}
     if before is None:
-        pk = next(iter(tx.connection.execute(_INSERT, row).inserted_primary_key or ()))
+        pk = _INSERT.rows(tx.connection, **row)[0][0]
     else:
         pk = before.pk
-        tx.connection.execute(update(table).where(table.c.pk == pk).values(row))
+        _UPDATE.run(tx.connection, [{"key": pk, **{f"new_{name}": value for name, value in row.items()}}])
     if new_version:
-        tx.connection.execute(
-            _VERSION,
-            {name: row[name] for name in version_table.c.keys()},  # noqa: SIM118 - a column collection
-        )
+        _VERSION.run(tx.connection, [{name: row[name] for name in _VERSION_NAMES}])
     return pk, version, at
 
 
 def _effects(
-    tx: Transaction, kind: str, logical: str, before: Row[Any] | None, patient: str | None, body: Json | None
+    tx: Transaction, kind: str, logical: str, before: Row | None, patient: str | None, body: Json | None
 ) -> None:
     """What the policy has to know of a changed resource."""
     if kind == "Consent":
@@ -284,14 +299,14 @@ def _spread(tx: Transaction, changed: Sequence[tuple[str, str]]) -> None:
     pending, visits = deque(changed), dict[int, int]()
     while pending:
         kind, logical = pending.popleft()
-        for pk in tx.connection.scalars(_REFERRERS, {"kind": kind, "logical": logical}).all():
+        for (pk,) in _REFERRERS.rows(tx.connection, kind=kind, logical=logical):
             visits[pk] = visits.get(pk, 0) + 1
             moved = _relabel(tx, pk, raise_only=visits[pk] > _VISITS)
             if moved is not None:
                 pending.append((moved.type, moved.id))
 
 
-def _relabel(tx: Transaction, pk: int, *, raise_only: bool) -> Row[Any] | None:
+def _relabel(tx: Transaction, pk: int, *, raise_only: bool) -> Row | None:
     """Label a stored resource anew; the row if the labels of the resource itself changed.
 
     Args:
@@ -299,15 +314,16 @@ def _relabel(tx: Transaction, pk: int, *, raise_only: bool) -> Row[Any] | None:
         pk: Of the resource.
         raise_only: Keep the labels that it has: in a cycle, labels that only rise come to rest.
     """
-    row = tx.connection.execute(_BY_PK, {"key": pk}).one()
+    row = Row(*_BY_PK.rows(tx.connection, key=pk)[0])
     body = orjson.loads(row.body)
     labels = _label(tx.connection, body, row.patient, row.source_labels)
     if raise_only:
         labels = Labels(labels.labels | row.labels, max(labels.conf, row.conf), labels.elements)
-    columns = _columns(labels)
-    if all(getattr(row, name) == value for name, value in columns.items()):
+    fresh = columns(labels) | {"label_table": TABLE_VERSION}
+    if all(getattr(row, name) == value for name, value in fresh.items()):
         return None
-    tx.connection.execute(_RELABEL, {"key": pk, **{f"new_{name}": value for name, value in columns.items()}})
+    kept = row._asdict() | fresh
+    _UPDATE.run(tx.connection, [{"key": pk, **{f"new_{name}": kept[name] for name in _NAMES[1:]}}])
     index.replace(tx.connection, pk, row.type, body, labels, tx.now, new=False)
     return row if (row.labels, row.conf) != (labels.labels, labels.conf) else None
 
@@ -317,54 +333,18 @@ def _label(connection: Connection, body: Json, patient: str | None, source_label
 
     def target(reference: str) -> tuple[int, int] | None:
         kind, _, logical = reference.partition("/")
-        found = connection.execute(_SEEN, {"kind": kind, "logical": logical}).first()
-        return (found.labels, found.conf) if found is not None else None
+        found = _SEEN.first(connection, kind=kind, logical=logical)
+        return (found[0], found[1]) if found is not None else None
 
     dv = protected and patient is not None and policy.dv_protected(connection, patient)
     return label(body, LabelContext(target, source_labels=source_labels, dv_protected=dv))
 
 
 def _patient_of(connection: Connection, kind: str, logical: str) -> str | None:
-    found = connection.execute(_SEEN, {"kind": kind, "logical": logical}).first()
-    return found.patient if found is not None else None
+    found = _SEEN.first(connection, kind=kind, logical=logical)
+    return found[2] if found is not None else None
 
 
-def _content(resource: Json) -> Json:
-    """The resource without what the store says of it."""
-    meta = {
-        name: value for name, value in resource.get("meta", {}).items() if name not in ("versionId", "lastUpdated")
-    }
-    if meta:
-        return {**resource, "meta": meta}
-    return {name: value for name, value in resource.items() if name != "meta"}
-
-
-def _dated(body: Json, version: int, at: int) -> Json:
-    said = {"versionId": str(version), "lastUpdated": instant(at)}
-    head = {"resourceType": body["resourceType"], "id": body["id"], "meta": {**body.get("meta", {}), **said}}
-    return head | {name: value for name, value in body.items() if name != "meta"}
-
-
-def instant(at: int) -> str:
-    """Microseconds as a FHIR instant, to the millisecond."""
-    return datetime.fromtimestamp(at / 1_000_000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _columns(labels: Labels) -> dict[str, Any]:
-    elements = orjson.dumps([[one.path, one.labels, one.conf, one.target] for one in labels.elements])
-    return {"labels": labels.labels, "conf": labels.conf, "elements": elements}
-
-
-def _labels(row: Row[Any]) -> Labels:
-    elements = (
-        ElementLabel(tuple(path), bits, conf, target) for path, bits, conf, target in orjson.loads(row.elements)
-    )
-    return Labels(row.labels, row.conf, tuple(elements))
-
-
-def _stored(row: Row[Any], shown: int | None = None) -> Stored:
-    at = row.updated_at if shown is None else shown
-    return Stored(
-        row.type, row.id, row.version, at, row.deleted, row.patient, row.standing, _labels(row),
-        _dated(orjson.loads(row.body), row.version, at),
-    )  # fmt: skip
+def _row(connection: Connection, kind: str, logical: str) -> Row | None:
+    found = _CURRENT.first(connection, kind=kind, logical=logical)
+    return Row(*found) if found is not None else None

@@ -46,6 +46,7 @@ resource = Table(
     Column("labels", BigInteger, nullable=False),  # sensitivity bits of the resource as a whole
     Column("conf", SmallInteger, nullable=False),
     Column("source_labels", BigInteger, nullable=False),  # bits its source gave it; kept to label it anew
+    Column("label_table", Text, nullable=False),  # version of the label tables (lambda) that gave these labels
     Column("elements", LargeBinary, nullable=False),  # JSON: [[path, labels, conf, target type or null], …]
     Column("hash", LargeBinary, nullable=False),  # SHA-256 of the body without meta.versionId, meta.lastUpdated
     Column("body", LargeBinary, nullable=False),

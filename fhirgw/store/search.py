@@ -27,8 +27,8 @@ from sqlalchemy import (
 from fhirgw.consent.predicate import Visibility
 from fhirgw.store.predicate import among, element_visible, resource_visible, shown_at
 from fhirgw.store.query import Canonical, Clause, Moment, Order, SearchQuery, Target, Text, Token, Value, parse
-from fhirgw.store.repository import Stored, stored_at
 from fhirgw.store.schema import resource, search_date, search_reference, search_string, search_token
+from fhirgw.store.stored import Row, Stored, stored
 
 __all__ = ["Page", "SearchQuery", "parse", "run"]
 
@@ -74,11 +74,13 @@ def run(
         visibility: What the requester may see.
         after: ``Page.after`` of the page before.
     """
+    narrowing = _narrowing(query)
+    narrowed = bool(narrowing) or any(one.param == "_id" for one in query.clauses)
     matching = and_(
         resource.c.type == query.type,
         resource.c.deleted.is_(False),
-        resource_visible(visibility, query.type, resource),
-        _narrowing(query),
+        resource_visible(visibility, query.type, resource, narrowed=narrowed),
+        *narrowing,
         *(_condition(query.type, clause, visibility) for clause in query.clauses),
     )
     total = connection.scalar(select(func.count()).select_from(resource).where(matching)) or 0
@@ -86,7 +88,7 @@ def run(
         return Page([], [], total, None)
     rows = connection.execute(_page(query, visibility, matching, after)).all()
     page, more = rows[: query.count], len(rows) > query.count
-    matches = [stored_at(row, row.shown) for row in page]
+    matches = [_present(row) for row in page]
     included = _included(connection, query, visibility, [row.pk for row in page], matches)
     return Page(matches, included, total, _key(query, page[-1]) if more else None)
 
@@ -98,18 +100,18 @@ def _key(query: SearchQuery, row: Any) -> tuple[Any, ...]:
 # Matching ---------------------------------------------------------------------------------------------------------
 
 
-def _narrowing(query: SearchQuery) -> Condition:
+def _narrowing(query: SearchQuery) -> list[Condition]:
     """A first cut by the index of the most selective parameter; the guarded condition is checked all the same."""
     usable = [one for one in query.clauses if one.modifier in ("", "exact") and not one.param.startswith("_")]
     if not usable or any(one.param == "_id" for one in query.clauses):
-        return true()
+        return []
     clause = min(usable, key=lambda one: _SELECTIVITY.index(one.kind))
     found = []
     for table, values in _by_table(clause).items():
         rows = table.alias()
         wanted = or_(*(_matches(rows, clause, value) for value in values))
         found.append(select(rows.c.resource).where(rows.c.type == query.type, rows.c.param == clause.param, wanted))
-    return or_(*(resource.c.pk.in_(one) for one in found))
+    return [or_(*(resource.c.pk.in_(one) for one in found))]
 
 
 def _condition(kind: str, clause: Clause, visibility: Visibility) -> Condition:
@@ -305,7 +307,12 @@ def _targets(connection: Connection, kind: str, ids: set[str], visibility: Visib
     found = (
         select(resource, shown_at(visibility, kind, resource).label("shown"))
         .where(resource.c.type == kind, among(resource.c.id, ids), resource.c.deleted.is_(False))
-        .where(resource_visible(visibility, kind, resource))
+        .where(resource_visible(visibility, kind, resource, narrowed=True))
         .order_by(resource.c.id)
     )
-    return [stored_at(row, row.shown) for row in connection.execute(found)]
+    return [_present(row) for row in connection.execute(found)]
+
+
+def _present(row: Any) -> Stored:
+    """A selected row: the columns of ``resource``, ``shown``, and sort keys."""
+    return stored(Row(*row[: len(Row._fields)]), row.shown or 0)

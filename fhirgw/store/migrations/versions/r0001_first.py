@@ -180,6 +180,7 @@ def upgrade() -> None:
         sa.Column("labels", sa.BigInteger(), nullable=False),
         sa.Column("conf", sa.SmallInteger(), nullable=False),
         sa.Column("source_labels", sa.BigInteger(), nullable=False),
+        sa.Column("label_table", sa.Text(), nullable=False),
         sa.Column("elements", sa.LargeBinary(), nullable=False),
         sa.Column("hash", sa.LargeBinary(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),

@@ -1,0 +1,99 @@
+"""A resource as it is kept, and its forms: row, columns, body."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import orjson
+
+from fhirgw.consent.labels import ElementLabel, Labels
+from fhirgw.consent.model import Json
+
+
+class Row(NamedTuple):
+    """A row of table ``resource``; the columns in its order."""
+
+    pk: int
+    type: str
+    id: str
+    version: int
+    updated_at: int
+    deleted: bool
+    patient: str | None
+    standing: str
+    labels: int
+    conf: int
+    source_labels: int
+    label_table: str
+    elements: bytes
+    hash: bytes
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A resource as it is kept.
+
+    Attributes:
+        updated_at: Microseconds; for an outside visibility, of the last visible change.
+        patient: Whose compartment it is in; None: nobody's, or several people's.
+        standing: ``compartment.Standing``.
+        labels: Of the resource and its elements.
+        body: With ``meta.versionId`` and ``meta.lastUpdated``.
+    """
+
+    type: str
+    id: str
+    version: int
+    updated_at: int
+    deleted: bool
+    patient: str | None
+    standing: str
+    labels: Labels
+    body: Json
+
+
+def content(resource: Json) -> Json:
+    """The resource without what the store says of it."""
+    meta = {
+        name: value for name, value in resource.get("meta", {}).items() if name not in ("versionId", "lastUpdated")
+    }
+    if meta:
+        return {**resource, "meta": meta}
+    return {name: value for name, value in resource.items() if name != "meta"}
+
+
+def dated(body: Json, version: int, at: int) -> Json:
+    """The resource with what the store says of it."""
+    said = {"versionId": str(version), "lastUpdated": instant(at)}
+    head = {"resourceType": body["resourceType"], "id": body["id"], "meta": {**body.get("meta", {}), **said}}
+    return head | {name: value for name, value in body.items() if name != "meta"}
+
+
+def instant(at: int) -> str:
+    """Microseconds as a FHIR instant, to the millisecond."""
+    moment = datetime.fromtimestamp(at // 1_000_000, UTC).replace(microsecond=at % 1_000_000)
+    return f"{moment.isoformat(timespec='milliseconds')[:-6]}Z"
+
+
+def columns(labels: Labels) -> dict[str, Any]:
+    """Labels as columns of table ``resource``."""
+    elements = orjson.dumps([[one.path, one.labels, one.conf, one.target] for one in labels.elements])
+    return {"labels": labels.labels, "conf": labels.conf, "elements": elements}
+
+
+def labels_of(row: Row) -> Labels:
+    """Labels from the columns."""
+    elements = (
+        ElementLabel(tuple(path), bits, conf, target) for path, bits, conf, target in orjson.loads(row.elements)
+    )
+    return Labels(row.labels, row.conf, tuple(elements))
+
+
+def stored(row: Row, shown: int | None = None) -> Stored:
+    """The row as a resource; ``shown``: the instant of the last visible change, where that is another."""
+    at = row.updated_at if shown is None else shown
+    return Stored(
+        row.type, row.id, row.version, at, bool(row.deleted), row.patient, row.standing, labels_of(row),
+        dated(orjson.loads(row.body), row.version, at),
+    )  # fmt: skip
