@@ -1,8 +1,8 @@
 """The typed FHIR models: the only importer of fhir.resources.
 
 The library's R4B classes are held to R4 4.0.1: for every resource type the gateway emits the two differ only by
-what R4B adds. They check structure (elements, types, cardinality), not bindings or invariants, at milliseconds each:
-an oracle for tests and for ``fhirgw validate``, not for the hot path (DESIGN §5, §8).
+what R4B adds. They check structure (elements, types, cardinality), not bindings or invariants, and are slow: an
+oracle for tests and for ``fhirgw validate``, not for the hot path (DESIGN §5, §8).
 """
 
 from typing import Any

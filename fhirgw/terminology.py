@@ -288,7 +288,7 @@ IDENTIFIER_TYPE: Mapping[str, str] = {
 }
 
 _ICD_10 = re.compile(r"[A-Z][0-9][0-9A-Z](\.?[0-9A-Z]{1,4})?", re.IGNORECASE)
-_HL7_TABLE = re.compile(r"HL7(?:0|-)?(\d{4})", re.IGNORECASE)
+_HL7_TABLE = re.compile(r"HL7(?:0|-)?(\d{4})", re.IGNORECASE | re.ASCII)
 
 
 @lru_cache(maxsize=1024)  # the paths are names of senders and of their authorities

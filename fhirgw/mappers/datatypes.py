@@ -33,11 +33,13 @@ from fhirgw.v2.codec import NULL, Delimiters, Element
 
 Json = dict[str, Any]
 
-_DTM = re.compile(r"(\d{4})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(\.\d{1,6})?)?)?)?)?)?([+-]\d{4})?")
+_DTM = re.compile(
+    r"(\d{4})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(\.\d{1,6})?)?)?)?)?)?([+-]\d{4})?", re.ASCII
+)
 _DTM_TEXT = "Not a date/time: YYYY[MM[DD[HH[MM[SS[.S[S[S[S]]]]]]]]][+/-ZZZZ]."
-_OID = re.compile(r"[0-2](\.(0|[1-9]\d*))+")
+_OID = re.compile(r"[0-2](\.(0|[1-9]\d*))+", re.ASCII)
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_NPI = re.compile(r"\d{10}")
+_NPI = re.compile(r"\d{10}", re.ASCII)
 _INTERNET = ("Internet", "X.400")
 # PL from the whole to the part: component, code and display of location-physical-type (none for a point of care)
 _LEVELS = (
@@ -76,6 +78,10 @@ class Components:
         self._element = element
         self._delimiters = delimiters
         self._parts = element.raw.split(delimiters.component)
+
+    def __len__(self) -> int:
+        """The number of the last component."""
+        return len(self._parts)
 
     def __call__(self, component: int, subcomponent: int = 1) -> str | None:
         """The text of a component, or of one of its subcomponents."""
@@ -196,6 +202,8 @@ def _identifier(system: str | None, value: str, kind: str | None) -> Json:
 
 
 def _period(element: Components, start: int, end: int, scope: Scope) -> Json:
+    if len(element) < start:
+        return {}
     period = {
         name: dtm_to_datetime(moment, scope.zone)
         for name, component in (("start", start), ("end", end))
@@ -363,10 +371,10 @@ def cwe_to_codeable_concept(cwe: Components, scope: Scope, table: str | None = N
 
 
 def _coding(cwe: Components, first: int, version: int, scope: Scope, table: str | None) -> Json | None:
-    code, display, named = cwe(first), cwe(first + 1), cwe(first + 2)
+    code = cwe(first)
     if code is None:
         return None
-    code = " ".join(code.split())
+    code, display, named = " ".join(code.split()), cwe(first + 1), cwe(first + 2)
     system = coding_system(named) if named else None
     if table and (named is None or system in (f"{THO}v2-{table}", None)):
         mapped = table_coding(table, local_code(table, code, scope))

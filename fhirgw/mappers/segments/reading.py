@@ -26,7 +26,9 @@ class Reading:
 
     def each(self, segment: Segment, number: int, map_one: Callable[..., T | None], **options: Any) -> list[T]:
         """The repetitions of a field that map to something; a broken one is a problem at that field."""
-        mapped = []
+        mapped: list[T] = []
+        if not segment.field(number):
+            return mapped
         for element in segment.repetitions(number):
             try:
                 value = map_one(Components(element, segment.delimiters), self.scope, **options)

@@ -124,7 +124,8 @@ def dg1_to_diagnosis(dg1: Segment, reading: Reading) -> Json | None:
 def _diagnosis_code(dg1: Segment, reading: Reading) -> Json | None:
     """DG1-3 with its system settled: what it names, else DG1-2, else ICD-10-CM for a code that has its shape.
 
-    A code whose system is unsaid would carry no label, so that a guess protects (``docs/decisions/0024``).
+    A code whose system is unsaid would carry no label: a guess protects.
+    See: ``docs/decisions/0024-diagnosis-coding.md``.
     """
     concept = reading.coded(dg1, 3) or {}
     words = valued(dg1, 4)
