@@ -81,19 +81,12 @@ class Supporting:
         return found
 
     def _authorities(self, patient: str) -> dict[str, Span]:
-        found: dict[str, Span] = {}
-        for name, each in self.by_reference.items():
-            if each["resourceType"] != "RelatedPerson" or each.get("active") is False:
-                continue
-            codes = {
-                coding.get("code")
-                for concept in objects(each.get("relationship")) or []
-                for coding in objects(concept.get("coding")) or []
-            }
-            when = period_span(each.get("period", {}), UTC)
-            if _target(each, "patient") == f"Patient/{patient}" and codes & AUTHORITY and when is not None:
-                found[name] = when
-        return found
+        related = {
+            name: authority(each, patient)
+            for name, each in self.by_reference.items()
+            if each["resourceType"] == "RelatedPerson"
+        }
+        return {name: when for name, when in related.items() if when is not None}
 
     def target_labels(self, reference: str) -> tuple[int, int] | None:
         """Labels of a resource at hand; None when it is not. A loop of references adds nothing to itself."""
@@ -108,6 +101,19 @@ class Supporting:
         finally:
             self._open.discard(reference)
         return found.labels, found.conf
+
+
+def authority(related: Json, patient: str) -> Span | None:
+    """From when to when a RelatedPerson may sign for the patient; None without a recorded authority."""
+    codes = {
+        coding.get("code")
+        for concept in objects(related.get("relationship")) or []
+        for coding in objects(concept.get("coding")) or []
+    }
+    named = _target(related, "patient") == f"Patient/{patient}"
+    if not named or related.get("active") is False or not codes & AUTHORITY:
+        return None
+    return period_span(related.get("period", {}), UTC)
 
 
 def _target(resource: Json, element: str) -> str:

@@ -6,11 +6,14 @@ for are attributes of the form that ``policy.uri`` names. Nothing here is legal 
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from fhirgw.consent.instants import Span
 from fhirgw.consent.model import ConsentSettings, Json
-from fhirgw.consent.rules import Rule
+from fhirgw.consent.rules import Rule, objects
 from fhirgw.consent.vocabulary import is_tpo
+
+EXPIRY_EVENT: Final = "http://fhirgw.org/fhir/StructureDefinition/icm-consent-expiry-event"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,7 @@ def completeness(consent: Json, rule: Rule, when: Span | None, settings: Consent
     if not settings.require_complete:
         return Completeness((), (), unlimited=False)
     for_tpo = rule.purposes is not None and is_tpo(rule.purposes)
-    endless = _end(rule, when) is None
+    endless = _end(rule, when) is None and not _has_expiry_event(consent)
     present = {
         "patient": "patient" in consent,
         "discloser": "organization" in consent or "policy" in consent or _names(rule, "discloser"),
@@ -50,6 +53,11 @@ def completeness(consent: Json, rule: Rule, when: Span | None, settings: Consent
         authorization=described + (("expiry",) if endless else ()),
         unlimited=endless and not for_tpo,
     )
+
+
+def _has_expiry_event(consent: Json) -> bool:
+    """An event instead of a date: nobody can compute it, the status tells when it has come."""
+    return any(extension.get("url") == EXPIRY_EVENT for extension in objects(consent.get("extension")) or [])
 
 
 def _names(rule: Rule, role: str) -> bool:

@@ -123,9 +123,14 @@ def is_enforceable(reading: Reading) -> bool:
 def actor_tokens(consent: Json) -> frozenset[str]:
     """The tokens of everybody whom a permit of this Consent names; ``*`` when a permit names no recipient.
 
-    A superset, for finding candidates by index: whether the Consent counts is decided elsewhere.
+    A superset, for finding candidates by index: whether the Consent counts is decided elsewhere. A Consent that is
+    not about privacy (an opt-in to treatment) names nobody: its permits never count.
     """
     found: set[str] = set()
+    scope = consent.get("scope")
+    codings = objects(scope.get("coding")) if isinstance(scope, dict) else None
+    if not any(coding.get("code") == "patient-privacy" for coding in codings or []):
+        return frozenset()
     for rule in read(consent).rules:
         if rule.effect == "permit":
             recipients = [actor for actor in rule.actors or () if actor.role != "discloser"]
@@ -138,6 +143,7 @@ class _Reader:
 
     def __init__(self, consent: Json) -> None:
         self.consent = consent
+        self.modified = _has_modifier(consent)  # almost never; then every dimension is searched
         self.problems: list[str] = []
         self.rules: list[Rule] = []
         contained = consent.get("contained")
@@ -151,7 +157,7 @@ class _Reader:
         self.problems += [f"unknown element {name}" for name in unknown]
         self.problems += ["implicitRules"] * ("implicitRules" in self.consent)
         root = self.consent.get("provision", {})
-        if _has_modifier(
+        if self.modified and _has_modifier(
             {name: value for name, value in self.consent.items() if name not in {"provision", "contained"}}
         ):
             self.problems.append("modifierExtension")
@@ -255,7 +261,7 @@ class _Reader:
             elif name == "actor":
                 stated[name] = self._actors(value)
             elif parse is not None and name == element:
-                stated[name] = BROKEN if _has_modifier(value) else parse(value)
+                stated[name] = BROKEN if self.modified and _has_modifier(value) else parse(value)
             elif name in {"code", "data", "dataPeriod"}:
                 stated[name] = BROKEN  # dimensions of a later version
             if stated.get(name) is BROKEN:
@@ -264,7 +270,7 @@ class _Reader:
 
     def _actors(self, value: object) -> tuple[Actor, ...] | _Broken:
         entries = objects(value)
-        if entries is None or _has_modifier(value):
+        if entries is None or (self.modified and _has_modifier(value)):
             return BROKEN
         actors = [self._actor(entry) for entry in entries]
         return BROKEN if None in actors else tuple(actor for actor in actors if actor is not None)

@@ -22,7 +22,7 @@ ROI_CATEGORIES: Final = frozenset(
         "http://loinc.org|64292-6",  # Release of information consent
         "http://loinc.org|59284-0",  # Consent Document
         "http://terminology.hl7.org/codesystem/v3-actcode|IDSCL",  # information disclosure
-        f"{ICM_CATEGORY.lower()}|release-of-information",
+        f"{ICM_CATEGORY.lower()}|roi",
     }
 )
 _REFUSALS: Final[dict[str, "Refusal"]] = {

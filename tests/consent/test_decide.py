@@ -252,6 +252,21 @@ def test_actor_tokens_name_everybody_a_permit_may_name():
     assert actor_tokens(consent({"type": "deny", "actor": [actor("Organization/b")]})) == frozenset()
 
 
+def test_an_opt_in_to_treatment_names_nobody():
+    scope = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "treatment"}]}
+    assert actor_tokens(permit(actor=None) | {"scope": scope}) == frozenset()
+    assert asked(permit(actor=None) | {"scope": scope}).effect == "DENY"
+
+
+def test_an_expiry_event_is_an_expiry():
+    event = {
+        "url": "http://fhirgw.org/fhir/StructureDefinition/icm-consent-expiry-event",
+        "valueString": "end of care",
+    }
+    endless = permit(period={"start": "2026"}, purpose=purpose("TREAT", "PATRQT"))
+    assert asked(endless | {"extension": [event]}).effect == "PERMIT"
+
+
 def test_explain_says_why_and_what_a_revocation_would_change():
     ended = roi() | {"id": "old", "status": "inactive"}
     said = explain(request(), policy(roi(), ended), SETTINGS, [(CONDITION, labels())])
