@@ -72,12 +72,16 @@ class Scope:
 class Components:
     """One repetition of a field, split once: ``cx(4, 2)`` is CX.4.2, trimmed; None when absent, blank or null."""
 
-    __slots__ = ("_delimiters", "_element", "_parts")
+    __slots__ = ("_element", "_parts", "_plain")
 
     def __init__(self, element: Element, delimiters: Delimiters) -> None:
+        raw = element.raw
         self._element = element
-        self._delimiters = delimiters
-        self._parts = element.raw.split(delimiters.component)
+        self._parts = raw.split(delimiters.component)
+        self._plain = not (
+            (delimiters.escape and delimiters.escape in raw)
+            or (delimiters.subcomponent and delimiters.subcomponent in raw)
+        )
 
     def __len__(self) -> int:
         """The number of the last component."""
@@ -85,10 +89,11 @@ class Components:
 
     def __call__(self, component: int, subcomponent: int = 1) -> str | None:
         """The text of a component, or of one of its subcomponents."""
-        if component > len(self._parts) or not (part := self._parts[component - 1]):
+        if component > len(self._parts):
             return None
-        separator, escape = self._delimiters.subcomponent, self._delimiters.escape
-        if subcomponent > 1 or (separator and separator in part) or (escape and escape in part):
+        if self._plain:
+            part = self._parts[component - 1] if subcomponent == 1 else ""
+        else:
             part = self._element.get(component, subcomponent) or ""
         part = part.strip()
         return part if part and part != NULL else None
@@ -360,7 +365,7 @@ def cwe_to_codeable_concept(cwe: Components, scope: Scope, table: str | None = N
     """
     codings = [
         coding
-        for first, version in ((1, 7), (4, 8))
+        for first, version in (((1, 7), (4, 8)) if len(cwe) > 3 else ((1, 7),))
         if (coding := _coding(cwe, first, version, scope, table if first == 1 else None))
     ]
     words = cwe(9) or (cwe(2) if cwe(1) is None else None)

@@ -72,11 +72,14 @@ class Facts:
 
     def take(self, segment: Segment, table: Fields, reading: Reading) -> "Facts":
         """Read the fields of a table; a later row of the same fact wins."""
+        field_at = segment.field
         for number, name, read in table:
-            raw = segment.field(number)
+            raw = field_at(number)
+            if not raw:
+                continue
             if raw == NULL:
                 self.deletes.append(f"{self.resource}.{name}")
-            elif raw:
+            else:
                 value = read(segment, number, reading)
                 if value:
                     self.values[name] = value
