@@ -1,0 +1,260 @@
+"""What an answer looks like: the released form of a resource, bundles, links, the notification message.
+
+Everything here is a function of what is visible: version ids and times outside the programme come from the released
+body, links are sealed, nothing counts or names what was withheld. (Consent specification §2.8, leaks 5, 6, 13, 17.)
+"""
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+import orjson
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+
+from fhirgw.audit import instant
+from fhirgw.consent.applied import SUD
+from fhirgw.consent.labels import Labels
+from fhirgw.consent.model import Json
+from fhirgw.consent.predicate import ALWAYS, Facts, Predicate, Visibility, holds
+from fhirgw.consent.redact import redact
+from fhirgw.errors import InvalidElement
+from fhirgw.store.repository import Stored
+
+MINUTE = 60_000_000
+NOTIFICATION_EVENT = "http://hl7.org/fhir/us/davinci-alerts/CodeSystem/notification-event"
+NOTIFICATION_EVENTS = {
+    "A01": ("notification-admit", "Notification Admit"),
+    "A04": ("notification-admit", "Notification Admit"),
+    "A03": ("notification-discharge", "Notification Discharge"),
+}
+"""Trigger events that are notified, as Da Vinci Unsolicited Notifications 1.1.0 codes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A resource in its released form.
+
+    Attributes:
+        stored: The row it came from.
+        body: What the recipient gets; ``meta.versionId`` is always there.
+        part2: Whether substance-use content is left in it.
+    """
+
+    stored: Stored
+    body: Json
+    part2: bool
+
+    @property
+    def reference(self) -> str:
+        """Versioned reference, for the ledger."""
+        return f"{self.stored.type}/{self.stored.id}/_history/{self.body['meta']['versionId']}"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer that is not yet accounted for: the body, what it shows, the FHIR interaction."""
+
+    body: Json
+    shown: Sequence[Shown]
+    interaction: str
+
+
+def show(stored: Stored, visibility: Visibility) -> Shown | None:
+    """The released form of a selected resource; None when it is not visible or cannot stand alone.
+
+    Inside the programme: as stored. Outside: redacted, ``lastUpdated`` the last visible change, ``versionId`` a
+    hash of the released body. What messages brought about places and people (``derived``) shows no time.
+    """
+    if visibility.inside:
+        return Shown(stored, stored.body, part2=False)
+    predicate = visibility.predicate_for(stored.patient) if stored.standing == "member" else ALWAYS
+    if not holds(predicate, Facts(stored.type, stored.labels.labels, stored.labels.conf)):
+        return None
+    body = redact(stored.body, stored.labels, predicate)
+    if body is None:
+        return None
+    time = {} if stored.standing == "derived" else {"lastUpdated": instant(stored.updated_at)}
+    version = hashlib.sha256(orjson.dumps(_with_meta(body, time))).digest()[:15]
+    meta = {"versionId": base64.b32encode(version).decode().lower()} | time
+    return Shown(stored, _with_meta(body, meta), _shows(stored.labels, SUD, stored.type, predicate))
+
+
+def _with_meta(body: Mapping[str, Any], meta: Mapping[str, Any]) -> Json:
+    """The body with its meta in the place FHIR gives it."""
+    head: Json = {name: body[name] for name in ("resourceType", "id") if name in body}
+    rest = {name: value for name, value in body.items() if name not in ("resourceType", "id", "meta")}
+    return {**head, "meta": dict(meta), **rest} if meta else {**head, **rest}
+
+
+def _shows(labels: Labels, mask: int, kind: str, predicate: Predicate) -> bool:
+    """Whether anything with one of these labels is left after redaction."""
+    return bool(labels.labels & mask) or any(
+        element.labels & mask
+        and holds(predicate, Facts(kind, labels.labels | element.labels, max(labels.conf, element.conf)))
+        for element in labels.elements
+    )
+
+
+def distinct(versions: Sequence[Shown]) -> list[Shown]:
+    """Versions, oldest first, without those in which nothing visible changed."""
+    kept: list[Shown] = []
+    latest: dict[tuple[str, str], Json] = {}
+    for one in versions:
+        key = (one.stored.type, one.stored.id)
+        content = {name: value for name, value in one.body.items() if name != "meta"}
+        content["deleted"] = one.stored.deleted
+        if latest.get(key) != content:
+            kept.append(one)
+            latest[key] = content
+    return kept
+
+
+def history(base: str, path: str, versions: Sequence[Shown]) -> Json:
+    """The history Bundle, newest first."""
+    bundle: Json = {"resourceType": "Bundle", "type": "history", "total": len(versions)}
+    bundle["link"] = [{"relation": "self", "url": f"{base}/{path}/_history"}]
+    if versions:
+        bundle["entry"] = [_history_entry(base, one) for one in versions]
+    return bundle
+
+
+def _history_entry(base: str, shown: Shown) -> Json:
+    stored, meta = shown.stored, shown.body["meta"]
+    reference = f"{stored.type}/{stored.id}"
+    response = {"status": "200", "etag": f'W/"{meta["versionId"]}"', "lastModified": meta.get("lastUpdated")}
+    if stored.deleted:
+        request = {"method": "DELETE", "url": reference}
+        return {"fullUrl": f"{base}/{reference}", "request": request, "response": response | {"status": "204"}}
+    request = {"method": "PUT", "url": reference}
+    return {"fullUrl": f"{base}/{reference}", "resource": shown.body, "request": request, "response": response}
+
+
+def searchset(
+    base: str,
+    matches: Sequence[Shown],
+    included: Sequence[Shown],
+    *,
+    total: int,
+    links: Sequence[tuple[str, str]],
+    ignored: Sequence[str],
+) -> Json:
+    """The searchset Bundle; unknown parameters are reported in an outcome entry."""
+    bundle: Json = {"resourceType": "Bundle", "type": "searchset", "total": total}
+    bundle["link"] = [{"relation": relation, "url": url} for relation, url in links]
+    entries = [
+        {
+            "fullUrl": f"{base}/{one.stored.type}/{one.stored.id}",
+            "resource": one.body,
+            "search": {"mode": mode},
+        }
+        for mode, shown in (("match", matches), ("include", included))
+        for one in shown
+    ]
+    if ignored:
+        entries.append({"resource": _ignored(ignored), "search": {"mode": "outcome"}})
+    if entries:
+        bundle["entry"] = entries
+    return bundle
+
+
+def _ignored(names: Sequence[str]) -> Json:
+    text = "Parameters that are not known here were ignored: " + ", ".join(sorted(names))
+    issue = {"severity": "warning", "code": "not-supported", "diagnostics": text}
+    return {"resourceType": "OperationOutcome", "issue": [issue]}
+
+
+def notification(
+    base: str,
+    event: str,
+    endpoint: str,
+    sender: str,
+    shown: Sequence[Shown],
+    *,
+    id: str,
+    timestamp: int,
+) -> Json:
+    """The message Bundle of Da Vinci Unsolicited Notifications 1.1.0; ``shown[0]`` is the Encounter.
+
+    See: http://hl7.org/fhir/us/davinci-alerts, notifications-bundle and admit/transfer/discharge.
+    """
+    code, display = NOTIFICATION_EVENTS[event]
+    header: Json = {
+        "resourceType": "MessageHeader",
+        "id": f"{id}-header",
+        "eventCoding": {"system": NOTIFICATION_EVENT, "code": code, "display": display},
+        "destination": [{"endpoint": endpoint}],
+        "sender": {"reference": sender},
+        "source": {"name": "fhirgw", "endpoint": base},
+        "focus": [{"reference": f"Encounter/{shown[0].stored.id}"}],
+    }
+    entries = [{"fullUrl": f"{base}/MessageHeader/{header['id']}", "resource": header}]
+    entries += [{"fullUrl": f"{base}/{one.stored.type}/{one.stored.id}", "resource": one.body} for one in shown]
+    return {
+        "resourceType": "Bundle",
+        "id": id,
+        "type": "message",
+        "timestamp": instant(timestamp),
+        "entry": entries,
+    }
+
+
+def http_date(moment: str) -> str:
+    """A FHIR instant as an HTTP date (RFC 9110 §5.6.7)."""
+    return datetime.fromisoformat(moment).strftime("%a, %d %b %Y %H:%M:%S GMT")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in which search a page begins. ``after`` None: at the start."""
+
+    type: str
+    parameters: tuple[tuple[str, str], ...]
+    strict: bool
+    by_post: bool
+    after: tuple[Any, ...] | None
+
+
+class PageSeal:
+    """Page tokens: bound to a recipient, a purpose and a query, expiring, and saying nothing to anyone.
+
+    AES-SIV is deterministic: the token is a function of what is visible, like everything else in an answer.
+    """
+
+    def __init__(self, key: bytes, life_seconds: int) -> None:
+        """Seal with a 64-byte key; tokens live that long, to the minute."""
+        self._cipher = AESSIV(key)
+        self._life = life_seconds * 1_000_000
+
+    def seal(self, place: Place, bound_to: Sequence[str], now: int) -> str:
+        """The token of a place."""
+        expires = (now + self._life) // MINUTE
+        plain = orjson.dumps([place.type, place.parameters, place.strict, place.by_post, place.after, expires])
+        sealed = self._cipher.encrypt(plain, [part.encode() for part in bound_to])
+        return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
+
+    def open(self, token: str, bound_to: Sequence[str], now: int) -> Place:
+        """The place of a token.
+
+        Raises:
+            InvalidElement: Not a token of this recipient and purpose, or expired.
+        """
+        try:
+            sealed = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+            plain = self._cipher.decrypt(sealed, [part.encode() for part in bound_to])
+        except (InvalidTag, ValueError):
+            raise InvalidElement("This page link is not one of yours.", location="_page") from None
+        kind, parameters, strict, by_post, after, expires = orjson.loads(plain)
+        if now // MINUTE > expires:
+            raise InvalidElement("This page link has expired; search again.", location="_page")
+        pairs = tuple((name, value) for name, value in parameters)
+        return Place(kind, pairs, strict, by_post, tuple(after) if after is not None else None)
+
+
+def page_url(base: str, token: str) -> str:
+    """The URL of a page."""
+    return f"{base}?{urlencode({'_page': token})}"

@@ -1,0 +1,259 @@
+"""The ledger: everything released is accounted for, and nobody can change what it says unseen.
+
+A row per patient and disclosure (or access) in a hash chain, one chain per process segment; the heads of all
+chains go into signed roots, at start, at stop and with the first row of a day. What a cut at the end of a chain
+removes since the last root is the part that only the database's own protection covers.
+See: DESIGN §6; 45 CFR 164.528 (accounting: date, recipient, what, purpose); 42 CFR 2.25; FHIR R4 AuditEvent.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import Connection, Row, func, insert, select
+
+from fhirgw.store.database import Transaction
+from fhirgw.store.schema import ledger, ledger_root
+
+GENESIS = bytes(32)
+DAY = 86_400_000_000
+AUDIT_TYPE = {
+    "system": "http://terminology.hl7.org/CodeSystem/audit-event-type",
+    "code": "rest",
+    "display": "RESTful Operation",
+}
+OPERATOR_TYPE = {
+    "system": "http://dicom.nema.org/resources/ontology/DCM",
+    "code": "110100",
+    "display": "Application Activity",
+}
+INTERACTION = "http://hl7.org/fhir/restful-interaction"
+PURPOSE = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What happened to one patient's data.
+
+    Attributes:
+        patient: Logical id; None when the event is about nobody in particular.
+        recipient: Client id, or ``operator``.
+        organization: Reference of the recipient's Organization, or None.
+        purpose: v3-ActReason code.
+        disclosure: Whether it left the programme.
+        interaction: FHIR restful-interaction code, or an operator's command.
+        resources: References with the version shown: ``CarePlan/x/_history/3``.
+        consents: References of the Consents it was released under.
+        request_id: The ``X-Request-Id`` of the answer.
+    """
+
+    patient: str | None
+    recipient: str
+    organization: str | None
+    purpose: str
+    disclosure: bool
+    interaction: str
+    resources: tuple[str, ...]
+    consents: tuple[str, ...]
+    request_id: str
+
+
+def audit_event(entry: Entry, recorded_at: int) -> dict[str, Any]:
+    """The FHIR R4 AuditEvent of an entry."""
+    entities: list[dict[str, Any]] = [
+        {"what": {"reference": reference}, "role": {"system": _ROLE, "code": code}}
+        for code, references in (("1", _patient(entry)), ("4", entry.resources), ("13", entry.consents))
+        for reference in references
+    ]
+    who = {"reference": entry.organization} if entry.organization else {}
+    event: dict[str, Any] = {
+        "resourceType": "AuditEvent",
+        "type": OPERATOR_TYPE if entry.recipient == "operator" else AUDIT_TYPE,
+        "subtype": [{"system": INTERACTION, "code": entry.interaction}],
+        "action": "R",
+        "recorded": instant(recorded_at),
+        "outcome": "0",
+        "purposeOfEvent": [{"coding": [{"system": PURPOSE, "code": entry.purpose}]}],
+        "agent": [{"who": {**who, "identifier": {"value": entry.recipient}}, "requestor": True}],
+        "source": {"observer": {"display": "fhirgw"}},
+    }
+    entities.append({"what": {"identifier": {"value": entry.request_id}}, "name": "X-Request-Id"})
+    return {**event, "entity": entities}
+
+
+_ROLE = "http://terminology.hl7.org/CodeSystem/object-role"
+
+
+def _patient(entry: Entry) -> tuple[str, ...]:
+    return (f"Patient/{entry.patient}",) if entry.patient else ()
+
+
+def instant(microseconds: int) -> str:
+    """A FHIR instant in UTC with milliseconds; any finer part is cut, never rounded up."""
+    moment = datetime.fromtimestamp(microseconds // 1_000_000, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{microseconds % 1_000_000 // 1000:03d}Z"
+
+
+def _digest(previous: bytes, values: Sequence[object]) -> bytes:
+    return hashlib.sha256(previous + orjson.dumps(values)).digest()
+
+
+def _chained(row: Row[Any]) -> list[object]:
+    """What the hash of a row covers: all of it but the hashes."""
+    return [
+        row.chain,
+        row.number,
+        row.recorded_at,
+        row.patient,
+        row.recipient,
+        row.purpose,
+        bool(row.disclosure),
+        bytes(row.event).decode(),
+    ]
+
+
+class Ledger:
+    """The chain of one process segment."""
+
+    def __init__(self, chain: str, key: bytes) -> None:
+        """Open a chain.
+
+        Args:
+            chain: A name no other process uses.
+            key: 32 bytes or more; its first 32 are the seed of the Ed25519 key that signs roots.
+        """
+        self.chain = chain
+        self._key = Ed25519PrivateKey.from_private_bytes(key[:32])
+
+    def append(self, tx: Transaction, entries: Sequence[Entry]) -> None:
+        """Add the entries in the caller's transaction: they are there exactly if what they tell of is."""
+        if not entries:
+            return
+        last = tx.connection.execute(
+            select(ledger.c.number, ledger.c.hash, ledger.c.recorded_at)
+            .where(ledger.c.chain == self.chain)
+            .order_by(ledger.c.number.desc())
+            .limit(1)
+        ).first()
+        number, previous = (last.number + 1, bytes(last.hash)) if last else (0, GENESIS)
+        if last and last.recorded_at // DAY != tx.now // DAY:
+            self.sign(tx)
+        rows = []
+        for offset, entry in enumerate(entries):
+            event = orjson.dumps(audit_event(entry, tx.now))
+            facts = [entry.patient, entry.recipient, entry.purpose, entry.disclosure]
+            digest = _digest(previous, [self.chain, number + offset, tx.now, *facts, event.decode()])
+            rows.append(
+                dict(zip(("patient", "recipient", "purpose", "disclosure"), facts, strict=True))
+                | {"chain": self.chain, "number": number + offset, "recorded_at": tx.now}
+                | {"event": event, "previous": previous, "hash": digest}
+            )
+            previous = digest
+        tx.connection.execute(insert(ledger), rows)
+
+    def sign(self, tx: Transaction) -> None:
+        """Put the heads of all chains under a signed root, which itself continues the previous root."""
+        newest = (
+            select(ledger.c.chain, func.max(ledger.c.number).label("number")).group_by(ledger.c.chain).subquery()
+        )
+        heads = tx.connection.execute(
+            select(ledger.c.chain, ledger.c.number, ledger.c.hash)
+            .join(newest, (ledger.c.chain == newest.c.chain) & (ledger.c.number == newest.c.number))
+            .order_by(ledger.c.chain)
+        ).all()
+        body = orjson.dumps({row.chain: [row.number, bytes(row.hash).hex()] for row in heads})
+        last = tx.connection.execute(
+            select(ledger_root.c.signature).order_by(ledger_root.c.seq.desc()).limit(1)
+        ).scalar_one_or_none()
+        previous = hashlib.sha256(last).digest() if last else GENESIS
+        signature = self._key.sign(_signed(tx.now, previous, body))
+        tx.connection.execute(
+            insert(ledger_root).values(recorded_at=tx.now, heads=body, previous=previous, signature=signature)
+        )
+
+
+def _signed(recorded_at: int, previous: bytes, heads: bytes) -> bytes:
+    return recorded_at.to_bytes(8, "big") + previous + heads
+
+
+def verify(connection: Connection, key: bytes) -> Iterator[str]:
+    """What is wrong with the ledger, a sentence each; nothing when it is whole."""
+    roots = connection.execute(select(ledger_root).order_by(ledger_root.c.seq)).all()
+    anchored = {(chain, head[0]) for root in roots for chain, head in orjson.loads(root.heads).items()}
+    seen: dict[tuple[str, int], str] = {}
+    expected: dict[str, tuple[int, bytes]] = {}
+    rows = connection.execution_options(yield_per=1000).execute(
+        select(ledger).order_by(ledger.c.chain, ledger.c.number)
+    )
+    for row in rows:
+        number, previous = expected.get(row.chain, (0, GENESIS))
+        if row.number != number or bytes(row.previous) != previous:
+            yield f"chain {row.chain}: entry {number} is missing or out of place"
+        if _digest(bytes(row.previous), _chained(row)) != bytes(row.hash):
+            yield f"chain {row.chain}: entry {row.number} was changed"
+        expected[row.chain] = (row.number + 1, bytes(row.hash))
+        if (row.chain, row.number) in anchored:
+            seen[row.chain, row.number] = bytes(row.hash).hex()
+    yield from _verify_roots(roots, key, seen)
+
+
+def _verify_roots(roots: Sequence[Row[Any]], key: bytes, seen: dict[tuple[str, int], str]) -> Iterator[str]:
+    public = Ed25519PrivateKey.from_private_bytes(key[:32]).public_key()
+    previous = GENESIS
+    for root in roots:
+        if bytes(root.previous) != previous:
+            yield f"root {root.seq}: the root before it is missing"
+        try:
+            public.verify(bytes(root.signature), _signed(root.recorded_at, bytes(root.previous), bytes(root.heads)))
+        except InvalidSignature:
+            yield f"root {root.seq}: the signature does not hold"
+        for chain, (number, digest) in orjson.loads(root.heads).items():
+            if seen.get((chain, number)) != digest:
+                yield f"root {root.seq}: entry {number} of chain {chain} is gone or was changed"
+        previous = hashlib.sha256(bytes(root.signature)).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Disclosure:
+    """One line of a member's accounting."""
+
+    recorded: str
+    recipient: str
+    purpose: str
+    resources: tuple[str, ...]
+    consents: tuple[str, ...]
+    request_id: str
+
+
+def disclosures(connection: Connection, patient: str) -> list[Disclosure]:
+    """What was disclosed about this member outside the programme, oldest first (45 CFR 164.528)."""
+    rows = connection.execute(
+        select(ledger)
+        .where(ledger.c.patient == patient, ledger.c.disclosure)
+        .order_by(ledger.c.recorded_at, ledger.c.seq)
+    )
+    return [_disclosure(row) for row in rows]
+
+
+def _disclosure(row: Row[Any]) -> Disclosure:
+    event = orjson.loads(row.event)
+    by_role: dict[str, list[str]] = {}
+    request_id = ""
+    for entity in event["entity"]:
+        if "role" in entity:
+            by_role.setdefault(entity["role"]["code"], []).append(entity["what"]["reference"])
+        else:
+            request_id = entity["what"]["identifier"]["value"]
+    return Disclosure(
+        recorded=event["recorded"],
+        recipient=row.recipient,
+        purpose=row.purpose,
+        resources=tuple(by_role.get("4", ())),
+        consents=tuple(by_role.get("13", ())),
+        request_id=request_id,
+    )

@@ -1,0 +1,32 @@
+"""The commands. What machines read goes to stdout, what people read to stderr; an error is a line and an exit code.
+
+Exit codes: 0 done; 1 some input failed, or something is wrong; 2 the command line itself.
+"""
+
+import sys
+
+import typer
+
+from fhirgw.cli import clients, files, operator, servers
+from fhirgw.cli.terminal import fail
+from fhirgw.errors import GatewayError
+
+app = typer.Typer(
+    name="fhirgw",
+    help="A FHIR R4 gateway for Intensive Care Management: ADT in, consented care plans out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for module in (servers, files, operator, clients):
+    module.register(app)
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        app()
+    except GatewayError as error:
+        sys.exit(fail(error))
+    except ExceptionGroup as group:
+        sys.exit(max(fail(error) for error in group.exceptions))

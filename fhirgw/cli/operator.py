@@ -1,0 +1,253 @@
+"""Commands of the operator and the privacy officer over the local store: import, journal, consent, audit, migrate.
+
+They are not exits: local, and accounted for in the ledger where they touch a member's data (DESIGN §1).
+"""
+
+import asyncio
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import track
+
+from fhirgw.app import Gateway, new_id
+from fhirgw.audit import Entry, disclosures, instant
+from fhirgw.audit import verify as verify_ledger
+from fhirgw.cli.files import Files, read_case
+from fhirgw.cli.terminal import emit, fail, local, patient_id, people, read, read_json
+from fhirgw.consent import wire
+from fhirgw.consent.explain import explain as explain_policy
+from fhirgw.consent.model import ConsentSettings
+from fhirgw.errors import GatewayError, InvalidElement
+from fhirgw.share import Requester
+from fhirgw.store import clients, journal, policy, repository
+from fhirgw.store.database import migrate as migrate_database
+
+journal_app = typer.Typer(help="The inbound messages: what came, what became of it.", no_args_is_help=True)
+consent_app = typer.Typer(help="Decide, explain, revoke.", no_args_is_help=True)
+audit_app = typer.Typer(help="The ledger of what was released.", no_args_is_help=True)
+
+AGAIN = ("parked", "rejected")
+MANY = 100_000
+Patient = Annotated[str, typer.Option(help="Logical id, or system|value of an identifier.", show_default=False)]
+Recipient = Annotated[str, typer.Option(help="Client id, or system|value of the organization.", show_default=False)]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(name="import")(import_)
+    app.command()(migrate)
+    app.add_typer(journal_app, name="journal")
+    app.add_typer(consent_app, name="consent")
+    app.add_typer(audit_app, name="audit")
+
+
+def import_(files: Files) -> None:
+    """Import ICM cases (JSON), each whole or not at all. Example: fhirgw import fixtures/icm/ct-bhp.json"""
+    failed = False
+    with local() as gateway:
+        for path in track(files, console=people, disable=len(files) < 10, description="importing"):
+            try:
+                case = read_case(read(path))
+                stored = asyncio.run(gateway.ingest.import_case(case))
+                emit({"file": str(path), "case": case.key, "stored": stored})
+            except (GatewayError, ExceptionGroup) as error:
+                failed = True
+                people.print(f"{path}:")
+                for one in error.exceptions if isinstance(error, ExceptionGroup) else [error]:
+                    fail(one)
+    raise typer.Exit(code=int(failed))
+
+
+def migrate() -> None:
+    """Bring the database to the newest schema. Example: fhirgw migrate"""
+    with local() as gateway:
+        migrate_database(gateway.settings.database)
+    people.print("The database is up to date.")
+
+
+# --- journal --------------------------------------------------------------------------------------------------
+
+
+@journal_app.command("list")
+def journal_list(
+    state: Annotated[str | None, typer.Option(help="received, processed, parked or rejected.")] = None,
+    limit: Annotated[int, typer.Option(help="At most so many, newest first.")] = 50,
+) -> None:
+    """List messages without their content. Example: fhirgw journal list --state rejected"""
+    with local() as gateway, gateway.database.read() as connection:
+        for row in journal.list_(connection, state=state, limit=limit):
+            emit(
+                {
+                    "id": row.id,
+                    "received": instant(row.received_at),
+                    "sender": row.sender,
+                    "control_id": row.control_id,
+                    "event": row.trigger,
+                    "state": row.state,
+                    "ack": row.ack_code,
+                    "ack_state": row.ack_state,
+                    "error": row.error_code,
+                    "location": row.error_location,
+                    "text": row.error_text,
+                }
+            )
+
+
+@journal_app.command("show")
+def journal_show(row: Annotated[int, typer.Argument(help="Journal id.", show_default=False)]) -> None:
+    """Print the bytes of a message; this is accounted for. Example: fhirgw journal show 12"""
+    with local() as gateway:
+        with gateway.database.read() as connection:
+            found = journal.get(connection, row)
+        _account(gateway, None, "journal-show", (f"journal/{row}",))
+    print(bytes(found.raw).decode("utf-8", "replace").replace("\r", "\n"))
+
+
+@journal_app.command("replay")
+def journal_replay(
+    rows: Annotated[
+        list[int] | None, typer.Argument(help="Journal ids; none: everything parked or rejected.")
+    ] = None,
+) -> None:
+    """Process messages again, under the senders file as it is now. Example: fhirgw journal replay 12"""
+    with local() as gateway:
+        failed = asyncio.run(_replay(gateway, rows or []))
+    raise typer.Exit(code=int(failed))
+
+
+async def _replay(gateway: Gateway, wanted: list[int]) -> bool:
+    with gateway.database.read() as connection:
+        again = wanted or sorted(
+            row.id for state in AGAIN for row in journal.list_(connection, state=state, limit=MANY)
+        )
+    failed = False
+    for key in again:
+        with gateway.database.read() as connection:
+            row = journal.get(connection, key)
+        state = await gateway.ingest.process(row)
+        with gateway.database.read() as connection:
+            after = journal.get(connection, key)
+        failed = failed or state != "processed"
+        emit({"id": key, "state": state, "location": after.error_location, "text": after.error_text})
+    return failed
+
+
+# --- consent --------------------------------------------------------------------------------------------------
+
+
+@consent_app.command("decide")
+def consent_decide(
+    request: Annotated[Path | None, typer.Option(help="The request (JSON).")] = None,
+    resource: Annotated[list[Path] | None, typer.Option(help="A FHIR resource; repeat.")] = None,
+    consents: Annotated[list[Path] | None, typer.Option(help="A FHIR Consent; repeat.")] = None,
+    supporting: Annotated[list[Path] | None, typer.Option(help="What references lead to; repeat.")] = None,
+    batch: Annotated[Path | None, typer.Option(help="Cases as NDJSON, instead of the other options.")] = None,
+) -> None:
+    """Decide over files, without a store.
+
+    Example: fhirgw consent decide --request R.json --resource F.json --consents C.json
+    """
+    if batch:
+        answers = [
+            wire.answer_line(line, number) for number, line in enumerate(read(batch).splitlines(), 1) if line
+        ]
+        for answer in answers:
+            emit(answer)
+        raise typer.Exit(code=int(any("error" in answer for answer in answers)))
+    if request is None:
+        raise InvalidElement("Give --request, or --batch.")
+    case = {
+        "request": read_json(request),
+        "consents": [read_json(path) for path in consents or []],
+        "supporting": [read_json(path) for path in supporting or []],
+    }
+    judged = [case | {"resource": read_json(path)} for path in resource or []] or [case]
+    for one in judged:
+        emit(wire.decision_json(wire.decide_case(one, now=datetime.now(UTC))))
+
+
+@consent_app.command("explain")
+def consent_explain(
+    patient: Patient,
+    recipient: Recipient,
+    purpose: Annotated[str, typer.Option(help="v3-ActReason code.")] = "TREAT",
+) -> None:
+    """Why a recipient sees what it sees of a member; this is accounted for.
+
+    Example: fhirgw consent explain --patient 'http://example.org/sid|M1' --recipient pcmh-elm
+    """
+    with local() as gateway:
+        who = patient_id(gateway, patient)
+        with gateway.database.read() as connection:
+            requester = _requester(gateway, recipient, purpose)
+            request = gateway.share.request(connection, requester, datetime.now(UTC))
+            [known] = policy.load(connection, [who])
+            resources = [(one.body, one.labels) for one in repository.compartment(connection, who)]
+        emit(explain_policy(request, known, ConsentSettings(), resources))
+        _account(gateway, who, "consent-explain", (f"Patient/{who}",))
+
+
+@consent_app.command("revoke")
+def consent_revoke(
+    patient: Patient,
+    recipient: Recipient,
+    written: Annotated[bool, typer.Option(help="The member revoked in writing; oral is enough.")] = False,
+) -> None:
+    """End a member's release to a recipient, at once.
+
+    Example: fhirgw consent revoke --patient 'http://example.org/sid|M1' --recipient pcmh-elm
+    """
+    with local() as gateway:
+        who = patient_id(gateway, patient)
+        with gateway.database.read() as connection:
+            requester = _requester(gateway, recipient, "PATRQT")
+            tokens = policy.organization_tokens(connection, requester.organization)
+        ended = asyncio.run(gateway.ingest.revoke(who, tokens, written=written))
+    if not ended:
+        raise InvalidElement("No release of this member to this recipient is in force.")
+    emit({"revoked": ended})
+
+
+def _requester(gateway: Gateway, named: str, purpose: str) -> Requester:
+    """The recipient as the gateway would see it ask."""
+    with gateway.database.read() as connection:
+        known = clients.find(connection, named)
+        organization = known.organization if known else policy.organization(connection, named)
+    if organization is None:
+        raise InvalidElement("No client and no organization here has this name.", location="--recipient")
+    return Requester(named, organization, purpose, (), None, new_id())
+
+
+def _account(gateway: Gateway, patient: str | None, command: str, resources: tuple[str, ...]) -> None:
+    entry = Entry(patient, "operator", None, "HCOMPL", False, command, resources, (), new_id())
+    gateway.database.write_sync(lambda tx: gateway.ledger.append(tx, [entry]))
+
+
+# --- audit ----------------------------------------------------------------------------------------------------
+
+
+@audit_app.command("verify")
+def audit_verify() -> None:
+    """Check the ledger's chains and signed roots. Example: fhirgw audit verify"""
+    with local() as gateway, gateway.database.read() as connection:
+        found = list(verify_ledger(connection, gateway.keys.audit))
+    emit({"ok": not found, "problems": found})
+    raise typer.Exit(code=int(bool(found)))
+
+
+@audit_app.command("disclosures")
+def audit_disclosures(patient: Patient) -> None:
+    """What was disclosed of a member, to whom, when, under which consent; this is accounted for.
+
+    Example: fhirgw audit disclosures --patient 'http://fhirgw.org/fhir/sid/ct-medicaid|CT-TEST-0001'
+    """
+    with local() as gateway:
+        who = patient_id(gateway, patient)
+        with gateway.database.read() as connection:
+            found = disclosures(connection, who)
+        for one in found:
+            emit(asdict(one))
+        _account(gateway, who, "audit-disclosures", (f"Patient/{who}",))

@@ -1,0 +1,87 @@
+"""What every command shares: where output goes, how an error looks, the local gateway."""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import structlog
+from rich.console import Console
+
+from fhirgw.app import Gateway, build
+from fhirgw.errors import InvalidElement
+from fhirgw.outcome import line
+from fhirgw.settings import Settings
+from fhirgw.store import identity
+from fhirgw.store.database import migrate
+
+people = Console(stderr=True, highlight=False)
+"""For people: stderr."""
+
+
+def emit(value: Any) -> None:
+    """One JSON line on stdout."""
+    sys.stdout.buffer.write(orjson.dumps(value) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def fail(error: Exception) -> int:
+    """Say what went wrong in one line; the exit code."""
+    people.print(f"[red]fhirgw:[/red] {line(error)}", soft_wrap=True)
+    return 1
+
+
+def read(path: Path) -> bytes:
+    """The bytes of a file; ``-`` is stdin.
+
+    Raises:
+        InvalidElement: It cannot be read.
+    """
+    try:
+        return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+    except OSError as error:
+        raise InvalidElement(f"{path}: {error.strerror}") from None
+
+
+def read_json(path: Path) -> Any:
+    """The JSON of a file.
+
+    Raises:
+        InvalidElement: It cannot be read, or is not JSON.
+    """
+    try:
+        return orjson.loads(read(path))
+    except orjson.JSONDecodeError as error:
+        raise InvalidElement(f"{path} is not JSON: line {error.lineno}, column {error.colno}") from None
+
+
+@contextlib.contextmanager
+def local() -> Iterator[Gateway]:
+    """The gateway over the local store, migrated; other processes may be using it meanwhile."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    settings = Settings()
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    migrate(settings.database)
+    gateway = build(settings)
+    try:
+        yield gateway
+    finally:
+        gateway.database.close()
+
+
+def patient_id(gateway: Gateway, named: str) -> str:
+    """The logical id of a patient named by id or by ``system|value``.
+
+    Raises:
+        InvalidElement: Nobody here has this identifier.
+    """
+    if "|" not in named:
+        return named.removeprefix("Patient/")
+    system, value = named.rsplit("|", 1)
+    with gateway.database.read() as connection:
+        known = identity.find(connection, [(system, value)])
+    if len(known) != 1:
+        raise InvalidElement("Nobody here has this identifier.", location="--patient")
+    return known.pop()

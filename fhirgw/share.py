@@ -1,0 +1,371 @@
+"""The only way out: who asks? ► decide ► select ► redact ► account ► release.
+
+Every exit calls ``Share.release``; it alone makes a ``Released``. The answer is a function of the visible
+projection of the store: policies become a ``Visibility``, the store selects, counts, sorts and pages under it, what
+is selected is redacted, and the disclosure is in the ledger before the bytes are handed over. If the policy moved
+meanwhile, everything is done again. (DESIGN §1, §6; consent specification §0, §2.)
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from urllib.parse import urlencode
+
+import orjson
+from sqlalchemy import Connection
+
+from fhirgw.answer import (
+    Answer,
+    PageSeal,
+    Place,
+    Shown,
+    distinct,
+    history,
+    http_date,
+    notification,
+    page_url,
+    searchset,
+    show,
+)
+from fhirgw.audit import Entry, Ledger
+from fhirgw.consent.compile import compile_visibility
+from fhirgw.consent.labels import TABLE_VERSION
+from fhirgw.consent.model import ConsentSettings, Recipient, Request
+from fhirgw.consent.predicate import ALWAYS, Grant, Visibility
+from fhirgw.errors import DependencyDown, Forbidden, Withheld
+from fhirgw.released import Released
+from fhirgw.store import clients, policy, repository, search
+from fhirgw.store.database import Database, Transaction
+from fhirgw.store.repository import Stored
+
+PART2_HEADER = "X-42CFR-Part-2"
+PART2_NOTICE = "42 CFR part 2 prohibits unauthorized use or disclosure of these records."
+"""Statement 2 of 42 CFR 2.32, verbatim. Only on answers that hold such records: the notice itself reveals them."""
+
+ATTEMPTS = 5
+ENCOUNTER_INCLUDES = ("subject", "location", "participant", "service-provider")
+
+
+@dataclass(frozen=True, slots=True)
+class Requester:
+    """Who asks, from a verified token.
+
+    Attributes:
+        client: Client id.
+        organization: Logical id of the Organization it is registered with.
+        purpose: The one purpose of use.
+        scopes: SMART scopes granted.
+        inside: Programmes whose own staff it serves, ``{"*"}`` for all; None: outside.
+        request_id: ``X-Request-Id`` of the answer.
+        channel: ``api`` or ``notification``.
+    """
+
+    client: str
+    organization: str
+    purpose: str
+    scopes: tuple[str, ...]
+    inside: frozenset[str] | None
+    request_id: str
+    channel: str = "api"
+
+    @property
+    def action(self) -> str:
+        """An outbound push discloses, everything else is access."""
+        return "disclose" if self.channel == "notification" else "access"
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """The current version."""
+
+    type: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class VRead:
+    """One version, by the id that its ETag showed."""
+
+    type: str
+    id: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The versions of an instance, or of a type (``id`` None), newest first."""
+
+    type: str
+    id: str | None
+    parameters: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """The first page of a search. ``by_post``: its values must not come back in a URL."""
+
+    type: str
+    parameters: tuple[tuple[str, str], ...]
+    strict: bool = False
+    by_post: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NextPage:
+    """A further page, by the opaque token of the link."""
+
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """A message about an event of an Encounter (``Encounter/id``), for an endpoint."""
+
+    focus: str
+    event: str
+    endpoint: str
+
+
+Ask = Read | VRead | History | Search | NextPage | Notification
+
+
+class PolicyMovedError(Exception):
+    """The policy revision changed between the decision and the account of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """One attempt at an answer: a consistent read, for one requester, at one instant."""
+
+    connection: Connection
+    requester: Requester
+    visibility: Visibility
+    now: int
+
+    def shown(self, rows: Sequence[Stored]) -> list[Shown]:
+        return [one for stored in rows if (one := show(stored, self.visibility))]
+
+
+class Share:
+    """The gateway's mouth. One instance serves all exits."""
+
+    def __init__(
+        self,
+        database: Database,
+        ledger: Ledger,
+        *,
+        base: str,
+        pages: PageSeal,
+        consent: ConsentSettings,
+        clock: Callable[[], int],
+    ) -> None:
+        """Compose.
+
+        Args:
+            database: The store.
+            ledger: This process's chain.
+            base: Base URL of the API, for links.
+            pages: Seals page tokens.
+            consent: The switches of the consent specification.
+            clock: Microseconds since the epoch.
+        """
+        self._database = database
+        self._ledger = ledger
+        self._base = base
+        self._pages = pages
+        self._consent = consent
+        self._clock = clock
+        self._compiled: dict[tuple[str, ...], Visibility] = {}
+
+    async def release(self, requester: Requester, ask: Ask) -> Released:
+        """Answer, as far as consent goes; the account of it is durable when this returns.
+
+        Raises:
+            NotFound: There is nothing, or nothing this requester may see; the two cannot be told apart.
+            InvalidElement: A parameter or page token that cannot be read.
+            Forbidden: The scope of the token, whatever the store holds.
+        """
+        for _ in range(ATTEMPTS):
+            visibility, answer = await asyncio.to_thread(self._select, requester, ask, self._clock())
+            try:
+                await self._database.write(self._account(requester, visibility, answer), urgent=True)
+            except PolicyMovedError:
+                continue
+            return _released(answer)
+        raise DependencyDown("The consent policy keeps changing; ask again.")
+
+    def _select(self, requester: Requester, ask: Ask, now: int) -> tuple[Visibility, Answer]:
+        with self._database.read() as connection:
+            visibility = self.visibility(connection, requester, now)
+            return visibility, self._answer(_Turn(connection, requester, visibility, now), ask)
+
+    # --- decide -------------------------------------------------------------------------------------------
+
+    def visibility(self, connection: Connection, requester: Requester, now: int) -> Visibility:
+        """The visible projection for this requester; kept until the policy moves or a consent starts or ends."""
+        revision = policy.revision(connection)
+        if requester.inside is not None:
+            programs = None if "*" in requester.inside else requester.inside
+            own = Grant(patients=None, programs=programs, predicate=ALWAYS)
+            return Visibility(grants=(own,), inside=True, revision=revision, label_table=TABLE_VERSION)
+        at = datetime.fromtimestamp(now / 1_000_000, UTC)
+        key = (requester.organization, requester.purpose, requester.action, requester.channel)
+        kept = self._compiled.get(key)
+        if kept and kept.revision == revision and (kept.expires_at is None or at < kept.expires_at):
+            return kept
+        request = self.request(connection, requester, at)
+        policies = policy.load(connection, policy.candidates(connection, request.recipient.tokens))
+        self._compiled[key] = compile_visibility(request, policies, self._consent, revision=revision)
+        return self._compiled[key]
+
+    def request(self, connection: Connection, requester: Requester, at: datetime) -> Request:
+        """The ask as the decision sees it.
+
+        INVARIANT: a system asks, and no person is identified; a refusal of a person of theirs therefore fires.
+        """
+        tokens = policy.organization_tokens(connection, requester.organization)
+        return Request(Recipient(tokens), requester.purpose, requester.action, requester.channel, at)
+
+    # --- select and redact --------------------------------------------------------------------------------
+
+    def _answer(self, turn: _Turn, ask: Ask) -> Answer:
+        match ask:
+            case Read(type=kind, id=logical):
+                stored = repository.read(turn.connection, kind, logical, turn.visibility)
+                return _single(turn.shown([stored] if stored and not stored.deleted else []), "read")
+            case VRead(type=kind, id=logical, version=version):
+                versions = self._versions(turn, kind, logical)
+                named = [one for one in versions if one.body["meta"]["versionId"] == version]
+                return _single([one for one in named if not one.stored.deleted], "vread")
+            case History(type=kind, id=logical):
+                return self._history(turn, kind, logical)
+            case Search(type=kind, parameters=parameters, strict=strict, by_post=by_post):
+                return self._search(turn, Place(kind, parameters, strict, by_post, None))
+            case NextPage(token=token):
+                return self._search(turn, self._pages.open(token, _bound_to(turn.requester), turn.now))
+            case Notification(focus=focus, event=event, endpoint=endpoint):
+                return self._notification(turn, focus.removeprefix("Encounter/"), event, endpoint)
+
+    def _history(self, turn: _Turn, kind: str, logical: str | None) -> Answer:
+        versions = self._versions(turn, kind, logical)
+        if logical and not versions:
+            raise Withheld
+        path = f"{kind}/{logical}" if logical else kind
+        interaction = "history-instance" if logical else "history-type"
+        return Answer(history(self._base, path, versions), versions, interaction)
+
+    def _versions(self, turn: _Turn, kind: str, logical: str | None) -> list[Shown]:
+        """Newest first. Outside the programme, versions that differ in hidden parts only are one."""
+        rows = repository.history(turn.connection, kind, logical, turn.visibility)
+        versions = turn.shown(rows[::-1])
+        return (versions if turn.visibility.inside else distinct(versions))[::-1]
+
+    def _search(self, turn: _Turn, place: Place) -> Answer:
+        if not clients.scope_allows(turn.requester.scopes, place.type, "s"):
+            raise Forbidden("The token's scope does not cover searching this type.")
+        query = search.parse(place.type, place.parameters, strict=place.strict)
+        page = search.run(turn.connection, query, turn.visibility, after=place.after)
+        matches = turn.shown(page.matches)
+        included = [
+            one
+            for one in turn.shown(page.included)
+            if clients.scope_allows(turn.requester.scopes, one.stored.type, "r")
+        ]
+        links = [("self", self._self_link(turn, place, query.ignored))]
+        if page.after is not None:
+            links.append(("next", self._page_link(turn, replace(place, after=page.after))))
+        bundle = searchset(self._base, matches, included, total=page.total, links=links, ignored=query.ignored)
+        return Answer(bundle, [*matches, *included], "search-type")
+
+    def _self_link(self, turn: _Turn, place: Place, ignored: Sequence[str]) -> str:
+        """The search as understood. Values that came in a body, or a later page, come back sealed."""
+        if place.by_post or place.after is not None:
+            return self._page_link(turn, place)
+        known = [(name, value) for name, value in place.parameters if name not in ignored]
+        return f"{self._base}/{place.type}" + (f"?{urlencode(known)}" if known else "")
+
+    def _page_link(self, turn: _Turn, place: Place) -> str:
+        return page_url(self._base, self._pages.seal(place, _bound_to(turn.requester), turn.now))
+
+    def _notification(self, turn: _Turn, encounter: str, event: str, endpoint: str) -> Answer:
+        """The visible part of the visit; without the Encounter itself there is nothing to say."""
+        asked: list[tuple[str, str]] = [("_id", encounter)]
+        asked += [("_include", f"Encounter:{name}") for name in ENCOUNTER_INCLUDES]
+        shown: list[Shown] = []
+        for kind, parameters in (("Encounter", asked), ("Condition", [("encounter", f"Encounter/{encounter}")])):
+            page = search.run(
+                turn.connection, search.parse(kind, parameters, strict=True), turn.visibility, after=None
+            )
+            shown += turn.shown([*page.matches, *page.included])
+        if not shown or shown[0].stored.type != "Encounter":
+            raise Withheld
+        sender = f"Organization/{turn.requester.organization}"
+        body = notification(
+            self._base, event, endpoint, sender, shown, id=turn.requester.request_id, timestamp=turn.now
+        )
+        return Answer(body, shown, "operation")
+
+    # --- account ------------------------------------------------------------------------------------------
+
+    def _account(
+        self, requester: Requester, visibility: Visibility, answer: Answer
+    ) -> Callable[[Transaction], None]:
+        entries = _entries(requester, visibility, answer)
+
+        def unit(tx: Transaction) -> None:
+            if policy.revision(tx.connection) != visibility.revision:
+                raise PolicyMovedError
+            self._ledger.append(tx, entries)
+
+        return unit
+
+
+def _single(shown: Sequence[Shown], interaction: str) -> Answer:
+    if not shown:
+        raise Withheld
+    return Answer(shown[0].body, shown[:1], interaction)
+
+
+def _released(answer: Answer) -> Released:
+    headers = {PART2_HEADER: PART2_NOTICE} if any(one.part2 for one in answer.shown) else {}
+    if answer.interaction in ("read", "vread"):
+        meta = answer.body["meta"]
+        headers["ETag"] = f'W/"{meta["versionId"]}"'
+        if "lastUpdated" in meta:
+            headers["Last-Modified"] = http_date(meta["lastUpdated"])
+    return Released(orjson.dumps(answer.body), headers=headers)
+
+
+def _bound_to(requester: Requester) -> tuple[str, str]:
+    """Whom a page token serves."""
+    return requester.client, requester.purpose
+
+
+def _entries(requester: Requester, visibility: Visibility, answer: Answer) -> list[Entry]:
+    """One entry per patient of the answer; what is about nobody is not accounted for."""
+    by_patient: dict[str, list[str]] = {}
+    for one in answer.shown:
+        if one.stored.patient is not None:
+            by_patient.setdefault(one.stored.patient, []).append(one.reference)
+    return [
+        Entry(
+            patient=patient,
+            recipient=requester.client,
+            organization=f"Organization/{requester.organization}",
+            purpose=requester.purpose,
+            disclosure=not visibility.inside,
+            interaction=answer.interaction,
+            resources=tuple(references),
+            consents=_consents(visibility, patient),
+            request_id=requester.request_id,
+        )
+        for patient, references in by_patient.items()
+    ]
+
+
+def _consents(visibility: Visibility, patient: str) -> tuple[str, ...]:
+    for grant in visibility.grants:
+        if grant.patients is not None and patient in grant.patients:
+            return tuple(f"Consent/{consent}/_history/{version}" for consent, version in sorted(grant.consents))
+    return ()

@@ -1,0 +1,137 @@
+"""A real gateway process on real sockets, with the demo loaded."""
+
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import orjson
+
+from fhirgw.send import Credentials, assertion
+
+ROOT = Path(__file__).parent.parent.parent
+FHIRGW = Path(sys.executable).parent / "fhirgw"
+ALMA = "http://fhirgw.org/fhir/sid/ct-medicaid|CT-TEST-0001"
+BRUNO = "http://fhirgw.org/fhir/sid/ct-medicaid|CT-TEST-0002"
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Gateway:
+    """A gateway process and what its partners know of it."""
+
+    data: Path
+    http: int = field(default_factory=free_port)
+    mllp: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+    jti: int = 0
+
+    @property
+    def environment(self):
+        return {
+            **os.environ,
+            "FHIRGW_DATA_DIR": str(self.data),
+            "FHIRGW_HTTP_PORT": str(self.http),
+            "FHIRGW_MLLP_PORT": str(self.mllp),
+        }
+
+    @property
+    def log(self):
+        return self.data.parent / "log"
+
+    @property
+    def base(self):
+        return f"http://127.0.0.1:{self.http}/fhir"
+
+    def start(self, command="demo"):
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [str(FHIRGW), command], cwd=ROOT, env=self.environment, stdout=subprocess.DEVNULL, stderr=log
+            )
+        self.wait_until_up()
+
+    def wait_until_up(self):
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, self.log.read_text()
+            try:
+                if httpx.get(f"http://127.0.0.1:{self.http}/health", trust_env=False).status_code == 200:
+                    return
+            except httpx.TransportError:
+                select.select([], [], [], 0.05)
+        raise AssertionError("the gateway did not come up")
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(timeout=30)
+
+    def command(self, *arguments, code=0):
+        """Run a CLI command beside the running gateway; its stdout lines as JSON."""
+        done = subprocess.run(
+            [str(FHIRGW), *arguments], cwd=ROOT, env=self.environment, capture_output=True, check=False
+        )
+        assert done.returncode == code, done.stderr.decode() + done.stdout.decode()
+        return [orjson.loads(line) for line in done.stdout.splitlines()]
+
+    def token(self, client, purpose=None):
+        self.jti += 1
+        endpoint = httpx.get(f"{self.base}/.well-known/smart-configuration", trust_env=False).json()[
+            "token_endpoint"
+        ]
+        key = (self.data / "demo" / f"{client}.jwk").read_text()
+        signed = assertion(
+            Credentials(client, key, purpose=purpose), endpoint, now=int(time.time()), jti=f"{client}-{self.jti}"
+        )
+        reply = httpx.post(
+            endpoint,
+            data={
+                "grant_type": "client_credentials",
+                "scope": "system/*.rs",
+                "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+                "client_assertion": signed,
+            },
+            trust_env=False,
+        )
+        assert reply.status_code == 200, reply.text
+        return reply.json()["access_token"]
+
+    def partner(self, client, purpose=None):
+        """An httpx client that is signed in."""
+        return httpx.Client(
+            base_url=self.base,
+            headers={"Authorization": f"Bearer {self.token(client, purpose)}"},
+            trust_env=False,
+            timeout=30,
+        )
+
+    def patient(self, identifier):
+        """The logical id, as the programme's own system finds it."""
+        with self.partner("icm-system") as icm:
+            found = icm.post("/Patient/_search", data={"identifier": identifier}).json()
+        assert found["total"] == 1
+        return found["entry"][0]["resource"]["id"]
+
+    def processed(self):
+        """Wait until nothing that was acknowledged is still due, then count by state."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            text = httpx.get(f"http://127.0.0.1:{self.http}/metrics", trust_env=False).text
+            rows = dict(re.findall(r'fhirgw_journal_rows\{state="(\w+)"\} ([\d.]+)', text))
+            if float(rows.get("received", 0)) == 0:
+                return {state: int(float(count)) for state, count in rows.items()}
+            select.select([], [], [], 0.02)
+        raise AssertionError("messages are still due")
