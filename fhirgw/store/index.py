@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, Table, bindparam, delete, insert, select, text, update
 
+from fhirgw.consent.elements import lacks_mandatory
 from fhirgw.consent.labels import Labels
 from fhirgw.consent.model import Json
 from fhirgw.profiles import search
@@ -87,11 +88,10 @@ class Guards:
         self._made: dict[frozenset[Need], Guard] = {}
         for element in labels.elements:
             path = tuple(element.path)
-            self._needs[path].add(
-                (element.target, element.labels, element.conf)
-                if element.target
-                else (kind, labels.labels | element.labels, max(labels.conf, element.conf))
-            )
+            # As consent.decide.element_visible: as part of the resource, and its target on its own.
+            self._needs[path].add((kind, labels.labels | element.labels, max(labels.conf, element.conf)))
+            if element.target:
+                self._needs[path].add((element.target, element.labels, element.conf))
             for end in range(len(path)):
                 self._below[path[:end]].append(path)
 
@@ -111,6 +111,23 @@ class Guards:
         """The guard of an element with all it holds: what a value taken from it may have come from."""
         below = self._below.get(path, ()) if path else ()
         return self._guard([*(path[:end] for end in range(1, len(path) + 1)), *below])
+
+    def required(self, resource: Json) -> Guard:
+        """The guard of the resource: without its mandatory elements it is withheld (redact.redact).
+
+        Of a mandatory list one visible item is enough; where all are labelled, all are asked for: stricter than
+        redaction, and the same for every route.
+        """
+        paths: list[Path] = []
+        for name in {path[0] for path in self._needs}:
+            rest = {other: value for other, value in resource.items() if other != name}
+            if not lacks_mandatory(resource, rest):
+                continue
+            value = resource[str(name)]
+            parts = [(name, at) for at in range(len(value))] if isinstance(value, list) else [(name,)]
+            if all(self.labelled(path) for path in parts):
+                paths += parts
+        return self._guard(paths)
 
     @property
     def all(self) -> Collection[Guard]:
@@ -235,7 +252,7 @@ def _hash(content: object) -> bytes:
 
 
 def replace(
-    connection: Connection, owner: int, kind: str, resource: Json | None, labels: Labels, now: int, *, new: bool
+    connection: Connection, owner: int, kind: str, resource: Json | None, guards: Guards, now: int, *, new: bool
 ) -> None:
     """Bring the index rows and label groups of a resource up to date, writing only what changed.
 
@@ -244,11 +261,10 @@ def replace(
         owner: ``resource.pk``.
         kind: Its type.
         resource: The content; None when it is deleted.
-        labels: Its labels.
+        guards: Of its elements.
         now: When it changed.
         new: There are no rows of it yet.
     """
-    guards = Guards(kind, labels)
     wanted = rows(resource, guards) if resource else {table: set() for table in TABLES}
     parts = groups(resource, guards) if resource else {}
     needs = [

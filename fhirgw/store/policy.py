@@ -11,6 +11,7 @@ from sqlalchemy import Connection, delete, insert, select, text, update
 
 from fhirgw.consent.model import Enrolment, Json, PatientPolicy
 from fhirgw.consent.rules import actor_tokens
+from fhirgw.consent.standing import refusal_kind
 from fhirgw.store.database import Transaction
 from fhirgw.store.predicate import among
 from fhirgw.store.schema import consent_actor, enrolment, policy_revision, resource, search_reference, search_token
@@ -21,7 +22,6 @@ STORE = ""
 ACTORS = frozenset({"Organization", "PractitionerRole", "CareTeam", "Practitioner", "RelatedPerson", "Group"})
 """Types whose content decides whom a consent names."""
 
-DV_SAFETY_LIST = "dv-safety-list"
 _ENDED = frozenset({"inactive", "entered-in-error", "rejected"})
 _DEPTH = 4  # CareTeam ► PractitionerRole ► Practitioner
 
@@ -131,8 +131,7 @@ def organization_tokens(connection: Connection, organization: str) -> frozenset[
 
 def is_dv_safety_list(consent: Json) -> bool:
     """Whether a Consent is a DV safety list that still counts."""
-    codings = [coding for category in consent.get("category", ()) for coding in category.get("coding", ())]
-    return consent.get("status") not in _ENDED and any(one.get("code") == DV_SAFETY_LIST for one in codings)
+    return consent.get("status") not in _ENDED and refusal_kind(consent) == "dv-safety-list"
 
 
 def dv_protected(connection: Connection, patient: str) -> bool:

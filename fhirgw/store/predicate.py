@@ -103,13 +103,12 @@ def shown_at(visibility: Visibility, kind: str, row: FromClause) -> ColumnElemen
 def _member(
     visibility: Visibility, kind: str | ColumnElement[str], row: FromClause, patient: ColumnElement[str]
 ) -> Condition:
-    return or_(
-        false(),
-        *(
-            and_(_patients(grants, patient), render(predicate, kind, row.c.labels, row.c.conf))
-            for predicate, grants in _by_predicate(visibility)
-        ),
-    )
+    seen = []
+    for predicate, grants in _by_predicate(visibility):
+        itself = and_(_patients(grants, patient), render(predicate, kind, row.c.labels, row.c.conf))
+        whole = true() if visibility.inside else _permitted(predicate, kind, row, row)
+        seen.append(and_(itself, whole))
+    return or_(false(), *seen)
 
 
 def _guarded(
@@ -120,11 +119,17 @@ def _guarded(
     seen = []
     for predicate, grants in grouped:
         whose = true() if len(grouped) == 1 else _patients(grants, func.coalesce(owner.c.patient, ""))
-        need = guard_need.alias()
-        permitted = case((render(predicate, need.c.type, need.c.labels, need.c.conf), 1), else_=0)
-        least = select(func.min(permitted)).where(need.c.kind == kind, need.c.guard == row.c.guard)
-        seen.append(and_(whose, least.correlate(owner, row).scalar_subquery() == 1))
+        seen.append(and_(whose, _permitted(predicate, kind, owner, row)))
     return or_(false(), *seen)
+
+
+def _permitted(
+    predicate: Predicate, kind: str | ColumnElement[str], owner: FromClause, row: FromClause
+) -> Condition:
+    need = guard_need.alias()
+    permitted = case((render(predicate, need.c.type, need.c.labels, need.c.conf), 1), else_=0)
+    least = select(func.min(permitted)).where(need.c.kind == kind, need.c.guard == row.c.guard)
+    return least.correlate(owner, row).scalar_subquery() == 1
 
 
 def _by_predicate(visibility: Visibility) -> list[tuple[Predicate, list[Grant]]]:

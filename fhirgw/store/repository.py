@@ -50,6 +50,11 @@ _UPDATE = Prepared(
     .values({name: bindparam(f"new_{name}") for name in _NAMES[1:]})
 )
 _VERSION = Prepared(insert(version_table), _VERSION_NAMES)
+_NEEDS = Prepared(
+    select(guard_need.c.type, guard_need.c.labels, guard_need.c.conf).where(
+        guard_need.c.kind == bindparam("kind"), guard_need.c.guard == bindparam("guard")
+    )
+)
 _GROUPS = Prepared(
     select(label_group.c.guard, label_group.c.changed_at, guard_need.c.type, guard_need.c.labels, guard_need.c.conf)
     .join(guard_need, guard_need.c.guard == label_group.c.guard)
@@ -95,10 +100,12 @@ def put(
     patient, standing = place(body, standing, lambda of, at: _patient_of(connection, of, at))
     labels = _label(connection, body, patient, source_labels)
     row = {"type": kind, "id": logical, "deleted": False, "hash": digest, "source_labels": source_labels}
+    guards = index.Guards(kind, labels)
     row |= {"patient": patient, "standing": standing, "label_table": TABLE_VERSION, **columns(labels)}
+    row["guard"] = guards.required(body).id
     row["body"] = before.body if before is not None and same else orjson.dumps(body)
     pk, version, at = _keep(tx, before, row, new_version=not same)
-    index.replace(connection, pk, kind, body, labels, tx.now, new=before is None)
+    index.replace(connection, pk, kind, body, guards, tx.now, new=before is None)
     if before is None or not live or (before.labels, before.conf) != (labels.labels, labels.conf):
         _spread(tx, [(kind, logical)])
     _effects(tx, kind, logical, before, patient, body)
@@ -143,12 +150,12 @@ def delete(tx: Transaction, kind: str, logical: str, *, if_match: int | None = N
     if if_match is not None and before.version != if_match:
         raise VersionConflict("The resource was changed since you read it.")
     body: Json = {"resourceType": kind, "id": logical}
-    copied = ("patient", "standing", "source_labels", "label_table", "labels", "conf", "elements")
+    copied = ("patient", "standing", "source_labels", "label_table", "labels", "conf", "guard", "elements")
     row = {"type": kind, "id": logical, "deleted": True, "hash": b"", "body": orjson.dumps(body)}
     row |= {name: getattr(before, name) for name in copied}
     pk, version, at = _keep(tx, before, row, new_version=True)
     labels = labels_of(before)
-    index.replace(tx.connection, pk, kind, None, labels, tx.now, new=False)
+    index.replace(tx.connection, pk, kind, None, index.Guards(kind, labels), tx.now, new=False)
     _spread(tx, [(kind, logical)])
     _effects(tx, kind, logical, before, before.patient, None)
     return Stored(
@@ -180,7 +187,13 @@ def _visible(connection: Connection, row: Row, visibility: Visibility) -> bool:
         return True
     named = [one for one in visibility.grants if one.patients is not None]
     if row.standing == "member" and len(named) == len(visibility.grants):
-        return any(row.patient in (one.patients or ()) and holds(one.predicate, whole) for one in named)
+        needs = [Facts(*need) for need in _NEEDS.rows(connection, kind=row.type, guard=row.guard)]
+        return bool(needs) and any(
+            row.patient in (one.patients or ())
+            and holds(one.predicate, whole)
+            and all(holds(one.predicate, need) for need in needs)
+            for one in named
+        )
     found = select(table.c.pk).where(table.c.pk == row.pk, resource_visible(visibility, row.type, table))
     return connection.scalar(found) is not None
 
@@ -322,9 +335,10 @@ def _relabel(tx: Transaction, pk: int, *, raise_only: bool) -> Row | None:
     fresh = columns(labels) | {"label_table": TABLE_VERSION}
     if all(getattr(row, name) == value for name, value in fresh.items()):
         return None
-    kept = row._asdict() | fresh
+    guards = index.Guards(row.type, labels)
+    kept = row._asdict() | fresh | {"guard": guards.required(body).id}
     _UPDATE.run(tx.connection, [{"key": pk, **{f"new_{name}": kept[name] for name in _NAMES[1:]}}])
-    index.replace(tx.connection, pk, row.type, body, labels, tx.now, new=False)
+    index.replace(tx.connection, pk, row.type, body, guards, tx.now, new=False)
     return row if (row.labels, row.conf) != (labels.labels, labels.conf) else None
 
 

@@ -45,6 +45,7 @@ resource = Table(
     Column("standing", String(8), nullable=False),  # member, registry, derived, several (store/repository.py)
     Column("labels", BigInteger, nullable=False),  # sensitivity bits of the resource as a whole
     Column("conf", SmallInteger, nullable=False),
+    Column("guard", BigInteger, nullable=False),  # of what cannot be left out of it
     Column("source_labels", BigInteger, nullable=False),  # bits its source gave it; kept to label it anew
     Column("label_table", Text, nullable=False),  # version of the label tables (lambda) that gave these labels
     Column("elements", LargeBinary, nullable=False),  # JSON: [[path, labels, conf, target type or null], …]

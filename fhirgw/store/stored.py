@@ -23,6 +23,7 @@ class Row(NamedTuple):
     standing: str
     labels: int
     conf: int
+    guard: int
     source_labels: int
     label_table: str
     elements: bytes

@@ -179,6 +179,7 @@ def upgrade() -> None:
         sa.Column("standing", sa.String(length=8), nullable=False),
         sa.Column("labels", sa.BigInteger(), nullable=False),
         sa.Column("conf", sa.SmallInteger(), nullable=False),
+        sa.Column("guard", sa.BigInteger(), nullable=False),
         sa.Column("source_labels", sa.BigInteger(), nullable=False),
         sa.Column("label_table", sa.Text(), nullable=False),
         sa.Column("elements", sa.LargeBinary(), nullable=False),

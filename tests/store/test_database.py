@@ -1,0 +1,191 @@
+"""The writer: durable before it answers, each unit for itself, and never silent."""
+
+import asyncio
+import contextlib
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
+
+from fhirgw.errors import DependencyDown, NotFound
+from fhirgw.store import journal
+from fhirgw.store.database import Database, Transaction, migrate
+from fhirgw.store.schema import metadata
+
+
+def keep(tx: Transaction, raw: bytes = b"MSH") -> int:
+    return journal.keep(tx, channel="mllp", sender="a", control_id="1", trigger="A01", raw=raw, ack=b"ACK").id
+
+
+def kept(database: Database) -> int:
+    with database.read() as connection:
+        return len(journal.list_(connection, limit=10_000))
+
+
+def test_the_revisions_give_the_metadata(url, tmp_path, monkeypatch):
+    """Migrating an empty database, from any directory, any number of times, gives exactly the schema's tables."""
+    monkeypatch.chdir(tmp_path)
+    migrate(url)
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"target_metadata": metadata, "compare_type": True})
+        assert compare_metadata(context, metadata) == []
+    engine.dispose()
+
+
+async def test_a_result_is_there_only_after_the_commit(database, url):
+    """When write returns, another connection sees the row."""
+    await database.write(keep, urgent=True)
+    assert kept(database) == 1
+
+
+async def test_a_failing_unit_fails_alone(database):
+    """One unit's exception is its caller's alone, and leaves nothing of it behind."""
+
+    def fail(tx: Transaction) -> None:
+        keep(tx)
+        raise NotFound
+
+    first, failed, last = await asyncio.gather(
+        database.write(keep), database.write(fail), database.write(keep), return_exceptions=True
+    )
+    assert isinstance(failed, NotFound)
+    assert [isinstance(one, int) for one in (first, last)] == [True, True]
+    assert kept(database) == 2
+
+
+async def test_an_sql_error_is_a_dependency_down_for_its_unit_alone(database):
+    """A statement that the database refuses tells nothing of its values, and harms no other unit."""
+    bad, good = await asyncio.gather(
+        database.write(lambda tx: tx.connection.execute(text("SELECT * FROM nowhere"))),
+        database.write(keep),
+        return_exceptions=True,
+    )
+    assert isinstance(bad, DependencyDown)
+    assert isinstance(good, int)
+
+
+async def test_urgent_units_go_first(database):
+    """A journal row whose ACK is owed passes work that waits in the queue."""
+    order: list[str] = []
+    busy, go = threading.Event(), threading.Event()
+
+    def hold(_: Transaction) -> None:
+        busy.set()
+        go.wait(10)
+
+    units = [asyncio.ensure_future(database.write(hold))]
+    await asyncio.to_thread(busy.wait, 10)
+    units += [asyncio.ensure_future(database.write(lambda _, n=n: order.append(f"later {n}"))) for n in range(3)]
+    units.append(asyncio.ensure_future(database.write(lambda _: order.append("urgent"), urgent=True)))
+    await asyncio.to_thread(lambda: None)
+    go.set()
+    await asyncio.gather(*units)
+    assert order == ["urgent", "later 0", "later 1", "later 2"]
+
+
+async def test_instants_strictly_increase(database):
+    """No two units have the same instant, though the clock stands still."""
+    instants = await asyncio.gather(*(database.write(lambda tx: tx.now) for _ in range(20)))
+    assert sorted(set(instants)) == instants
+
+
+def test_a_reader_cannot_write_and_sees_one_snapshot(database):
+    """What is committed meanwhile is not seen, and a read connection refuses to write."""
+    with database.read() as connection:
+        before = len(journal.list_(connection))
+        database.write_sync(keep)
+        assert len(journal.list_(connection)) == before
+    with pytest.raises(DependencyDown), database.read() as connection:
+        connection.execute(text("DELETE FROM journal"))
+
+
+def test_a_closed_database_is_down(url):
+    """What was submitted is committed at closing; afterwards everybody is told to come again."""
+    database = Database(url)
+    database.write_sync(keep)
+    database.close()
+    with pytest.raises(DependencyDown):
+        database.write_sync(keep)
+
+
+def test_another_process_may_write_to_the_same_file(database, url):
+    """The command line writes while the gateway serves."""
+    other = Database(url)
+    for _ in range(5):
+        other.write_sync(keep)
+        database.write_sync(keep)
+    other.close()
+    assert kept(database) == 10
+
+
+async def test_a_full_disk_is_told_and_passes(database):
+    """Nothing is acknowledged that is not stored; when there is room again, writing goes on."""
+
+    def limit(pages: int):
+        return lambda tx: tx.connection.execute(text(f"PRAGMA max_page_count={pages}")).scalar()
+
+    await database.write(limit(1))
+    big = b"x" * 2_000_000
+    outcomes = await asyncio.gather(
+        *(database.write(lambda tx: keep(tx, big), urgent=True) for _ in range(8)), return_exceptions=True
+    )
+    assert {type(one) for one in outcomes} <= {DependencyDown, int}
+    stored = [one for one in outcomes if isinstance(one, int)]  # once the writer has connected anew
+    assert len(stored) < len(outcomes)
+    assert kept(database) == len(stored)
+    await database.write(keep)
+    assert kept(database) == len(stored) + 1
+
+
+async def test_a_lost_database_is_a_dependency_down(database, monkeypatch):
+    """When no transaction can be begun, everybody who waits hears of it."""
+
+    def refuse(*_: object) -> None:
+        raise OperationalError("BEGIN", {}, sqlite3.OperationalError("gone"))
+
+    monkeypatch.setattr(database._writers, "connect", refuse)
+    with pytest.raises(DependencyDown):
+        await database.write(keep)
+
+
+CHILD = """
+import asyncio, sys
+from fhirgw.store import journal
+from fhirgw.store.database import Database
+database = Database(sys.argv[1])
+async def feed(n):
+    for at in range(100000):
+        raw = f"{n}-{at}".encode()
+        unit = lambda tx: journal.keep(tx, channel="mllp", sender="a", control_id=None, trigger=None, raw=raw)
+        await database.write(unit, urgent=True)
+        print(raw.decode(), flush=True)
+async def main():
+    await asyncio.gather(*(feed(n) for n in range(8)))
+asyncio.run(main())
+"""
+
+
+def test_what_was_acknowledged_survives_a_kill(url, tmp_path: Path):
+    """After kill -9, every row whose write had returned is there, exactly once."""
+    child = subprocess.Popen([sys.executable, "-c", CHILD, url], stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    acknowledged = [child.stdout.readline().strip() for _ in range(400)]
+    child.send_signal(signal.SIGKILL)
+    with contextlib.closing(child.stdout):
+        acknowledged += [line.strip() for line in child.stdout if line.endswith("\n")]
+    child.wait()
+    database = Database(url)
+    with database.read() as connection:
+        raws = [row.raw.decode() for row in journal.due(connection, limit=100_000)]
+    database.close()
+    assert len(raws) == len(set(raws))
+    assert set(acknowledged) <= set(raws)

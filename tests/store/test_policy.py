@@ -1,0 +1,115 @@
+"""Policy: whatever may change a decision moves the revision, and candidates are never too few."""
+
+from store_samples import consent, naming, patient, put, ref
+
+from fhirgw.consent.model import Enrolment
+from fhirgw.store import policy, repository
+
+
+def revision(database, who=""):
+    with database.read() as connection:
+        return policy.revision(connection, who)
+
+
+def candidates(database, *tokens):
+    with database.read() as connection:
+        return policy.candidates(connection, tokens)
+
+
+def test_what_decides_moves_the_revision(database):
+    """Consents, enrolment and actors move it; the same again, and clinical content, do not."""
+    seen = [revision(database)]
+
+    def moved() -> bool:
+        seen.append(revision(database))
+        return seen[-1] > seen[-2]
+
+    put(database, patient())
+    assert not moved()
+    put(database, consent("c"))
+    assert moved()
+    assert revision(database, "p") == 1
+    put(database, consent("c"))
+    assert not moved()
+    database.write_sync(lambda tx: policy.enrol(tx, "p", "husky", "active"))
+    assert moved()
+    database.write_sync(lambda tx: policy.enrol(tx, "p", "husky", "active"))
+    assert not moved()
+    database.write_sync(lambda tx: policy.enrol(tx, "p", "husky", "opted-out"))
+    assert moved()
+    put(database, {"resourceType": "Organization", "id": "o"})
+    assert moved()
+    database.write_sync(lambda tx: repository.delete(tx, "Consent", "c"))
+    assert moved()
+
+
+def test_candidates_by_reference_identifier_or_anybody(database):
+    """A patient is found by whom a consent names, by reference or identifier, or when it names nobody."""
+    put(database, patient("p"), patient("q"), patient("r"))
+    put(database, consent("a", **naming(ref("Organization", "o"))))
+    put(database, consent("b", who="q", **naming({"identifier": {"system": "urn:npi", "value": "1"}})))
+    put(database, consent("c", who="r", provision={"type": "permit"}))
+    assert candidates(database, "Organization/o") == {"p", "r"}
+    assert candidates(database, "urn:npi|1") == {"q", "r"}
+    assert candidates(database) == {"r"}
+    database.write_sync(lambda tx: repository.delete(tx, "Consent", "c"))
+    assert candidates(database) == set()
+
+
+def test_candidates_by_the_resource_behind_an_actor(database):
+    """A role stands for its practitioner; whoever comes later, or changes, counts at once."""
+    put(database, patient(), consent("a", **naming(ref("PractitionerRole", "role"))))
+    assert candidates(database, "urn:npi|7") == set()
+    bob = {"resourceType": "Practitioner", "id": "bob", "identifier": [{"system": "urn:npi", "value": "7"}]}
+    role = {"resourceType": "PractitionerRole", "id": "role", "practitioner": ref("Practitioner", "bob")}
+    put(database, bob, role)
+    assert candidates(database, "urn:npi|7") == {"p"}
+    before = revision(database)
+    put(database, {**bob, "identifier": [{"system": "urn:npi", "value": "8"}]})
+    assert (candidates(database, "urn:npi|7"), candidates(database, "urn:npi|8")) == (set(), {"p"})
+    assert revision(database) > before
+
+
+def test_a_policy_holds_all_that_a_decision_reads(database):
+    """Current consents with their versions, enrolments, and the tokens behind each actor that is here."""
+    organization = {"resourceType": "Organization", "id": "o", "identifier": [{"system": "urn:npi", "value": "1"}]}
+    put(database, patient(), patient("q"), organization)
+    put(database, consent("a", **naming(ref("Organization", "o"), ref("Organization", "gone"))))
+    database.write_sync(lambda tx: policy.enrol(tx, "p", "husky", "active"))
+    with database.read() as connection:
+        found = policy.load(connection, {"p", "q"})
+        assert policy.load(connection, set()) == []
+    first, second = found
+    assert [one["meta"]["versionId"] for one in first.consents] == ["1"]
+    assert first.enrolments == (Enrolment("husky", "active"),)
+    assert first.actors["Organization/o"] == {"Organization/o", "urn:npi|1"}
+    assert "Organization/gone" not in first.actors
+    assert (second.consents, second.enrolments) == ((), ())
+
+
+def test_an_organization_includes_its_parents(database):
+    """A practice is also its network; a loop of parents ends."""
+    put(
+        database,
+        {"resourceType": "Organization", "id": "a", "partOf": ref("Organization", "b")},
+        {"resourceType": "Organization", "id": "b", "partOf": ref("Organization", "a"),
+         "identifier": [{"system": "urn:npi", "value": "2"}]},
+    )  # fmt: skip
+    with database.read() as connection:
+        tokens = policy.organization_tokens(connection, "a")
+    assert tokens == {"Organization/a", "Organization/b", "urn:npi|2"}
+
+
+def test_releases_are_the_active_consents_that_name_a_recipient(database):
+    """What a revocation ends."""
+    put(
+        database,
+        patient(),
+        consent("a", **naming(ref("Organization", "o"))),
+        consent("b", **naming(ref("Organization", "x"))),
+    )
+    with database.read() as connection:
+        assert [one["id"] for one in policy.releases(connection, "p", {"Organization/o"})] == ["a"]
+    put(database, {**consent("a", **naming(ref("Organization", "o"))), "status": "inactive"})
+    with database.read() as connection:
+        assert policy.releases(connection, "p", {"Organization/o"}) == []
