@@ -12,7 +12,6 @@ from fhirgw.consent.model import ConsentSettings, PatientPolicy, Request
 from fhirgw.consent.predicate import (
     NEVER,
     Grant,
-    LabelsMeet,
     Predicate,
     TypeIn,
     Visibility,
@@ -20,7 +19,6 @@ from fhirgw.consent.predicate import (
     either,
     negation,
 )
-from fhirgw.consent.vocabulary import PSYCHOTHERAPY
 
 
 def compile_visibility(
@@ -43,16 +41,16 @@ def compile_visibility(
 
 
 def compile_case(case: Case) -> Predicate:
-    """The predicate of one patient: each stage of ``Case.judge`` that can refuse, negated, and stage 7."""
+    """The predicate of one patient: each stage of ``Case.judge`` that can refuse, negated, and stage 7.
+
+    Psychotherapy notes need no term: no permit covers them but that of their own consent (``applied.py``).
+    """
     if case.lacks_own_authorization or case.enrolment is not None:
         return NEVER
     refused = (ruling.fires for consent in case.consents if consent.standing.refusal for ruling in consent.rulings)
     permits: list[Predicate] = []
     denies: list[Predicate] = []
-    own: list[Predicate] = []
     for consent in case.consents:
-        if consent.own_psychotherapy:
-            own += [ruling.fires for ruling in consent.rulings if ruling.rule.effect == "permit"]
         if not consent.standing.refusal:
             for ruling, kept in consent.kept():
                 (permits if ruling.rule.effect == "permit" else denies).append(kept)
@@ -62,7 +60,6 @@ def compile_case(case: Case) -> Predicate:
     return both(
         [
             negation(TypeIn(NEVER_OUTSIDE)),
-            either([negation(LabelsMeet(PSYCHOTHERAPY)), *own]),
             *(negation(fires) for fires in refused),
             permitted,
             *(negation(fires) for fires in denies),

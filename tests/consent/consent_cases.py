@@ -178,6 +178,8 @@ def consents(draw, name="c"):
         provision = roi(*told)["provision"] | {
             "provision": draw(st.lists(provisions(depth=1, root=False), max_size=2))
         }
+        if draw(st.integers(0, 3)) == 2:  # "nothing, except": the same as an exception below a deny
+            provision = {"type": "deny", "period": {"end": "2026-12-31"}, "provision": [provision]}
     made = consent(provision, name=name)
     changes = draw(
         st.fixed_dictionaries(

@@ -252,6 +252,32 @@ def test_actor_tokens_name_everybody_a_permit_may_name():
     assert actor_tokens(consent({"type": "deny", "actor": [actor("Organization/b")]})) == frozenset()
 
 
+def test_a_deeper_rule_overrides_its_own_ancestors_only():
+    except_for_us = consent({"type": "deny", "provision": [roi()["provision"]]})
+    assert asked(except_for_us).effect == "PERMIT"
+    assert asked(except_for_us, consent({"type": "deny"}, name="d")).effect == "DENY"
+    never_sud = permit(
+        securityLabel=security("R", "SUD"), provision=[{"type": "deny", "securityLabel": security("SUD")}]
+    )
+    for_us = never_sud["provision"]["provision"][0] | {
+        "provision": [permit(securityLabel=security("R", "SUD"))["provision"]]
+    }
+    released = never_sud | {"provision": never_sud["provision"] | {"provision": [for_us]}}
+    assert asked(never_sud, of=("SUD",)).effect == "DENY"
+    assert asked(released, of=("SUD",)).effect == "PERMIT"
+
+
+def test_a_nested_deny_that_names_an_actor_stands_alone():
+    """A refusal of B is not limited to the purpose of its parent; an exception that names nobody is."""
+    never_b = permit(purpose=purpose("HPAYMT"), provision=[{"type": "deny", "actor": [actor("Organization/b")]}])
+    ours = roi(to="Organization/b") | {"id": "b"}
+    as_b = {"recipient": Recipient(frozenset({"Organization/b"}))}
+    assert asked(ours, **as_b).effect == "PERMIT"
+    assert asked(ours, never_b, **as_b).effect == "DENY"
+    local = permit(provision=[{"type": "deny", "securityLabel": security("N")}])
+    assert asked(ours, local, **as_b).effect == "PERMIT"
+
+
 def test_an_opt_in_to_treatment_names_nobody():
     scope = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "treatment"}]}
     assert actor_tokens(permit(actor=None) | {"scope": scope}) == frozenset()
