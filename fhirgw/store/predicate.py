@@ -27,6 +27,8 @@ from fhirgw.store.schema import enrolment, guard_need, label_group, resource, se
 
 Condition = ColumnElement[bool]
 BITS = (1 << 63) - 1
+# Aliases are made once: making one costs more than all else of a small query.
+_NEED, _SOURCE, _LINK = guard_need.alias("need"), resource.alias("source"), search_reference.alias("link")
 
 
 def among(column: ColumnElement[Any], values: Iterable[str]) -> Condition:
@@ -126,9 +128,9 @@ def _guarded(
 def _permitted(
     predicate: Predicate, kind: str | ColumnElement[str], owner: FromClause, row: FromClause
 ) -> Condition:
-    need = guard_need.alias()
-    permitted = case((render(predicate, need.c.type, need.c.labels, need.c.conf), 1), else_=0)
-    least = select(func.min(permitted)).where(need.c.kind == kind, need.c.guard == row.c.guard)
+    need = _NEED.c
+    permitted = case((render(predicate, need.type, need.labels, need.conf), 1), else_=0)
+    least = select(func.min(permitted)).where(need.kind == kind, need.guard == row.c.guard)
     return least.correlate(owner, row).scalar_subquery() == 1
 
 
@@ -154,7 +156,7 @@ def _patients(grants: list[Grant], patient: ColumnElement[str]) -> Condition:
 
 def _referred(visibility: Visibility, kind: str, row: FromClause) -> Condition:
     """A visible reference of a visible resource points at it. One step: from what is visible by itself."""
-    source, link = resource.alias(), search_reference.alias()
+    source, link = _SOURCE, _LINK
     member = and_(
         source.c.standing == "member",
         _member(visibility, source.c.type, source, func.coalesce(source.c.patient, "")),

@@ -42,6 +42,7 @@ _TABLES: dict[str, Table] = {
     "date": search_date,
     "reference": search_reference,
 }
+_ROWS = {table: table.alias() for table in _TABLES.values()}  # one subquery names each at most once
 _SELECTIVITY = ("reference", "token", "uri", "string", "date")
 """Which kind of parameter narrows most, first."""
 
@@ -88,7 +89,7 @@ def run(
         return Page([], [], total, None)
     rows = connection.execute(_page(query, visibility, matching, after)).all()
     page, more = rows[: query.count], len(rows) > query.count
-    matches = [_present(row) for row in page]
+    matches = _loaded(connection, query.type, visibility, [row.pk for row in page])
     included = _included(connection, query, visibility, [row.pk for row in page], matches)
     return Page(matches, included, total, _key(query, page[-1]) if more else None)
 
@@ -108,7 +109,7 @@ def _narrowing(query: SearchQuery) -> list[Condition]:
     clause = min(usable, key=lambda one: _SELECTIVITY.index(one.kind))
     found = []
     for table, values in _by_table(clause).items():
-        rows = table.alias()
+        rows = _ROWS[table]
         wanted = or_(*(_matches(rows, clause, value) for value in values))
         found.append(select(rows.c.resource).where(rows.c.type == query.type, rows.c.param == clause.param, wanted))
     return [or_(*(resource.c.pk.in_(one) for one in found))]
@@ -148,7 +149,7 @@ def _seen(
     kind: str, param: str, table: Table, wanted: tuple[Clause, list[Value]] | None, visibility: Visibility
 ) -> Condition:
     """There is a visible index row of the resource with this parameter (and with one of these values)."""
-    rows = table.alias()
+    rows = _ROWS[table]
     found = select(1).where(
         rows.c.resource == resource.c.pk,
         rows.c.param == param,
@@ -219,15 +220,8 @@ def _page(
 ) -> Select[Any]:
     """Rows behind the key, one more than the page holds."""
     keys = [_sort_key(query.type, key, visibility) for key in query.order]
-    found = (
-        select(
-            resource,
-            shown_at(visibility, query.type, resource).label("shown"),
-            *(key.label(f"key_{at}") for at, key in enumerate(keys)),
-        )
-        .where(matching)
-        .subquery()
-    )
+    named = [key.label(f"key_{at}") for at, key in enumerate(keys)]
+    found = select(resource.c.pk, resource.c.id, *named).where(matching).subquery()
     page = select(found)
     if after is not None:
         page = page.where(_behind(query, found, after))
@@ -237,13 +231,21 @@ def _page(
     return page.order_by(found.c.id).limit(query.count + 1)
 
 
+def _loaded(connection: Connection, kind: str, visibility: Visibility, page: Sequence[int]) -> list[Stored]:
+    """The resources of a page, in its order; they have been matched, and so are visible."""
+    shown = shown_at(visibility, kind, resource).label("shown")
+    found = connection.execute(select(resource, shown).where(resource.c.pk.in_(page)))
+    rows = {row.pk: _present(row) for row in found}
+    return [rows[pk] for pk in page]
+
+
 def _sort_key(kind: str, key: Order, visibility: Visibility) -> ColumnElement[Any]:
     """The least visible value ascending, the greatest descending; null where none is visible."""
     if key.param == "_id":
         return resource.c.id
     if key.param == "_lastUpdated":
         return shown_at(visibility, kind, resource)
-    rows = _TABLES[key.kind].alias()
+    rows = _ROWS[_TABLES[key.kind]]
     column = {"token": "code", "uri": "code", "string": "value", "date": "low", "reference": "target_id"}[key.kind]
     extreme = func.max(rows.c[column]) if key.descending else func.min(rows.c[column])
     return (
@@ -287,7 +289,7 @@ def _included(
     """Visible targets of visible references of the page, by type and id."""
     wanted: dict[str, set[str]] = {}
     for include in query.includes:
-        links = search_reference.alias()
+        links = _ROWS[search_reference]
         found = (
             select(links.c.target_type, links.c.target_id)
             .join(resource, resource.c.pk == links.c.resource)
