@@ -4,11 +4,13 @@ INVARIANT: whatever could change a decision moves the revision in the same trans
 """
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
 from sqlalchemy import Connection, delete, insert, select, text, update
 
+from fhirgw.consent.closure import Supporting
 from fhirgw.consent.model import Enrolment, Json, PatientPolicy
 from fhirgw.consent.rules import actor_tokens
 from fhirgw.consent.standing import refusal_kind
@@ -78,13 +80,13 @@ def load(connection: Connection, patients: Collection[str]) -> list[PatientPolic
         programs.setdefault(row.patient, []).append(Enrolment(row.program, row.status))
     numbers = select(policy_revision).where(among(policy_revision.c.patient, patients))
     revisions = {row.patient: row.revision for row in connection.execute(numbers)}
-    known: dict[str, frozenset[str] | None] = {}
+    known: dict[str, Json | None] = {}
     return [
-        PatientPolicy(
-            patient=patient,
-            consents=tuple(consents.get(patient, ())),
+        replace(
+            _supporting(connection, consents.get(patient, ()), known).policy(
+                patient, tuple(consents.get(patient, ()))
+            ),
             enrolments=tuple(sorted(programs.get(patient, ()), key=lambda one: one.program)),
-            actors=_actors(connection, consents.get(patient, ()), known),
             revision=revisions.get(patient, 0),
         )
         for patient in sorted(patients)
@@ -195,12 +197,37 @@ def _grouped(connection: Connection, patients: Collection[str]) -> dict[str, lis
     return grouped
 
 
-def _actors(
-    connection: Connection, consents: Sequence[Json], known: dict[str, frozenset[str] | None]
-) -> dict[str, frozenset[str]]:
-    references = sorted({reference for consent in consents for reference in _named(consent)})
-    resolved = {reference: _tokens(connection, reference, known, _DEPTH) for reference in references}
-    return {reference: tokens for reference, tokens in resolved.items() if tokens is not None}
+def _supporting(connection: Connection, consents: Sequence[Json], known: dict[str, Json | None]) -> Supporting:
+    """Whom the consents name, the roles these persons hold, and the organizations they hold them in.
+
+    Args:
+        connection: To read from.
+        consents: Of one patient.
+        known: Resources met so far, by reference.
+    """
+    front = sorted({reference for consent in consents for reference in _named(consent)})
+    seen: dict[str, Json] = {}
+    for _ in range(_DEPTH):
+        behind: set[str] = set()
+        for reference in front:
+            if reference not in known:
+                known[reference] = _body(connection, reference)
+            body = known[reference]
+            if body is not None:
+                seen[reference] = body
+                behind |= _beside(connection, body)
+        front = sorted(behind - seen.keys())
+    return Supporting(seen.values())
+
+
+def _beside(connection: Connection, body: Json) -> set[str]:
+    """What tells for whom somebody works: a person's roles, a role's holder and organization, its parent."""
+    kind = body["resourceType"]
+    if kind == "Practitioner":
+        found = _referrers(connection, kind, body["id"])
+        return {f"{of}/{logical}" for of, logical in found if of == "PractitionerRole"}
+    elements = {"PractitionerRole": ("practitioner", "organization"), "Organization": ("partOf",)}.get(kind, ())
+    return {literal for name in elements if (literal := _literal(body.get(name)))}
 
 
 def _named(element: Any) -> Iterable[str]:

@@ -113,3 +113,41 @@ def test_releases_are_the_active_consents_that_name_a_recipient(database):
     put(database, {**consent("a", **naming(ref("Organization", "o"))), "status": "inactive"})
     with database.read() as connection:
         assert policy.releases(connection, "p", {"Organization/o"}) == []
+
+
+def test_a_policy_knows_where_a_named_person_works_and_who_may_sign(database):
+    """A refused person's organizations and a guardian's authority come with the policy; unknown stays unknown."""
+    actors = [{"reference": ref("Practitioner", who)} for who in ("bob", "ann")]
+    refusal = {
+        **consent("refusal"),
+        "performer": [{"reference": "RelatedPerson/mo"}],
+        "provision": {"type": "deny", "actor": actors},
+    }
+    guardian = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-RoleCode", "code": "GUARD"}]}
+    resources = [
+        {"resourceType": "Organization", "id": "system", "identifier": [{"system": "urn:x", "value": "S"}]},
+        {"resourceType": "Organization", "id": "oak", "partOf": {"reference": "Organization/system"}},
+        {"resourceType": "Practitioner", "id": "bob"},
+        {"resourceType": "Practitioner", "id": "ann"},
+        {
+            "resourceType": "PractitionerRole",
+            "id": "role",
+            "practitioner": {"reference": "Practitioner/bob"},
+            "organization": {"reference": "Organization/oak"},
+        },
+        {
+            "resourceType": "RelatedPerson",
+            "id": "mo",
+            "patient": {"reference": "Patient/p"},
+            "relationship": [guardian],
+        },
+        refusal,
+    ]
+    for resource in resources:
+        database.write_sync(lambda tx, resource=resource: repository.put(tx, resource))
+    with database.read() as connection:
+        [found] = policy.load(connection, {"p"})
+    assert {"Organization/oak", "Organization/system", "urn:x|S"} <= found.affiliations["Practitioner/bob"]
+    assert "Practitioner/ann" not in found.affiliations
+    assert "RelatedPerson/mo" in found.authorities
+    assert found.actors["Practitioner/bob"] == {"Practitioner/bob"}
