@@ -172,7 +172,7 @@ def notification(
     base: str,
     event: str,
     endpoint: str,
-    sender: str,
+    receiver: str,
     shown: Sequence[Shown],
     *,
     id: str,
@@ -187,11 +187,12 @@ def notification(
         "resourceType": "MessageHeader",
         "id": f"{id}-header",
         "eventCoding": {"system": NOTIFICATION_EVENT, "code": code, "display": display},
-        "destination": [{"endpoint": endpoint}],
-        "sender": {"reference": sender},
+        "destination": [{"endpoint": endpoint, "receiver": {"reference": receiver}}],
         "source": {"name": "fhirgw", "endpoint": base},
         "focus": [{"reference": f"Encounter/{shown[0].stored.id}"}],
     }
+    if hospital := shown[0].body.get("serviceProvider"):
+        header["sender"] = hospital
     entries = [{"fullUrl": f"{base}/MessageHeader/{header['id']}", "resource": header}]
     entries += [{"fullUrl": f"{base}/{one.stored.type}/{one.stored.id}", "resource": one.body} for one in shown]
     return {

@@ -6,7 +6,7 @@ import ipaddress
 import secrets
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -19,7 +19,7 @@ from fhirgw.answer import PageSeal
 from fhirgw.api import create_api
 from fhirgw.audit import Ledger
 from fhirgw.consent.model import ConsentSettings
-from fhirgw.errors import DependencyDown, GatewayError
+from fhirgw.errors import DependencyDown, GatewayError, InvalidElement
 from fhirgw.ingest import Ingest
 from fhirgw.intake import Intake
 from fhirgw.programs import Program
@@ -57,7 +57,13 @@ class SendersFile:
         except FileNotFoundError:
             stamp = (0, 0)
         if stamp != self._seen:
-            self._senders, self._seen = self._settings.senders(), stamp
+            first, self._seen = self._seen is None, stamp
+            try:
+                self._senders = self._settings.senders()
+            except (OSError, ValueError) as error:  # half written, or a slip of the pen: hospitals go on sending
+                if first:
+                    raise InvalidElement(f"The senders file cannot be read: {error}", location="senders") from None
+                log.error("senders file not read; the last one counts", error=type(error).__name__)  # noqa: TRY400
         return self._senders
 
 
@@ -98,11 +104,11 @@ def load_programs(folder: Path | None) -> dict[str, Program]:
     return {program.id: program for program in loaded}
 
 
-def build(settings: Settings) -> Gateway:
+def build(settings: Settings, *, clock: Callable[[], int] = now) -> Gateway:
     """Compose a gateway over a migrated database."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     keys = settings.keys()
-    database = Database(settings.database, clock=now)
+    database = Database(settings.database, clock=clock)
     ledger = Ledger(secrets.token_hex(8), keys.audit)
     known = load_programs(settings.programs_dir)
     share = Share(
@@ -111,9 +117,10 @@ def build(settings: Settings) -> Gateway:
         base=settings.base,
         pages=PageSeal(keys.cursor, settings.cursor_seconds),
         consent=ConsentSettings(),
-        clock=now,
+        clock=clock,
     )
     senders = SendersFile(settings)
+    senders()  # one that cannot be read ends the start, not the first message
     intake = Intake(
         database,
         senders=senders,
@@ -186,6 +193,8 @@ async def _process(gateway: Gateway, wake: asyncio.Event) -> None:
                 pass
         except DependencyDown as error:
             log.warning("processing waits", reason=error.text)
+        except Exception as error:  # noqa: BLE001 - the worker outlives whatever it meets; the rows are still due
+            log.error("processing failed", error=type(error).__name__)  # noqa: TRY400 - a trace could hold data
         wake.clear()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(wake.wait(), POLL_SECONDS)

@@ -6,7 +6,7 @@ case and a resource written through the API go the same way into the same store.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -29,6 +29,7 @@ from fhirgw.errors import (
 from fhirgw.icm.model import Case
 from fhirgw.intake import read
 from fhirgw.mappers.adt import AdtEvent, MapContext, extract
+from fhirgw.mappers.datatypes import utc
 from fhirgw.mappers.icm import map_case, person
 from fhirgw.mappers.ids import resource_id
 from fhirgw.mappers.visit import fold_person, fold_visit, merge_patient
@@ -39,11 +40,11 @@ from fhirgw.settings import Senders
 from fhirgw.share import Requester
 from fhirgw.store import clients, identity, journal, outbox, policy, repository
 from fhirgw.store.database import Database, Transaction
+from fhirgw.terminology import BASE
 from fhirgw.v2.ack import check_envelope
 
 log = structlog.get_logger(__name__)
-DAY = 86_400_000_000
-ER7 = "x-application/hl7-v2+er7"
+CONSENT_ENDED = f"{BASE}/StructureDefinition/icm-consent-ended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,19 +127,19 @@ class Ingest:
 
     def _apply(self, tx: Transaction, row: int, event: AdtEvent, patient: str, context: MapContext) -> None:
         """What an event about a member or candidate does: the person, the visit, the referral, the outbox."""
-        source = BITS["SUD"] if context.sender.part2 else 0
         identity.bind(tx, [(system, value) for system, value, _ in event.identifiers], patient)
         visit = "|".join(event.visit) if event.visit else None
-        journal.keep_event(tx, row, patient=patient, visit=visit, sender=context.name, facts=event.to_json())
+        told = journal.keep_event(tx, row, patient=patient, visit=visit, sender=context.name, facts=event.to_json())
         events = [
             AdtEvent.from_json(facts) for facts in journal.person_events(tx.connection, patient, context.name)
         ]
-        if not source:  # a Part 2 programme's picture of a person says that they are in it
+        if not context.sender.part2:  # a Part 2 programme's picture of a person says that they are in it
             identity.picture(tx, patient, context.name, fold_person(events))
             self._put(tx, merge_patient(patient, identity.pictures(tx.connection, patient)))
         if visit is None:
             return
         events = [AdtEvent.from_json(facts) for facts in journal.visit_events(tx.connection, visit)]
+        source = self._source(events)
         resources = fold_visit(events, patient, self._id_key)
         for resource in resources:
             self._put(tx, resource, source=source)
@@ -148,7 +149,7 @@ class Ingest:
         for resource in referrals(event, encounter, patient, enrolments, self._programs, self._id_key, now):
             if not repository.exists(tx.connection, resource["resourceType"], resource["id"]):
                 self._put(tx, resource, source=source)
-        if event.trigger in NOTIFICATION_EVENTS:
+        if event.trigger in NOTIFICATION_EVENTS and not told:  # a replay corrects; it does not happen again
             for client in clients.notified(tx.connection):
                 focus = f"Encounter/{encounter['id']}"
                 outbox.put(tx, kind="visit", patient=patient, focus=focus, detail=event.trigger, client=client.id)
@@ -171,23 +172,32 @@ class Ingest:
         digest = hashlib.sha256(case.model_dump_json().encode()).digest()
         if identity.case_digest(tx.connection, case.key) == digest:
             return False
-        resources = map_case(case, program, self._id_key)
-        patient = next(one["id"] for one in resources if one["resourceType"] == "Patient")
-        known = identity.find(tx.connection, case.identifiers())
-        if known - {patient}:
-            text = "These identifiers belong to somebody else here; a person must look at it."
-            raise ProfileViolation(text, location="member.identifiers")
+        known = _person(tx, case)
+        resources = map_case(case, program, self._id_key, patient_id=known)
+        patient = known or next(one["id"] for one in resources if one["resourceType"] == "Patient")
         identity.bind(tx, case.identifiers(), patient)
         identity.picture(tx, patient, "icm", person(case))
-        policy.enrol(tx, patient, case.program, case.status)
         source = BITS["SUD"] if program.part2 else 0
         merged = merge_patient(patient, identity.pictures(tx.connection, patient))
+        status: str = case.status
         for resource in resources:
-            self._put(tx, merged if resource["resourceType"] == "Patient" else resource, source=source)
+            if resource["resourceType"] == "Patient":  # of several sources: what one of them hid stays hidden
+                kept = self._put(tx, merged, source=source or None)
+            else:
+                kept = self._put(tx, resource, source=source)
+            if _withdraws(kept):
+                status = "opted-out"
+        policy.enrol(tx, patient, case.program, status)
         identity.note_case(tx, case.key, digest, patient)
         return True
 
-    def _put(self, tx: Transaction, resource: Json, *, source: int = 0) -> repository.Stored:
+    def _source(self, events: Sequence[AdtEvent]) -> int:
+        """Labels of what is made of these events: one sender that is a Part 2 programme labels all of it."""
+        senders = self._senders()
+        part2 = any(senders.named(event.sender).part2 for event in events)
+        return BITS["SUD"] if part2 else 0
+
+    def _put(self, tx: Transaction, resource: Json, *, source: int | None = None) -> repository.Stored:
         """Validate and store, unless what is there outranks it."""
         require_valid(resource)
         kept = repository.current(tx.connection, resource["resourceType"], resource["id"])
@@ -306,11 +316,52 @@ def _inside(tx: Transaction, requester: Requester, stored: repository.Stored) ->
 def _stays(kept: repository.Stored, newer: Json) -> bool:
     """Whether what is stored outranks a case's or message's picture of it.
 
-    A consent that has ended does not come back to life, and a registered Organization is the operator's word.
+    A registered Organization is the operator's word. A permission that has ended does not come back to life,
+    unless it was given anew since: an older case, imported again, undoes no revocation. A refusal stands until a
+    statement that is not older takes it back.
     """
-    if kept.type == "Consent":
-        return kept.body.get("status") in ("inactive", "entered-in-error") and newer["status"] == "active"
-    return kept.type == "Organization" and kept.standing == "registry"
+    if kept.type != "Consent":
+        return kept.type == "Organization" and kept.standing == "registry"
+    if kept.body.get("status") == "entered-in-error":
+        return True
+    given = utc(newer["dateTime"])
+    if newer.get("provision", {}).get("type") == "deny":
+        return given < utc(kept.body.get("dateTime") or newer["dateTime"])
+    return kept.body.get("status") == "inactive" and newer["status"] == "active" and given <= _ended(kept.body)
+
+
+def _ended(consent: Json) -> str:
+    """When a Consent ended: as stated, else when the store learned of it."""
+    stated = (one["valueDateTime"] for one in consent.get("extension", ()) if one["url"] == CONSENT_ENDED)
+    return utc(next(stated, consent["meta"]["lastUpdated"]), latest=True)
+
+
+def _withdraws(kept: repository.Stored) -> bool:
+    """Whether it is the opt-in to a programme, and has ended."""
+    return (
+        kept.type == "Consent"
+        and kept.body.get("status") == "inactive"
+        and any(
+            one.get("code") == "opt-in" for concept in kept.body["category"] for one in concept.get("coding", ())
+        )
+    )
+
+
+def _person(tx: Transaction, case: Case) -> str | None:
+    """Who the case is about, where the person or the case is known; by any identifier, in whatever order.
+
+    Raises:
+        ProfileViolation: The identifiers, or the case's key, belong to somebody else here.
+    """
+    known = identity.find(tx.connection, case.identifiers())
+    earlier = identity.case_patient(tx.connection, case.key)
+    if len(known) > 1:
+        text = "These identifiers belong to different people here; a person must look at it."
+        raise ProfileViolation(text, location="member.identifiers")
+    if earlier and known and earlier not in known:
+        text = "This case was another person's when it was stored before; a person must look at it."
+        raise ProfileViolation(text, location="key")
+    return known.pop() if known else earlier
 
 
 def _version(if_match: str | None) -> int | None:

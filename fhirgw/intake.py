@@ -101,8 +101,9 @@ class Intake:
         judged = self._judge(raw, truncated=truncated)
         try:
             row = await self._database.write(lambda tx: self._keep(tx, raw, channel, judged), urgent=True)
-        except DependencyDown as down:
-            log.error("journal unavailable", peer=peer)  # noqa: TRY400 - the trace would say no more
+        except Exception as error:  # noqa: BLE001 - whatever it is: not kept, so the sender keeps it
+            log.error("not kept", error=type(error).__name__, peer=peer)  # noqa: TRY400 - a trace could hold data
+            down = DependencyDown("The message cannot be stored now; send it again later.")
             code, answer = self._answer(judged.message, [down], datetime.now(UTC))
             metrics.messages.labels(code or "none").inc()
             return Received(answer, None)
@@ -114,12 +115,19 @@ class Intake:
         """Keep what was no frame, for inspection; nobody is answered (ADR 0011)."""
         error = MalformedMessage("These bytes were outside any MLLP frame.")
         judged = Judged(None, "default", [error])
-        row = await self._database.write(lambda tx: self._keep(tx, raw, "mllp", judged))
+        try:
+            row = await self._database.write(lambda tx: self._keep(tx, raw, "mllp", judged))
+        except DependencyDown:  # nobody was promised anything
+            log.error("junk not kept", peer=peer)  # noqa: TRY400 - the trace would say no more
+            return
         log.warning("junk kept", row=row.id, peer=peer)
 
     async def delivered(self, row: int, *, sent: bool) -> None:
         """Note whether the sender could be given its ACK."""
-        await self._database.write(lambda tx: journal.mark_ack(tx, row, "sent" if sent else "unsent"))
+        try:
+            await self._database.write(lambda tx: journal.mark_ack(tx, row, "sent" if sent else "unsent"))
+        except DependencyDown:  # the message and its answer are kept; the note stays "owed"
+            log.error("ack state not kept", row=row)  # noqa: TRY400 - the trace would say no more
 
     def _judge(self, raw: bytes, *, truncated: bool) -> Judged:
         senders = self._senders()

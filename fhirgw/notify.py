@@ -15,7 +15,7 @@ from fhirgw.errors import DependencyDown, GatewayError, NotFound
 from fhirgw.send import post
 from fhirgw.share import Notification, Requester, Share
 from fhirgw.store import clients, outbox
-from fhirgw.store.database import Database
+from fhirgw.store.database import Database, microseconds
 
 log = structlog.get_logger(__name__)
 IDLE_SECONDS = 1.0
@@ -33,18 +33,28 @@ async def deliver(database: Database, share: Share, new_id: Callable[[], str]) -
             sent = await deliver_due(database, share, new_id)
         except DependencyDown as error:
             log.warning("notifications wait", reason=error.text)
+        except Exception as error:  # noqa: BLE001 - the worker outlives whatever it meets; the rows are still due
+            log.error("notifications failed", error=type(error).__name__)  # noqa: TRY400 - a trace could hold data
         if not sent:
             await asyncio.sleep(IDLE_SECONDS)
 
 
-async def deliver_due(database: Database, share: Share, new_id: Callable[[], str]) -> int:
+async def deliver_due(
+    database: Database, share: Share, new_id: Callable[[], str], *, clock: Callable[[], int] = microseconds
+) -> int:
     """One round over what is due; how many rows were taken up."""
     with database.read() as connection:
-        rows = outbox.due(connection, limit=16)
+        rows = outbox.due(connection, limit=16, now=clock())
     for row in rows:
-        state = await _deliver(database, share, row, new_id())
+        try:
+            state = await _deliver(database, share, row, new_id())
+        except DependencyDown:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others go out
+            log.error("notification failed", row=row.id, error=type(error).__name__)  # noqa: TRY400 - as above
+            state = "due"
         delay = RETRY_AFTER[min(row.attempts, len(RETRY_AFTER) - 1)] * 1_000_000
-        if state == "due" and row.attempts + 1 >= len(RETRY_AFTER):
+        if state == "due" and row.attempts >= len(RETRY_AFTER):
             state = "failed"
         await database.write(partial(outbox.mark, key=row.id, state=state, delay=delay))
         log.info("notification", row=row.id, state=state)

@@ -52,6 +52,10 @@ class Senders(BaseModel):
     default: Sender = Sender()
     senders: dict[str, Sender] = Field(default_factory=dict)
 
+    def named(self, name: str) -> Sender:
+        """The sender of this name; the default when it is registered no more."""
+        return self.senders.get(name, self.default)
+
     def by_facility(self, facility: str) -> tuple[str, Sender]:
         """The sender of this MSH-4.1, with its name; the default when none is registered."""
         for name, sender in self.senders.items():

@@ -264,7 +264,7 @@ class Share:
     def _search(self, turn: _Turn, place: Place) -> Answer:
         if not clients.scope_allows(turn.requester.scopes, place.type, "s"):
             raise Forbidden("The token's scope does not cover searching this type.")
-        query = search.parse(place.type, place.parameters, strict=place.strict)
+        query = search.parse(place.type, place.parameters, strict=place.strict, base=self._base)
         page = search.run(turn.connection, query, turn.visibility, after=place.after)
         matches = turn.shown(page.matches)
         included = [
@@ -300,9 +300,9 @@ class Share:
             shown += turn.shown([*page.matches, *page.included])
         if not shown or shown[0].stored.type != "Encounter":
             raise Withheld
-        sender = f"Organization/{turn.requester.organization}"
+        receiver = f"Organization/{turn.requester.organization}"
         body = notification(
-            self._base, event, endpoint, sender, shown, id=turn.requester.request_id, timestamp=turn.now
+            self._base, event, endpoint, receiver, shown, id=turn.requester.request_id, timestamp=turn.now
         )
         return Answer(body, shown, "operation")
 

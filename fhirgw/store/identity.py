@@ -67,6 +67,12 @@ def case_digest(connection: Connection, key: str) -> bytes | None:
     return bytes(found) if found is not None else None
 
 
+def case_patient(connection: Connection, key: str) -> str | None:
+    """Whose the case was when it was last stored; None when it never was."""
+    found: str | None = connection.scalar(select(icm_case.c.patient).where(icm_case.c.key == key))
+    return found
+
+
 def note_case(tx: Transaction, key: str, digest: bytes, patient: str) -> None:
     """Note that a case was stored."""
     values = {"digest": digest, "patient": patient, "imported_at": tx.now}

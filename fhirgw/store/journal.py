@@ -215,11 +215,15 @@ def mark_ack(tx: Transaction, key: int, state: str) -> None:
     tx.connection.execute(update(journal).where(journal.c.id == key).values(ack_state=state))
 
 
-def keep_event(tx: Transaction, key: int, *, patient: str, visit: str | None, sender: str, facts: bytes) -> None:
-    """Keep the facts of a message about a member; of a replayed one, the facts as read now."""
+def keep_event(tx: Transaction, key: int, *, patient: str, visit: str | None, sender: str, facts: bytes) -> bool:
+    """Keep the facts of a message about a member; of a replayed one, the facts as read now: True then."""
     values = {"patient": patient, "visit": visit, "sender": sender, "facts": facts}
-    if not tx.connection.execute(update(visit_event).where(visit_event.c.journal == key).values(values)).rowcount:
+    known = (
+        tx.connection.execute(update(visit_event).where(visit_event.c.journal == key).values(values)).rowcount > 0
+    )
+    if not known:
         tx.connection.execute(insert(visit_event).values(journal=key, **values))
+    return known
 
 
 def visit_events(connection: Connection, visit: str) -> list[bytes]:

@@ -67,7 +67,7 @@ def put(
     resource: Json,
     *,
     standing: str | None = None,
-    source_labels: int = 0,
+    source_labels: int | None = None,
     if_match: int | None = None,
 ) -> Stored:
     """Store a resource under its type and id; the same content again changes nothing.
@@ -79,7 +79,8 @@ def put(
         tx: The unit of work.
         resource: With ``resourceType`` and ``id``; ``meta.versionId`` and ``meta.lastUpdated`` are ignored.
         standing: For a patient-free resource, ``registry`` or ``derived``; None keeps it, or decides by type.
-        source_labels: Sensitivity bits of everything from this source.
+        source_labels: Sensitivity bits of everything from this source; None keeps those it has. What is about
+            nobody has those alone that all of its sources give it: a source adds nothing to what is known without.
         if_match: The version that must be current.
 
     Raises:
@@ -94,6 +95,7 @@ def put(
     digest = hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).digest()
     if standing is None and before is not None and before.standing == "registry":
         standing = before.standing
+    source_labels = _source_labels(before if live else None, source_labels)
     same = before is not None and live and before.hash == digest
     if before is not None and same and _as_labelled(before, standing, source_labels):
         return stored(before)
@@ -112,6 +114,15 @@ def put(
     return Stored(kind, logical, version, at, False, patient, standing, labels, dated(body, version, at))
 
 
+def _source_labels(before: Row | None, given: int | None) -> int:
+    """What the sources of a resource give it."""
+    if before is None:
+        return given or 0
+    if given is None:
+        return before.source_labels
+    return given & before.source_labels if before.standing in ("derived", "registry") else given
+
+
 def _as_labelled(before: Row, standing: str | None, source_labels: int) -> bool:
     """Whether nothing but the content could have changed the labels since: changed targets have been spread."""
     return (
@@ -121,7 +132,7 @@ def _as_labelled(before: Row, standing: str | None, source_labels: int) -> bool:
     )
 
 
-def put_all(tx: Transaction, resources: Iterable[Json], *, source_labels: int = 0) -> list[Stored]:
+def put_all(tx: Transaction, resources: Iterable[Json], *, source_labels: int | None = None) -> list[Stored]:
     """Store several resources, each after those of them that it refers to, so that each is labelled once."""
     waiting = {f"{one['resourceType']}/{one['id']}": one for one in resources}
     stored: list[Stored] = []

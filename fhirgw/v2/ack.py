@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from fhirgw.errors import GatewayError, MissingElement, UnsupportedMessage
-from fhirgw.v2.codec import NULL, Delimiters, Message, build, encode, escape
+from fhirgw.v2.codec import CHARSETS, NULL, Delimiters, Message, build, encode, escape
 
 VERSIONS = frozenset(
     ("2.1", "2.2", "2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.7.1", "2.8", "2.8.1", "2.8.2")
@@ -152,11 +152,12 @@ def _header(message: Message, now: datetime, control_id: str) -> list[str]:
     msh = message.header
     separator = message.delimiters.component
     trigger = escape(_valued(msh.get(9, 2)) or "", message.delimiters)
+    charset = msh.field(18) if (msh.get(18) or "").upper() in CHARSETS else ""  # no answer in what nobody can read
     return [
         *("MSH", "", "", msh.field(5), msh.field(6), msh.field(3), msh.field(4)),
         *(now.astimezone(UTC).strftime("%Y%m%d%H%M%S+0000"), ""),
         *(separator.join(("ACK", trigger, "ACK")) if trigger else "ACK", control_id),
-        *(msh.field(11) or "P", msh.field(12) or "2.5.1", "", "", "", "", msh.field(17), msh.field(18)),
+        *(msh.field(11) or "P", msh.field(12) or "2.5.1", "", "", "", "", msh.field(17), charset),
     ]
 
 

@@ -39,31 +39,37 @@ def person(case: Case) -> Json:
     return people.picture(case.member)
 
 
-def map_case(case: Case, program: Program, id_key: bytes) -> list[Json]:
+def map_case(case: Case, program: Program, id_key: bytes, *, patient_id: str | None = None) -> list[Json]:
     """Every resource of a case: the Patient first, no reference before what it refers to where that can be.
 
     Ids: Patient by its first identifier, Organization by its own, Practitioner and PractitionerRole by their whole
     content, everything else by the case key and the local id in the case.
+
+    Args:
+        case: What the care-management system holds.
+        program: The case's programme.
+        id_key: Key of the ids.
+        patient_id: Logical id of the Patient where the person is known already, by whichever identifier.
 
     Raises:
         ExceptionGroup: The case does not fit its programme.
         InvalidElement, MissingElement: An SF-12 cannot be scored.
     """
     require_fit(case, program)
-    system, value = case.identifiers()[0]
-    scope = Scope(case, program, id_key, resource_id(id_key, "Patient", system, value))
+    known = patient_id or resource_id(id_key, "Patient", *case.identifiers()[0])
+    scope = Scope(case, program, id_key, known)
     patient = {"resourceType": "Patient", "id": scope.patient_id, **person(case)}
     mapped = _once([patient, *(resource for part in _PARTS for resource in part(scope))])
     return [*mapped, *_provenance(scope, mapped)]
 
 
-def case_bundle(case: Case, program: Program, id_key: bytes) -> Json:
+def case_bundle(case: Case, program: Program, id_key: bytes, *, patient_id: str | None = None) -> Json:
     """The case as a transaction Bundle; its identifier is the case key."""
     return {
         "resourceType": "Bundle",
         "identifier": {"system": f"{CANONICAL}/sid/icm-case", "value": case.key},
         "type": "transaction",
-        "entry": [_entry(resource) for resource in map_case(case, program, id_key)],
+        "entry": [_entry(resource) for resource in map_case(case, program, id_key, patient_id=patient_id)],
     }
 
 

@@ -1,0 +1,265 @@
+"""At the door: what is answered is what is on disk, whatever the bytes are."""
+
+import contextlib
+import sqlite3
+from datetime import UTC, datetime
+
+import pytest
+from composed_gateway import composed, err, message, msa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fhirgw.errors import DependencyDown
+from fhirgw.store import database as store
+from fhirgw.store import journal
+from fhirgw.v2.codec import parse
+
+NOW = datetime(2026, 9, 21, tzinfo=UTC)
+GOOD = message("A01/member.hl7", control="GOOD")
+TEXT = GOOD.decode()
+
+
+@pytest.fixture
+def whole(tmp_path):
+    with composed(tmp_path) as gateway:
+        yield gateway
+
+
+def with_msh(field, value):
+    """The good message with another MSH field."""
+    fields = TEXT.split("\r")[0].split("|")
+    fields += [""] * (field - len(fields))
+    fields[field - 1] = value
+    return "\r".join(["|".join(fields), *TEXT.split("\r")[1:]]).encode()
+
+
+@contextlib.contextmanager
+def locked(whole):
+    """Another process holds the write lock."""
+    path = whole.gateway.settings.data_dir / "fhirgw.db"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+BAD = {
+    "truncated in MSH": (TEXT[:20].encode(), "AE", None),
+    "truncated before PV1": (TEXT.split("PV1|")[0].encode(), "AE", "100"),
+    "without PID": (message("A01/no-patient.hl7"), "AE", "100"),
+    "without PID-3": (message("A01/missing-identifier.hl7"), "AE", "101"),
+    "unknown code": (message("A01/unmapped-class.hl7"), "AE", "103"),
+    "unknown character set": (with_msh(18, "KLINGON"), "AE", "103"),
+    "bytes of another character set": (with_msh(18, "UNICODE UTF-8").replace(b"ALMA", b"\xc9L\xc9"), "AE", "102"),
+    "unknown version": (with_msh(12, "9.9"), "AR", "203"),
+    "unknown event": (message("A60/unknown-event.hl7"), "AR", "201"),
+    "unknown message type": (with_msh(9, "ORU^R01"), "AR", "200"),
+    "unknown processing id": (with_msh(11, "X"), "AR", "202"),
+    "no control id": (with_msh(10, ""), "AE", "101"),
+    "several problems": (message("A03/many-problems.hl7"), "AE", None),
+}
+
+
+@pytest.mark.parametrize(("raw", "code", "error"), BAD.values(), ids=BAD)
+async def test_a_bad_message_is_refused_with_its_reason_kept_and_harms_nothing(whole, raw, code, error):
+    answer = await whole.receive(raw)
+    assert msa(answer) == (code, parse_control(raw))
+    assert error in (None, err(answer)[1])
+    text = parse(answer).first("ERR").get(8)
+    assert text
+    (row,) = whole.rows()
+    assert (row.state, row.ack_code, row.error_text) == ("rejected", code, text)
+    assert whole.row(row.id).raw == raw
+    before = whole.everything()
+    await whole.process()
+    assert whole.everything() == before
+    assert msa(await whole.receive(GOOD)) == ("AA", "GOOD")
+    await whole.process()
+    assert [row.state for row in whole.rows()] == ["rejected", "processed"]
+
+
+def parse_control(raw):
+    fields = raw.split(b"\r")[0].split(b"|")
+    return fields[9].decode() or None if len(fields) > 9 else None
+
+
+@pytest.mark.parametrize("raw", [b"", b"\r", b"GET / HTTP/1.1\r\n\r\n", b"MS", b"PID|1\r", b"\xff\xfe\x00"])
+async def test_what_has_no_header_is_kept_and_nobody_is_answered(whole, raw):
+    assert await whole.receive(raw) is None
+    (row,) = whole.rows()
+    assert (row.state, row.ack_code, whole.row(row.id).raw) == ("rejected", None, raw)
+    assert msa(await whole.receive(GOOD)) == ("AA", "GOOD")
+
+
+async def test_a_message_over_the_cap_is_refused_even_if_what_came_of_it_is_whole(whole):
+    answer = await whole.receive(GOOD, truncated=True)
+    assert msa(answer) == ("AE", "GOOD")
+    assert [row.state for row in whole.rows()] == ["rejected"]
+    assert msa(await whole.receive(GOOD)) == ("AA", "GOOD")
+
+
+# --- duplicates ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("processed", [True, False])
+async def test_the_same_bytes_again_get_the_stored_ack_byte_for_byte_and_no_second_row(whole, processed):
+    first = await whole.receive(GOOD)
+    if processed:
+        await whole.process()
+    whole.clock.tick(seconds=60)
+    assert await whole.receive(GOOD) == first
+    assert len(whole.rows()) == 1
+
+
+async def test_a_control_id_used_for_other_bytes_is_refused_and_kept(whole):
+    first = await whole.receive(GOOD)
+    other = GOOD.replace(b"ALMA", b"ALMINA")
+    answer = await whole.receive(other)
+    assert (msa(answer), err(answer)) == (("AE", "GOOD"), ("MSH^1^10", "205"))
+    assert await whole.receive(GOOD) == first
+    kept, refused = whole.rows()
+    assert (kept.state, refused.state, whole.row(refused.id).raw) == ("received", "rejected", other)
+
+
+async def test_a_control_id_may_be_used_again_after_the_window_and_by_another_sender(whole):
+    await whole.receive(GOOD)
+    foreign = GOOD.replace(b"ADTSYS|ELMHOSP", b"ADTSYS|OAKHOSP")
+    assert msa(await whole.receive(foreign)) == ("AA", "GOOD")
+    other = GOOD.replace(b"ALMA", b"ALMINA")
+    whole.clock.tick(days=6)
+    assert msa(await whole.receive(other)) == ("AE", "GOOD")
+    whole.clock.tick(days=2)
+    assert msa(await whole.receive(other)) == ("AA", "GOOD")
+
+
+async def test_a_corrected_message_may_use_its_control_id_again(whole):
+    assert msa(await whole.receive(with_msh(11, "X"))) == ("AR", "GOOD")
+    answer = await whole.receive(GOOD)
+    assert msa(answer) == ("AA", "GOOD")
+    assert await whole.receive(GOOD) == answer
+    assert [row.state for row in whole.rows()] == ["rejected", "received"]
+
+
+# --- enhanced mode ------------------------------------------------------------------------------------------------
+
+WRONG, UNACCEPTABLE = message("A01/unmapped-class.hl7"), with_msh(12, "9.9")
+MODES = [
+    *(
+        ((accept, ""), sent)
+        for accept, sent in {"AL": "CA CE CR", "SU": "CA - -", "ER": "- CE CR", "NE": "- - -"}.items()
+    ),
+    *((("NE", app), sent) for app, sent in {"AL": "AA AE AR", "SU": "AA - -", "ER": "- AE AR"}.items()),
+    *(((accept, "AL"), sent) for accept, sent in {"AL": "CA CE CR", "SU": "CA - -"}.items()),
+]
+
+
+def in_mode(raw, accept, application):
+    fields = raw.split(b"\r")[0].split(b"|")
+    fields += [b""] * (16 - len(fields))
+    fields[14:16] = [accept.encode(), application.encode()]
+    return b"\r".join([b"|".join(fields), *raw.split(b"\r")[1:]])
+
+
+@pytest.mark.parametrize(("mode", "sent"), MODES)
+async def test_enhanced_mode_answers_what_was_asked_for_and_keeps_all(whole, mode, sent):
+    raws = [in_mode(raw, *mode) for raw in (GOOD, WRONG, UNACCEPTABLE)]
+    answers = [await whole.receive(raw) for raw in raws]
+    assert [msa(answer)[0] if answer else "-" for answer in answers] == sent.split()
+    assert [row.state for row in whole.rows()] == ["received", "rejected", "rejected"]
+    assert await whole.receive(raws[0]) == answers[0]
+    assert len(whole.rows()) == 3
+
+
+# --- the store is away --------------------------------------------------------------------------------------------
+
+
+async def test_what_cannot_be_stored_is_refused_and_taken_once_it_can(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "BUSY_MS", 1)
+    with composed(tmp_path) as whole:
+        with locked(whole):
+            answer = await whole.receive(GOOD)
+            assert (msa(answer), err(answer)[1]) == (("AR", "GOOD"), "207")
+            await whole.gateway.intake.discard(b"junk", "test")
+            await whole.gateway.intake.delivered(1, sent=True)
+        assert whole.rows() == []
+        await whole.take(GOOD)
+        assert [row.state for row in whole.rows()] == ["processed"]
+
+
+async def test_a_kept_message_waits_for_a_store_that_is_away(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "BUSY_MS", 1)
+    with composed(tmp_path) as whole:
+        await whole.receive(GOOD)
+        with locked(whole), pytest.raises(DependencyDown):
+            await whole.process()
+        assert [row.state for row in whole.rows()] == ["received"]
+        await whole.process()
+        assert [row.state for row in whole.rows()] == ["processed"]
+
+
+async def test_a_failure_of_our_own_is_never_a_positive_answer(whole, monkeypatch):
+    with monkeypatch.context() as broken:
+        broken.setattr(journal, "keep", lambda *_, **__: 1 / 0)
+        assert msa(await whole.receive(GOOD))[0] == "AR"
+    assert whole.rows() == []
+    await whole.take(GOOD)
+
+
+async def test_an_unreadable_senders_file_leaves_the_last_one_in_force(whole):
+    await whole.take(GOOD)
+    senders = whole.gateway.settings.data_dir / "senders.toml"
+    text = senders.read_text("utf-8")
+    for broken in ("[senders", '[senders.elm-hospital]\nno_such = "setting"\n'):
+        senders.write_text(text + broken, "utf-8")
+        assert msa(await whole.receive(message("A03/member.hl7", control=f"C{len(broken)}")))[0] == "AA"
+    await whole.process()
+    assert {(row.sender, row.state) for row in whole.rows()} == {("elm-hospital", "processed")}
+
+
+# --- any bytes ----------------------------------------------------------------------------------------------------
+
+PIECES = st.sampled_from(
+    [
+        b"|",
+        b"^",
+        b"~",
+        b"\\",
+        b"&",
+        b"\r",
+        b"\n",
+        b"\x00",
+        b"\xff",
+        b'""',
+        b"MSH|^~\\&|",
+        b"PID|",
+        b"\\X0\\",
+        b"\x1c",
+    ]
+)
+
+
+@st.composite
+def damaged(draw):
+    """A good message with pieces cut out and put in."""
+    raw = GOOD
+    for _ in range(draw(st.integers(1, 6))):
+        at, length = draw(st.integers(0, len(raw))), draw(st.integers(0, 40))
+        raw = raw[:at] + draw(PIECES | st.binary(max_size=4)) + raw[at + length :]
+    return raw
+
+
+@pytest.fixture(scope="module")
+def door(tmp_path_factory):
+    with composed(tmp_path_factory.mktemp("door")) as gateway:
+        yield gateway
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(raw=damaged() | st.binary(max_size=200))
+def test_whatever_the_bytes_they_are_judged_and_answered(door, raw):
+    intake = door.gateway.intake
+    judged = intake._judge(raw, truncated=False)
+    code, answer = intake._answer(judged.message, judged.errors, NOW)
+    assert (answer is None) == (code is None)
+    if answer and judged.message.header.get(10):
+        assert parse(answer.body, charset="8859/1").first("MSA").get(1) == code
