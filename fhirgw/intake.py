@@ -148,12 +148,15 @@ class Intake:
         top = judged.message.header if judged.message else None
         control_id = (top.get(10) if top else None) or None
         errors = judged.errors
-        if control_id and not errors:
-            earlier = journal.duplicate(tx.connection, judged.sender, control_id, since=tx.now - self._window)
-            if earlier and earlier.digest == digest and earlier.ack_code in POSITIVE:
-                return earlier
-            if earlier:
-                errors = [DuplicateMessage("This control id was used for another message.", location="MSH-10")]
+        earlier = (
+            journal.duplicate(tx.connection, judged.sender, control_id, since=tx.now - self._window)
+            if control_id
+            else None
+        )
+        if earlier and earlier.digest == digest and earlier.ack_code in POSITIVE:
+            return earlier  # what was promised stands, even if the map has changed since
+        if earlier and earlier.digest != digest and not errors:
+            errors = [DuplicateMessage("This control id was used for another message.", location="MSH-10")]
         code, answer = self._answer(judged.message, errors, datetime.fromtimestamp(tx.now / 1_000_000, UTC))
         return journal.keep(
             tx,

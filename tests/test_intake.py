@@ -140,6 +140,22 @@ async def test_a_corrected_message_may_use_its_control_id_again(whole):
     assert [row.state for row in whole.rows()] == ["rejected", "received"]
 
 
+async def test_what_an_operator_took_in_after_its_rejection_is_taken_when_it_is_sent_again(whole):
+    wrong = message("A01/unmapped-class.hl7")
+    assert msa(await whole.receive(wrong))[0] == "AE"
+    senders = whole.gateway.settings.data_dir / "senders.toml"
+    code = wrong.decode().split("PV1|")[1].split("|")[1]
+    senders.write_text(
+        f'{senders.read_text("utf-8")}\n[senders.elm-hospital.codes.0004]\n"{code}" = "I"\n', "utf-8"
+    )
+    (row,) = whole.rows()
+    assert await whole.gateway.ingest.process(whole.row(row.id)) == "processed"
+    before = whole.everything()
+    assert msa(await whole.receive(wrong))[0] == "AA"
+    await whole.process()
+    assert whole.everything() == before
+
+
 # --- enhanced mode ------------------------------------------------------------------------------------------------
 
 WRONG, UNACCEPTABLE = message("A01/unmapped-class.hl7"), with_msh(12, "9.9")
