@@ -6,7 +6,7 @@ See: http://hl7.org/fhir/R4/capabilitystatement.html
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date
 from typing import Any
 
 from fhirgw.profiles import search
@@ -25,14 +25,14 @@ class Offer:
         type: Resource type.
         interactions: Codes of TypeRestfulInteraction: read, vread, search-type, create, update, …
         parameters: Search parameters that are served; None means all that are indexed.
-        includes: Values of ``_include`` that are served, e.g. ``CarePlan:goal``.
+        includes: Values of ``_include`` that are served, e.g. ``CarePlan:goal``; None means all references.
         update_creates: Whether an update may create the resource.
     """
 
     type: str
     interactions: Sequence[str]
     parameters: Sequence[str] | None = None
-    includes: Sequence[str] = ()
+    includes: Sequence[str] | None = ()
     update_creates: bool = False
 
 
@@ -41,7 +41,7 @@ def capability_statement(
     *,
     base_url: str,
     version: str,
-    now: datetime,
+    stated: date,
     token_url: str | None = None,
     interactions: Sequence[str] = (),
 ) -> Json:
@@ -51,7 +51,7 @@ def capability_statement(
         offers: One for each resource type.
         base_url: Of the FHIR endpoint.
         version: Of the software.
-        now: When this instance began to offer it.
+        stated: When what is offered last changed; a start of the server does not change it.
         token_url: SMART token endpoint; None when the endpoint is not secured.
         interactions: Of the whole system: transaction, batch, search-system, history-system.
     """
@@ -63,7 +63,7 @@ def capability_statement(
     return {
         "resourceType": "CapabilityStatement",
         "status": "active",
-        "date": now.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "date": stated.isoformat(),
         "kind": "instance",
         "software": {"name": "fhirgw", "version": version},
         "implementation": {"description": "fhirgw: a FHIR gateway for Intensive Care Management", "url": base_url},
@@ -90,10 +90,13 @@ def _resource(offer: Offer) -> Json:
         "versioning": "versioned-update" if "update" in offer.interactions else "versioned",
         "readHistory": "vread" in offer.interactions,
         "updateCreate": offer.update_creates,
+        "conditionalCreate": False,
+        "conditionalUpdate": False,
+        "conditionalDelete": "not-supported",
         "referencePolicy": ["literal"],
     }
-    if offer.includes:
-        resource["searchInclude"] = list(offer.includes)
+    if includes := _includes(offer):
+        resource["searchInclude"] = includes
     if "search-type" in offer.interactions and (parameters := _search_parameters(offer)):
         resource["searchParam"] = parameters
     return resource
@@ -105,3 +108,10 @@ def _search_parameters(offer: Offer) -> list[Json]:
     return [
         {"name": offered[code].code, "definition": offered[code].url, "type": offered[code].kind} for code in codes
     ]
+
+
+def _includes(offer: Offer) -> list[str]:
+    if offer.includes is not None:
+        return list(offer.includes)
+    offered = search.parameters(offer.type).values()
+    return sorted(f"{offer.type}:{one.code}" for one in offered if one.kind == "reference")

@@ -1,6 +1,6 @@
 """The CapabilityStatement is valid R4 and says what the tables hold."""
 
-from datetime import UTC, datetime
+from datetime import date
 
 import pytest
 
@@ -8,12 +8,12 @@ from fhirgw.profiles import definitions, search
 from fhirgw.profiles.capability import Offer, capability_statement
 from fhirgw.profiles.validation import problems
 
-NOW = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
+STATED = date(2026, 1, 2)
 READ = ("read", "vread", "history-instance", "search-type")
 
 
 def statement(*offers, **more):
-    return capability_statement(offers, base_url="https://gw.example/fhir", version="1.2.3", now=NOW, **more)
+    return capability_statement(offers, base_url="https://gw.example/fhir", version="1.2.3", stated=STATED, **more)
 
 
 def test_a_statement_of_every_type_is_valid():
@@ -40,6 +40,12 @@ def test_it_offers_only_what_it_is_given():
     assert [parameter["name"] for parameter in resource["searchParam"]] == ["patient"]
     assert (resource["searchInclude"], resource["versioning"]) == (["Goal:subject"], "versioned-update")
     assert "searchParam" not in statement(Offer("Goal", ("read",)))["rest"][0]["resource"][0]
+
+
+def test_every_reference_can_be_included_unless_said_otherwise():
+    (resource,) = statement(Offer("CarePlan", READ, includes=None))["rest"][0]["resource"]
+    assert "CarePlan:goal" in resource["searchInclude"]
+    assert "CarePlan:date" not in resource["searchInclude"]
 
 
 def test_a_parameter_that_is_not_indexed_cannot_be_offered():
