@@ -15,9 +15,10 @@ from typing import Any
 import orjson
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import Connection, Row, func, insert, select
+from sqlalchemy import Connection, Row, bindparam, func, insert, select
 
 from fhirgw.store.database import Transaction
+from fhirgw.store.prepared import Prepared
 from fhirgw.store.schema import ledger, ledger_root
 
 GENESIS = bytes(32)
@@ -34,6 +35,14 @@ OPERATOR_TYPE = {
 }
 INTERACTION = "http://hl7.org/fhir/restful-interaction"
 PURPOSE = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
+
+_LAST = Prepared(
+    select(ledger.c.number, ledger.c.hash, ledger.c.recorded_at)
+    .where(ledger.c.chain == bindparam("of"))
+    .order_by(ledger.c.number.desc())
+    .limit(1)
+)
+_APPEND = Prepared(insert(ledger), tuple(column.name for column in ledger.c if column.name != "seq"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,27 +143,21 @@ class Ledger:
         """Add the entries in the caller's transaction: they are there exactly if what they tell of is."""
         if not entries:
             return
-        last = tx.connection.execute(
-            select(ledger.c.number, ledger.c.hash, ledger.c.recorded_at)
-            .where(ledger.c.chain == self.chain)
-            .order_by(ledger.c.number.desc())
-            .limit(1)
-        ).first()
-        number, previous = (last.number + 1, bytes(last.hash)) if last else (0, GENESIS)
-        if last and last.recorded_at // DAY != tx.now // DAY:
+        number, previous, at = _LAST.first(tx.connection, of=self.chain) or (-1, GENESIS, tx.now)
+        if at // DAY != tx.now // DAY:
             self.sign(tx)
         rows = []
-        for offset, entry in enumerate(entries):
+        for following, entry in enumerate(entries, number + 1):
             event = orjson.dumps(audit_event(entry, tx.now))
             facts = [entry.patient, entry.recipient, entry.purpose, entry.disclosure]
-            digest = _digest(previous, [self.chain, number + offset, tx.now, *facts, event.decode()])
+            digest = _digest(previous, [self.chain, following, tx.now, *facts, event.decode()])
             rows.append(
                 dict(zip(("patient", "recipient", "purpose", "disclosure"), facts, strict=True))
-                | {"chain": self.chain, "number": number + offset, "recorded_at": tx.now}
+                | {"chain": self.chain, "number": following, "recorded_at": tx.now}
                 | {"event": event, "previous": previous, "hash": digest}
             )
             previous = digest
-        tx.connection.execute(insert(ledger), rows)
+        _APPEND.run(tx.connection, rows)
 
     def sign(self, tx: Transaction) -> None:
         """Put the heads of all chains under a signed root, which itself continues the previous root."""

@@ -8,15 +8,17 @@ See: SMART App Launch 2.2, client-confidential-asymmetric (keys, jti) and scopes
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, KeySet, RSAKey
-from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from fhirgw.errors import InvalidElement
 from fhirgw.store.database import Transaction
+from fhirgw.store.prepared import Prepared
 from fhirgw.store.schema import client as table
 from fhirgw.store.schema import used_assertion
 
@@ -25,8 +27,9 @@ PURPOSE = re.compile(r"[A-Z][A-Z0-9]{0,31}", re.ASCII)
 SCOPE = re.compile(r"system/(\*|[A-Z][A-Za-z]{1,63})\.(?=[cruds])(c?r?u?d?s?)", re.ASCII)
 RSA_BITS = 2048
 
-_FIND = select(table).where(table.c.id == bindparam("client"))
-"""Built once: it runs with every request."""
+_FIND = Prepared(select(table).where(table.c.id == bindparam("client")))
+_ALL = Prepared(select(table).order_by(table.c.id))
+_NAMES = tuple(column.name for column in table.c)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +101,13 @@ def revoke(tx: Transaction, client: str) -> bool:
 
 def find(connection: Connection, client: str) -> Client | None:
     """The client with this id, revoked or not."""
-    row = connection.execute(_FIND, {"client": client}).first()
+    row = _FIND.first(connection, client=client)
     return _client(row) if row else None
 
 
 def registered(connection: Connection) -> list[Client]:
     """All clients, by id."""
-    return [_client(row) for row in connection.execute(select(table).order_by(table.c.id))]
+    return [_client(row) for row in _ALL.rows(connection)]
 
 
 def notified(connection: Connection) -> list[Client]:
@@ -134,17 +137,18 @@ def use_assertion(tx: Transaction, client: str, jti: str, expires_at: int) -> bo
     return True
 
 
-def _client(row: Row[tuple[object, ...]]) -> Client:
+def _client(values: tuple[Any, ...]) -> Client:
+    row = dict(zip(_NAMES, values, strict=True))
     return Client(
-        id=row.id,
-        name=row.name,
-        organization=row.organization,
-        jwks=row.jwks,
-        scopes=tuple(row.scopes.split()),
-        purposes=tuple(row.purposes.split()),
-        inside=None if row.inside is None else frozenset(row.inside.split()),
-        notify_url=row.notify_url,
-        revoked=row.revoked_at is not None,
+        id=row["id"],
+        name=row["name"],
+        organization=row["organization"],
+        jwks=row["jwks"],
+        scopes=tuple(row["scopes"].split()),
+        purposes=tuple(row["purposes"].split()),
+        inside=None if row["inside"] is None else frozenset(row["inside"].split()),
+        notify_url=row["notify_url"],
+        revoked=row["revoked_at"] is not None,
     )
 
 

@@ -3,24 +3,39 @@
 from collections.abc import Iterable
 
 import orjson
-from sqlalchemy import Connection, insert, select, tuple_, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from fhirgw.consent.model import Json
 from fhirgw.errors import ProfileViolation
 from fhirgw.store.database import Transaction
+from fhirgw.store.prepared import Prepared
 from fhirgw.store.schema import icm_case, identity, person_source
 
 Identifier = tuple[str, str]
 """(system, value): an identifier is never a bare value (DESIGN §4)."""
 
+_BEARER = Prepared(
+    select(identity.c.patient).where(
+        identity.c.system == bindparam("of_system"), identity.c.value == bindparam("of_value")
+    )
+)
+_BIND = Prepared(insert(identity), ("system", "value", "patient"))
+_PICTURES = Prepared(
+    select(person_source.c.source, person_source.c.body)
+    .where(person_source.c.patient == bindparam("of"))
+    .order_by(person_source.c.source)
+)
+_PICTURE = Prepared(insert(person_source), ("patient", "source", "body"))
+_CHANGE_PICTURE = Prepared(
+    update(person_source)
+    .where(person_source.c.patient == bindparam("of"), person_source.c.source == bindparam("by"))
+    .values(body=bindparam("new"))
+)
+
 
 def find(connection: Connection, identifiers: Iterable[Identifier]) -> set[str]:
     """The patients that bear one of these identifiers."""
-    pairs = sorted(set(identifiers))
-    if not pairs:
-        return set()
-    found = select(identity.c.patient).where(tuple_(identity.c.system, identity.c.value).in_(pairs))
-    return set(connection.scalars(found))
+    return set(_bearers(connection, identifiers).values())
 
 
 def bind(tx: Transaction, identifiers: Iterable[Identifier], patient: str) -> None:
@@ -29,36 +44,30 @@ def bind(tx: Transaction, identifiers: Iterable[Identifier], patient: str) -> No
     Raises:
         ProfileViolation: One of them is somebody else's; nothing is changed then.
     """
-    known = {
-        (row.system, row.value): row.patient
-        for system, value in sorted(set(identifiers))
-        for row in tx.connection.execute(
-            select(identity).where(identity.c.system == system, identity.c.value == value)
-        )
-    }
+    wanted = set(identifiers)
+    known = _bearers(tx.connection, wanted)
     if any(bearer != patient for bearer in known.values()):
         raise ProfileViolation("An identifier belongs to somebody else here; a person must look at it.")
-    rows = [
-        {"system": system, "value": value, "patient": patient}
-        for system, value in sorted(set(identifiers) - known.keys())
-    ]
-    if rows:
-        tx.connection.execute(insert(identity), rows)
+    new = sorted(wanted - known.keys())
+    _BIND.run(tx.connection, [{"system": system, "value": value, "patient": patient} for system, value in new])
+
+
+def _bearers(connection: Connection, identifiers: Iterable[Identifier]) -> dict[Identifier, str]:
+    """Who bears each of these identifiers, of those that somebody bears."""
+    found = ((one, _BEARER.scalar(connection, of_system=one[0], of_value=one[1])) for one in set(identifiers))
+    return {one: bearer for one, bearer in found if bearer is not None}
 
 
 def picture(tx: Transaction, patient: str, source: str, body: Json) -> None:
     """Keep what a source (``icm``, or a sender's name) says of a person now."""
     raw = orjson.dumps(body)
-    where = (person_source.c.patient == patient, person_source.c.source == source)
-    changed = tx.connection.execute(update(person_source).where(*where).values(body=raw)).rowcount
-    if not changed:
-        tx.connection.execute(insert(person_source).values(patient=patient, source=source, body=raw))
+    if not _CHANGE_PICTURE.change(tx.connection, of=patient, by=source, new=raw):
+        _PICTURE.run(tx.connection, [{"patient": patient, "source": source, "body": raw}])
 
 
 def pictures(connection: Connection, patient: str) -> dict[str, Json]:
     """Source to its picture of the person."""
-    found = select(person_source).where(person_source.c.patient == patient).order_by(person_source.c.source)
-    return {row.source: orjson.loads(row.body) for row in connection.execute(found)}
+    return {source: orjson.loads(body) for source, body in _PICTURES.rows(connection, of=patient)}
 
 
 def case_digest(connection: Connection, key: str) -> bytes | None:

@@ -8,11 +8,12 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, Integer, bindparam, func, insert, select, update
 from sqlalchemy.engine import Row as Selected
 
 from fhirgw.errors import GatewayError, NotFound
 from fhirgw.store.database import Transaction
+from fhirgw.store.prepared import Prepared
 from fhirgw.store.schema import journal, visit_event
 
 UNEXPECTED = "The gateway failed on this message."
@@ -49,6 +50,48 @@ class Row:
 
 
 _LISTED = tuple(column for column in journal.c if column.name != "raw")
+_KEPT = tuple(column.name for column in journal.c if column.name != "id")
+_KEEP = Prepared(insert(journal).returning(journal.c.id), _KEPT)
+_DUPLICATE = Prepared(
+    select(journal)
+    .where(
+        journal.c.sender == bindparam("by"),
+        journal.c.control_id == bindparam("control"),
+        journal.c.received_at >= bindparam("since"),
+        journal.c.state != "rejected",
+    )
+    .order_by(journal.c.received_at.desc(), journal.c.id.desc())
+    .limit(1)
+)
+_DUE = Prepared(
+    select(journal)
+    .where(journal.c.state == "received", journal.c.id > bindparam("after"))
+    .order_by(journal.c.id)
+    .limit(bindparam("most", type_=Integer))
+)
+_ERRORS = ("error_code", "error_location", "error_text")
+_MARK = Prepared(
+    update(journal)
+    .where(journal.c.id == bindparam("key"))
+    .values(state=bindparam("new"), attempts=journal.c.attempts + 1, processed_at=bindparam("at"))
+    .values({name: bindparam(f"new_{name}") for name in _ERRORS})
+)
+_MARK_ACK = Prepared(update(journal).where(journal.c.id == bindparam("key")).values(ack_state=bindparam("new")))
+_EVENT = tuple(column.name for column in visit_event.c)
+_KEEP_EVENT = Prepared(insert(visit_event), _EVENT)
+_CORRECT_EVENT = Prepared(
+    update(visit_event)
+    .where(visit_event.c.journal == bindparam("key"))
+    .values({name: bindparam(f"new_{name}") for name in _EVENT if name != "journal"})
+)
+_VISIT_EVENTS = Prepared(
+    select(visit_event.c.facts).where(visit_event.c.visit == bindparam("of")).order_by(visit_event.c.journal)
+)
+_PERSON_EVENTS = Prepared(
+    select(visit_event.c.facts)
+    .where(visit_event.c.patient == bindparam("of"), visit_event.c.sender == bindparam("by"))
+    .order_by(visit_event.c.journal)
+)
 
 
 def keep(
@@ -96,8 +139,7 @@ def keep(
         "processed_at": None,
         **_error(error),
     }
-    key = next(iter(tx.connection.execute(_KEEP, values).inserted_primary_key or ()))
-    return Row(id=key, **values)
+    return Row(id=_KEEP.scalar(tx.connection, **values), **values)
 
 
 def duplicate(connection: Connection, sender: str, control_id: str, since: int) -> Row | None:
@@ -105,14 +147,8 @@ def duplicate(connection: Connection, sender: str, control_id: str, since: int) 
 
     Rejected ones do not count: a corrected message may use its control id again.
     """
-    where = (
-        journal.c.sender == sender,
-        journal.c.control_id == control_id,
-        journal.c.received_at >= since,
-        journal.c.state != "rejected",
-    )
-    order = (journal.c.received_at.desc(), journal.c.id.desc())
-    return _row(connection.execute(select(journal).where(*where).order_by(*order).limit(1)).first())
+    found = _DUPLICATE.first(connection, by=sender, control=control_id, since=since)
+    return Row(*found) if found else None
 
 
 def get(connection: Connection, key: int) -> Row:
@@ -121,10 +157,10 @@ def get(connection: Connection, key: int) -> Row:
     Raises:
         NotFound: There is no such row.
     """
-    row = _row(connection.execute(select(journal).where(journal.c.id == key)).first())
-    if row is None:
+    found = connection.execute(select(journal).where(journal.c.id == key)).first()
+    if found is None:
         raise NotFound("There is no such journal row.")
-    return row
+    return _present(found)
 
 
 def due(connection: Connection, limit: int, after: int = 0) -> list[Row]:
@@ -135,9 +171,7 @@ def due(connection: Connection, limit: int, after: int = 0) -> list[Row]:
         limit: How many at most.
         after: Only rows behind this id.
     """
-    where = (journal.c.state == "received", journal.c.id > after)
-    found = connection.execute(select(journal).where(*where).order_by(journal.c.id).limit(limit))
-    return [_present(row) for row in found]
+    return [Row(*row) for row in _DUE.rows(connection, after=after, most=limit)]
 
 
 def list_(
@@ -212,39 +246,32 @@ def replay(tx: Transaction, key: int) -> None:
 
 def mark_ack(tx: Transaction, key: int, state: str) -> None:
     """Note what became of its ACK: ``sent`` or ``unsent``; apart from whether it was processed."""
-    tx.connection.execute(update(journal).where(journal.c.id == key).values(ack_state=state))
+    _MARK_ACK.run(tx.connection, [{"key": key, "new": state}])
 
 
 def keep_event(tx: Transaction, key: int, *, patient: str, visit: str | None, sender: str, facts: bytes) -> bool:
     """Keep the facts of a message about a member; of a replayed one, the facts as read now: True then."""
     values = {"patient": patient, "visit": visit, "sender": sender, "facts": facts}
-    known = (
-        tx.connection.execute(update(visit_event).where(visit_event.c.journal == key).values(values)).rowcount > 0
-    )
+    corrected = {f"new_{name}": value for name, value in values.items()}
+    known = _CORRECT_EVENT.change(tx.connection, key=key, **corrected) > 0
     if not known:
-        tx.connection.execute(insert(visit_event).values(journal=key, **values))
+        _KEEP_EVENT.run(tx.connection, [{"journal": key, **values}])
     return known
 
 
 def visit_events(connection: Connection, visit: str) -> list[bytes]:
     """The facts of all events of a visit, in order of arrival; the fold orders them itself."""
-    found = select(visit_event.c.facts).where(visit_event.c.visit == visit).order_by(visit_event.c.journal)
-    return [bytes(facts) for facts in connection.scalars(found)]
+    return [bytes(facts) for (facts,) in _VISIT_EVENTS.rows(connection, of=visit)]
 
 
 def person_events(connection: Connection, patient: str, sender: str) -> list[bytes]:
     """The facts of all events of a person from one sender, in order of arrival."""
-    where = (visit_event.c.patient == patient, visit_event.c.sender == sender)
-    found = select(visit_event.c.facts).where(*where).order_by(visit_event.c.journal)
-    return [bytes(facts) for facts in connection.scalars(found)]
-
-
-_KEEP = insert(journal)
+    return [bytes(facts) for (facts,) in _PERSON_EVENTS.rows(connection, of=patient, by=sender)]
 
 
 def _mark(tx: Transaction, key: int, state: str, error: Exception | None) -> None:
-    values = {"state": state, "attempts": journal.c.attempts + 1, "processed_at": tx.now, **_error(error)}
-    tx.connection.execute(update(journal).where(journal.c.id == key).values(values))
+    what = {f"new_{name}": value for name, value in _error(error).items()}
+    _MARK.run(tx.connection, [{"key": key, "new": state, "at": tx.now, **what}])
 
 
 def _error(error: Exception | None) -> dict[str, str | None]:
@@ -254,10 +281,6 @@ def _error(error: Exception | None) -> dict[str, str | None]:
     if isinstance(error, GatewayError):
         return {"error_code": error.err, "error_location": error.location, "error_text": error.text}
     return {"error_code": "207", "error_location": None, "error_text": f"{UNEXPECTED} {type(error).__name__}"}
-
-
-def _row(row: Selected[Any] | None) -> Row | None:
-    return _present(row) if row is not None else None
 
 
 def _present(row: Selected[Any]) -> Row:

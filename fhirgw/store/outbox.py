@@ -2,10 +2,19 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, Integer, bindparam, func, insert, select, update
 
 from fhirgw.store.database import Transaction, microseconds
+from fhirgw.store.prepared import Prepared
 from fhirgw.store.schema import outbox
+
+_PUT = Prepared(insert(outbox), tuple(column.name for column in outbox.c if column.name != "id"))
+_DUE = Prepared(
+    select(outbox)
+    .where(outbox.c.state == "due", outbox.c.due_at <= bindparam("now"))
+    .order_by(outbox.c.due_at, outbox.c.id)
+    .limit(bindparam("most", type_=Integer))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +43,7 @@ def put(tx: Transaction, *, kind: str, patient: str, focus: str, detail: str, cl
     """Note something to be sent, in the transaction that made it true."""
     row = {"kind": kind, "patient": patient, "focus": focus, "detail": detail, "client": client}
     at = {"created_at": tx.now, "due_at": tx.now, "state": "due", "attempts": 0}
-    tx.connection.execute(insert(outbox).values(row | at))
+    _PUT.run(tx.connection, [row | at])
 
 
 def due(connection: Connection, limit: int = 16, *, now: int | None = None) -> list[Row]:
@@ -45,9 +54,8 @@ def due(connection: Connection, limit: int = 16, *, now: int | None = None) -> l
         limit: How many at most.
         now: Microseconds; None: the system clock.
     """
-    where = (outbox.c.state == "due", outbox.c.due_at <= (microseconds() if now is None else now))
-    found = select(outbox).where(*where).order_by(outbox.c.due_at, outbox.c.id).limit(limit)
-    return [Row(**row._mapping) for row in connection.execute(found)]  # noqa: SLF001 - public: SQLAlchemy's Row._mapping
+    found = _DUE.rows(connection, now=microseconds() if now is None else now, most=limit)
+    return [Row(*row) for row in found]
 
 
 def counts(connection: Connection) -> dict[str, int]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, delete, insert, select, text, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, text, update
 
 from fhirgw.consent.closure import Supporting
 from fhirgw.consent.model import Enrolment, Json, PatientPolicy
@@ -16,6 +16,7 @@ from fhirgw.consent.rules import actor_tokens
 from fhirgw.consent.standing import refusal_kind
 from fhirgw.store.database import Transaction
 from fhirgw.store.predicate import among
+from fhirgw.store.prepared import Prepared
 from fhirgw.store.schema import consent_actor, enrolment, policy_revision, resource, search_reference, search_token
 
 STORE = ""
@@ -27,21 +28,39 @@ ACTORS = frozenset({"Organization", "PractitionerRole", "CareTeam", "Practitione
 _ENDED = frozenset({"inactive", "entered-in-error", "rejected"})
 _DEPTH = 4  # CareTeam ► PractitionerRole ► Practitioner
 
-_BUMP = text(
-    "INSERT INTO policy_revision (patient, revision) VALUES (:patient, 1) "
-    "ON CONFLICT (patient) DO UPDATE SET revision = policy_revision.revision + 1"
+_BUMP = Prepared(
+    text(
+        "INSERT INTO policy_revision (patient, revision) VALUES (:patient, 1) "
+        "ON CONFLICT (patient) DO UPDATE SET revision = policy_revision.revision + 1"
+    )
+)
+_REVISION = Prepared(select(policy_revision.c.revision).where(policy_revision.c.patient == bindparam("of")))
+_ENROLMENTS = Prepared(
+    select(enrolment.c.program, enrolment.c.status)
+    .where(enrolment.c.patient == bindparam("of"))
+    .order_by(enrolment.c.program)
+)
+_CONSENTS = Prepared(
+    select(resource.c.body).where(
+        resource.c.patient == bindparam("of"), resource.c.type == "Consent", resource.c.deleted.is_(False)
+    )
+)
+_REFERRERS = Prepared(
+    select(resource.c.type, resource.c.id)
+    .join(search_reference, search_reference.c.resource == resource.c.pk)
+    .where(search_reference.c.target_id == bindparam("logical"))
+    .where(search_reference.c.target_type == bindparam("kind"))
 )
 
 
 def revision(connection: Connection, patient: str = STORE) -> int:
     """The policy revision (rho) of the store, or of one patient; 0 before any policy was written."""
-    found = connection.scalar(select(policy_revision.c.revision).where(policy_revision.c.patient == patient))
-    return found or 0
+    return _REVISION.scalar(connection, of=patient) or 0
 
 
 def bump(tx: Transaction, patient: str | None = None) -> None:
     """Something that decides about the patient, or about anybody, has changed."""
-    tx.connection.execute(_BUMP, [{"patient": one} for one in {STORE, patient or STORE}])
+    _BUMP.run(tx.connection, [{"patient": one} for one in {STORE, patient or STORE}])
 
 
 def enrol(tx: Transaction, patient: str, program: str, status: str) -> None:
@@ -60,8 +79,7 @@ def enrol(tx: Transaction, patient: str, program: str, status: str) -> None:
 
 def enrolments(connection: Connection, patient: str) -> list[tuple[str, str]]:
     """(programme, status) of the patient."""
-    found = select(enrolment.c.program, enrolment.c.status).where(enrolment.c.patient == patient)
-    return [(row.program, row.status) for row in connection.execute(found.order_by(enrolment.c.program))]
+    return [(program, status) for program, status in _ENROLMENTS.rows(connection, of=patient)]
 
 
 def candidates(connection: Connection, tokens: Iterable[str]) -> set[str]:
@@ -138,7 +156,7 @@ def is_dv_safety_list(consent: Json) -> bool:
 
 def dv_protected(connection: Connection, patient: str) -> bool:
     """Whether the patient has a DV safety list."""
-    return any(is_dv_safety_list(one) for one in _grouped(connection, {patient}).get(patient, []))
+    return any(is_dv_safety_list(orjson.loads(body)) for (body,) in _CONSENTS.rows(connection, of=patient))
 
 
 def consent_changed(tx: Transaction, patient: str | None, consent: str, body: Json | None) -> None:
@@ -174,12 +192,7 @@ def actor_changed(tx: Transaction, kind: str, logical: str) -> None:
 
 
 def _referrers(connection: Connection, kind: str, logical: str) -> set[tuple[str, str]]:
-    found = (
-        select(resource.c.type, resource.c.id)
-        .join(search_reference, search_reference.c.resource == resource.c.pk)
-        .where(search_reference.c.target_id == logical, search_reference.c.target_type == kind)
-    )
-    return {(row.type, row.id) for row in connection.execute(found)}
+    return {(of, one) for of, one in _REFERRERS.rows(connection, kind=kind, logical=logical)}
 
 
 def _grouped(connection: Connection, patients: Collection[str]) -> dict[str, list[Json]]:

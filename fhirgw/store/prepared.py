@@ -4,14 +4,36 @@ SQLAlchemy's work per execution is several times that of SQLite for statements t
 The statements themselves are SQLAlchemy Core, so that they suit every dialect.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 from sqlalchemy import ClauseElement, Connection
+from sqlalchemy.exc import OperationalError
+
+Parameters = Mapping[str, Any]
+
+
+class _Compiled(NamedTuple):
+    """A statement for one dialect.
+
+    Attributes:
+        sql: As the driver takes it.
+        arguments: Named parameters to what the driver takes beside the text.
+        literals: Values that are part of the statement.
+    """
+
+    sql: str
+    arguments: Callable[[Parameters], Any]
+    literals: Parameters
 
 
 class Prepared:
     """One statement; parameters are named as in Core.
+
+    INVARIANT: a named parameter is given with every execution; a value that the statement was built with is never
+    taken for it.
 
     Args:
         statement: Without expanding parameters.
@@ -21,45 +43,69 @@ class Prepared:
     def __init__(self, statement: ClauseElement, columns: Sequence[str] | None = None) -> None:
         self._statement = statement
         self._columns = columns
-        self._compiled: dict[str, tuple[str, Sequence[str] | None, Mapping[str, Any]]] = {}
+        self._compiled: dict[str, _Compiled] = {}
 
     def rows(self, connection: Connection, **parameters: Any) -> list[tuple[Any, ...]]:
         """Execute, and give all rows."""
-        cursor = connection.connection.cursor()
-        try:
-            sql, arguments = self._call(connection, parameters)
-            cursor.execute(sql, arguments)
+        with _cursor(connection) as cursor:
+            cursor.execute(*self._call(connection, parameters))
             return list(cursor.fetchall())
-        finally:
-            cursor.close()
 
     def first(self, connection: Connection, **parameters: Any) -> tuple[Any, ...] | None:
         """Execute, and give the first row."""
         found = self.rows(connection, **parameters)
         return found[0] if found else None
 
-    def run(self, connection: Connection, parameters: Sequence[Mapping[str, Any]]) -> None:
+    def scalar(self, connection: Connection, **parameters: Any) -> Any:
+        """Execute, and give the first value of the first row; None when there is no row."""
+        found = self.rows(connection, **parameters)
+        return found[0][0] if found else None
+
+    def change(self, connection: Connection, **parameters: Any) -> int:
+        """Execute, and give how many rows it changed."""
+        with _cursor(connection) as cursor:
+            cursor.execute(*self._call(connection, parameters))
+            return int(cursor.rowcount)
+
+    def run(self, connection: Connection, parameters: Sequence[Parameters]) -> None:
         """Execute once for each of the parameter sets."""
         if not parameters:
             return
-        cursor = connection.connection.cursor()
-        try:
-            calls = [self._call(connection, one) for one in parameters]
+        calls = [self._call(connection, one) for one in parameters]
+        with _cursor(connection) as cursor:
             if len(calls) == 1:
                 cursor.execute(*calls[0])
             else:
                 cursor.executemany(calls[0][0], [arguments for _, arguments in calls])
-        finally:
-            cursor.close()
 
-    def _call(self, connection: Connection, parameters: Mapping[str, Any]) -> tuple[str, Any]:
-        known = self._compiled.get(connection.dialect.name)
-        if known is None:
-            compiled = self._statement.compile(dialect=connection.dialect, column_keys=self._columns)
-            positions: Sequence[str] | None = getattr(compiled, "positiontup", None)
-            known = (str(compiled), positions, {k: v for k, v in compiled.params.items() if v is not None})
-            self._compiled[connection.dialect.name] = known
-        sql, positions, fixed = known
-        if positions is None:
-            return sql, {**fixed, **parameters}
-        return sql, tuple(parameters[name] if name in parameters else fixed[name] for name in positions)
+    def _call(self, connection: Connection, parameters: Parameters) -> tuple[str, Any]:
+        known = self._compiled.get(connection.dialect.name) or self._compile(connection)
+        return known.sql, known.arguments({**known.literals, **parameters} if known.literals else parameters)
+
+    def _compile(self, connection: Connection) -> _Compiled:
+        compiled: Any = self._statement.compile(dialect=connection.dialect, column_keys=self._columns)
+        literals = {name: bound.value for bound, name in compiled.bind_names.items() if bound.unique}
+        known = _Compiled(str(compiled), _arguments(getattr(compiled, "positiontup", None)), literals)
+        self._compiled[connection.dialect.name] = known
+        return known
+
+
+@contextmanager
+def _cursor(connection: Connection) -> Iterator[Any]:
+    """The driver's cursor; that the database cannot go on is said as SQLAlchemy says it."""
+    cursor = connection.connection.cursor()
+    try:
+        yield cursor
+    except connection.dialect.loaded_dbapi.OperationalError as error:
+        raise OperationalError(None, None, error) from None
+    finally:
+        cursor.close()
+
+
+def _arguments(positions: Sequence[str] | None) -> Callable[[Parameters], Any]:
+    """What the driver wants: by position, or by name."""
+    if positions is None:
+        return dict
+    if len(positions) > 1:
+        return itemgetter(*positions)
+    return lambda parameters: tuple(parameters[name] for name in positions)
