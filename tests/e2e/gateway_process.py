@@ -38,6 +38,7 @@ class Gateway:
     mllp: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
     jti: int = 0
+    settings: dict[str, str] = field(default_factory=dict)
 
     @property
     def environment(self):
@@ -46,6 +47,7 @@ class Gateway:
             "FHIRGW_DATA_DIR": str(self.data),
             "FHIRGW_HTTP_PORT": str(self.http),
             "FHIRGW_MLLP_PORT": str(self.mllp),
+            **self.settings,
         }
 
     @property
@@ -87,7 +89,7 @@ class Gateway:
         assert done.returncode == code, done.stderr.decode() + done.stdout.decode()
         return [orjson.loads(line) for line in done.stdout.splitlines()]
 
-    def token(self, client, purpose=None):
+    def token(self, client, purpose=None, scope="system/*.rs"):
         self.jti += 1
         endpoint = httpx.get(f"{self.base}/.well-known/smart-configuration", trust_env=False).json()[
             "token_endpoint"
@@ -100,7 +102,7 @@ class Gateway:
             endpoint,
             data={
                 "grant_type": "client_credentials",
-                "scope": "system/*.rs",
+                "scope": scope,
                 "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
                 "client_assertion": signed,
             },

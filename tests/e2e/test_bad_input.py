@@ -1,0 +1,410 @@
+"""Every edge of bad input on the real process; after each, the process, the journal and the next message are well.
+
+One process serves all of them: what one test leaves must not matter to the next.
+"""
+
+import contextlib
+import socket
+import sqlite3
+import struct
+import time
+from collections import Counter
+
+import httpx
+import orjson
+import pytest
+from gateway_process import ALMA, ROOT, Gateway
+from joserfc import jwt
+from joserfc.jwk import import_key
+
+FIXTURES = ROOT / "fixtures" / "v2"
+GOOD = (FIXTURES / "A01/member.hl7").read_bytes().decode()
+CAP = 20_000
+SMART = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory):
+    settings = {
+        "FHIRGW_MAX_MESSAGE_BYTES": str(CAP),
+        "FHIRGW_IDLE_TIMEOUT_SECONDS": "1",
+        "FHIRGW_TOKEN_SECONDS": "2",
+    }
+    running = Gateway(tmp_path_factory.mktemp("bad") / "data", settings=settings)
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+
+
+# --- HL7 v2 -------------------------------------------------------------------------------------------------------
+
+
+class Hospital:
+    """A scripted peer on a plain socket."""
+
+    def __init__(self, gateway):
+        self.socket = socket.create_connection(("127.0.0.1", gateway.mllp), timeout=30)
+        self.stream = self.socket.makefile("rb")
+
+    def send(self, *contents):
+        self.socket.sendall(b"".join(b"\x0b" + content + b"\x1c\r" for content in contents))
+
+    def ack(self):
+        """MSA-1, MSA-2, ERR-3 code of the next answer, and its bytes."""
+        frame = b""
+        while not frame.endswith(b"\x1c\r"):
+            byte = self.stream.read(1)
+            assert byte, "the connection ended"
+            frame += byte
+        lines = {line[:3]: line.split("|") for line in frame[1:-2].decode("latin-1").split("\r")}
+        err = lines["ERR"][3].split("^")[0] if "ERR" in lines else None
+        return lines["MSA"][1], lines["MSA"][2], err, frame
+
+    def closed(self):
+        try:
+            return self.stream.read(1) == b""
+        except ConnectionError:
+            return True
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stream.close()
+        self.socket.close()
+
+
+COUNT = iter(range(10_000))
+
+
+def good(**msh):
+    """A good message with a fresh control id; ``msh_12="9.9"`` puts another text into MSH-12."""
+    fields = GOOD.split("\r")[0].split("|")
+    fields += [""] * (20 - len(fields))
+    fields[9] = f"E2E-{next(COUNT)}"
+    for name, value in msh.items():
+        fields[int(name[4:]) - 1] = value
+    return "\r".join(["|".join(fields), *GOOD.split("\r")[1:]]).encode()
+
+
+def control(raw):
+    return raw.split(b"|")[9].decode()
+
+
+def rows(gateway, **which):
+    """Journal rows without a process of their own: the command is played where it is the matter."""
+    where = " AND ".join(f"{name} = ?" for name in which) or "1"
+    with contextlib.closing(sqlite3.connect(gateway.data / "fhirgw.db")) as connection:
+        connection.row_factory = sqlite3.Row
+        return connection.execute(f"SELECT * FROM journal WHERE {where} ORDER BY id", [*which.values()]).fetchall()
+
+
+@pytest.fixture
+def unharmed(gateway):
+    """Afterwards: a good message on a new connection is taken and processed, nothing that was good is parked."""
+    yield
+    after = good()
+    with Hospital(gateway) as hospital:
+        hospital.send(after)
+        assert hospital.ack()[:2] == ("AA", control(after))
+    states = gateway.processed()
+    assert states["parked"] == 0
+    assert gateway.process.poll() is None
+
+
+def fixture(name):
+    return (FIXTURES / name).read_bytes()
+
+
+BAD = {
+    "truncated": (GOOD.split("PV1|")[0].encode(), "AE", "100"),
+    "unknown character set": (good(msh_18="KLINGON"), "AE", "103"),
+    "wrong character set": (good(msh_18="UNICODE UTF-8").replace(b"ALMA", b"\xc9"), "AE", "102"),
+    "unknown version": (good(msh_12="9.9"), "AR", "203"),
+    "unknown event": (fixture("A60/unknown-event.hl7"), "AR", "201"),
+    "unknown type": (good(msh_9="ORU^R01"), "AR", "200"),
+    "unknown processing id": (good(msh_11="X"), "AR", "202"),
+    "missing PID-3": (fixture("A01/missing-identifier.hl7"), "AE", "101"),
+    "missing PID": (fixture("A01/no-patient.hl7"), "AE", "100"),
+    "unknown code": (fixture("A01/unmapped-class.hl7"), "AE", "103"),
+    "oversized": (good() + b"ZZZ|" + b"x" * CAP + b"\r", "AE", "207"),
+}
+
+
+def test_each_bad_message_gets_its_answer_on_a_connection_that_goes_on(gateway, unharmed):
+    before = {row["id"] for row in rows(gateway)}
+    with Hospital(gateway) as hospital:
+        for name, (raw, code, error) in BAD.items():
+            hospital.send(raw)
+            assert (name, *hospital.ack()[:3]) == (name, code, control(raw), error)
+            after = good()
+            hospital.send(after)
+            assert hospital.ack()[:2] == ("AA", control(after))
+    new = [row for row in rows(gateway) if row["id"] not in before]
+    assert Counter(row["state"] for row in new)["rejected"] == len(BAD)
+    assert all(row["error_text"] and row["ack_code"] in ("AE", "AR") for row in new if row["state"] == "rejected")
+    assert all(row["ack_state"] == "sent" for row in new if row["state"] == "rejected")
+
+
+def test_an_empty_frame_and_one_without_a_header_are_kept_unanswered_and_the_next_is_served(gateway, unharmed):
+    before = len(rows(gateway, state="rejected"))
+    with Hospital(gateway) as hospital:
+        after = good()
+        hospital.send(b"", b"not HL7", after)
+        assert hospital.ack()[:2] == ("AA", control(after))
+    assert len(rows(gateway, state="rejected")) == before + 2
+
+
+def test_a_duplicate_gets_the_stored_ack_and_other_bytes_are_refused_and_kept(gateway, unharmed):
+    raw = good()
+    other = raw.replace(b"ALMA", b"ALMINA")
+    with Hospital(gateway) as hospital:
+        hospital.send(raw)
+        first = hospital.ack()[3]
+        hospital.send(other)
+        assert hospital.ack()[:3] == ("AE", control(raw), "205")
+    with Hospital(gateway) as hospital:
+        hospital.send(raw)
+        assert hospital.ack()[3] == first
+    states = [row["state"] for row in rows(gateway) if row["control_id"] == control(raw)]
+    assert sorted(states) in (["processed", "rejected"], ["received", "rejected"])
+
+
+def test_a_corrected_message_after_a_rejection_is_taken_under_the_same_control_id(gateway, unharmed):
+    wrong = good(msh_11="X")
+    corrected = wrong.replace(b"|X|2.5.1", b"|P|2.5.1")
+    with Hospital(gateway) as hospital:
+        hospital.send(wrong, corrected)
+        assert [hospital.ack()[0], hospital.ack()[0]] == ["AR", "AA"]
+
+
+def test_half_a_frame_then_silence_is_kept_as_refused_and_the_connection_closed(gateway, unharmed):
+    half = good()[:100]
+    with Hospital(gateway) as hospital:
+        hospital.socket.sendall(b"\x0b" + half)
+        assert hospital.closed()
+    assert any(row["state"] == "rejected" and row["control_id"] is None for row in rows(gateway))
+
+
+def test_two_frames_in_one_packet_are_answered_in_order_and_junk_between_frames_is_kept(gateway, unharmed):
+    before = len(rows(gateway, state="rejected"))
+    first, second = good(), good()
+    with Hospital(gateway) as hospital:
+        hospital.send(first, second)
+        assert [hospital.ack()[:2], hospital.ack()[:2]] == [("AA", control(first)), ("AA", control(second))]
+        third, fourth = good(), good()
+        hospital.socket.sendall(b"\x0b" + third + b"\x1c\rjunk\x0b" + fourth + b"\x1c\r")
+        assert [hospital.ack()[:2], hospital.ack()[:2]] == [("AA", control(third)), ("AA", control(fourth))]
+    assert len(rows(gateway, state="rejected")) == before + 1
+
+
+def test_a_connection_dropped_before_the_ack_leaves_the_message_kept_and_sent_again_it_is_one(gateway, unharmed):
+    raw = good()
+    hospital = Hospital(gateway)
+    hospital.send(raw)
+    hospital.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # RST, as in a crash
+    hospital.__exit__()
+    with Hospital(gateway) as again:
+        again.send(raw)
+        assert again.ack()[:2] == ("AA", control(raw))
+    assert len([row for row in rows(gateway) if row["control_id"] == control(raw)]) == 1
+
+
+def test_enhanced_mode_is_answered_as_asked(gateway, unharmed):
+    with Hospital(gateway) as hospital:
+        for accept, bad_version, sent in (
+            ("AL", False, "CA"),
+            ("AL", True, "CR"),
+            ("SU", False, "CA"),
+            ("SU", True, None),
+            ("ER", False, None),
+            ("ER", True, "CR"),
+            ("NE", False, None),
+        ):
+            raw = good(msh_15=accept, msh_16="NE", msh_12="9.9" if bad_version else "2.5.1")
+            after = good()
+            hospital.send(raw, after)
+            if sent:
+                assert hospital.ack()[:2] == (sent, control(raw))
+            assert hospital.ack()[:2] == ("AA", control(after))
+        wrong = (
+            fixture("A01/unmapped-class.hl7").replace(b"|P|2.5.1", b"|P|2.5.1|||AL|NE").replace(b"ELM-", b"ENH-")
+        )
+        hospital.send(wrong)
+        assert hospital.ack()[0] == "CE"
+
+
+def test_a_parked_message_is_counted_listed_and_replayed_after_the_fix(gateway):
+    both = good().replace(b"MRN-1001^^^ELMHOSP^MR", b"CT-TEST-0006^^^CTMEDICAID^MA")
+    with Hospital(gateway) as hospital:
+        hospital.send(both, after := good())
+        assert [hospital.ack()[0], hospital.ack()[0]] == ["AA", "AA"]
+    assert gateway.processed()["parked"] == 1
+    (parked,) = gateway.command("journal", "list", "--state", "parked")
+    assert (parked["control_id"], parked["location"], parked["ack"]) == (control(both), "PID-3", "AA")
+    assert "different people" in parked["text"]
+    assert [row["state"] for row in rows(gateway) if row["control_id"] == control(after)] == ["processed"]
+    senders = gateway.data / "senders.toml"
+    text = senders.read_text("utf-8")
+    fixed = text.replace("CTMEDICAID =", 'CTMEDICAID = "http://fhirgw.org/fhir/sid/elsewhere"\nWAS =')
+    senders.write_text(
+        fixed.replace("ELMHOSP =", 'ELMHOSP = "http://fhirgw.org/fhir/sid/elm-hospital-mrn"\nWAS2 ='), "utf-8"
+    )
+    try:
+        (replayed,) = gateway.command("journal", "replay", str(parked["id"]))
+    finally:
+        senders.write_text(text, "utf-8")
+    assert replayed["state"] == "processed"
+    assert gateway.processed()["parked"] == 0
+
+
+# --- HTTP ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def web(gateway):
+    with httpx.Client(base_url=gateway.base, trust_env=False, timeout=30) as client:
+        yield client
+    health = httpx.get(f"http://127.0.0.1:{gateway.http}/health", trust_env=False)
+    assert health.status_code == 200
+    with gateway.partner("pcmh-elm") as elm:
+        assert elm.get("/Patient").json()["total"] == 1
+
+
+def issue(reply, status, code):
+    """The answer is an OperationOutcome of this status and issue code; its first expression or text."""
+    assert reply.status_code == status, reply.text
+    outcome = reply.json()
+    assert outcome["resourceType"] == "OperationOutcome"
+    assert outcome["issue"][0]["code"] == code
+    return outcome["issue"]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [None, "", "Bearer", "Bearer x.y.z", "Basic cGNtaDpwY21o", "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJpY20ifQ."],
+)
+def test_without_a_token_that_counts_nothing_is_answered(web, header):
+    headers = {} if header is None else {"Authorization": header}
+    reply = web.get("/Patient", headers=headers)
+    issue(reply, 401, "login")
+    assert reply.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_an_expired_token_is_refused_and_a_fresh_one_serves(gateway, web):
+    token = {"Authorization": f"Bearer {gateway.token('pcmh-elm')}"}
+    reply = web.get("/Patient", headers=token)
+    deadline = time.monotonic() + 30
+    while reply.status_code == 200 and time.monotonic() < deadline:
+        reply = web.get("/Patient", headers=token)
+    issue(reply, 401, "login")
+
+
+def ask_token(gateway, *, scope="system/*.rs", **claims):
+    origin = gateway.base.removesuffix("/fhir")
+    key = import_key(orjson.loads((gateway.data / "demo" / "pcmh-elm.jwk").read_bytes()))
+    now = int(time.time())
+    whole = {"iss": "pcmh-elm", "sub": "pcmh-elm", "aud": f"{origin}/auth/token", "iat": now, "exp": now + 200}
+    whole |= {"jti": f"bad-{next(COUNT)}"} | claims
+    signed = jwt.encode({"alg": "ES384", "kid": key.kid}, whole, key, algorithms=["ES384"])
+    form = {"grant_type": "client_credentials", "scope": scope, "client_assertion_type": SMART}
+    return httpx.post(f"{origin}/auth/token", data=form | {"client_assertion": signed}, trust_env=False)
+
+
+@pytest.mark.parametrize(
+    ("claims", "error"),
+    [
+        ({"aud": "https://elsewhere.example.org/token"}, "invalid_client"),
+        ({"exp": 1}, "invalid_client"),
+        ({"exp": 99_999_999_999}, "invalid_client"),
+        ({"iss": "pcmh-oak", "sub": "pcmh-oak"}, "invalid_client"),
+        ({"iss": "nobody", "sub": "nobody"}, "invalid_client"),
+        ({"scope": "launch openid"}, "invalid_scope"),
+    ],
+)
+def test_an_assertion_that_is_not_right_gets_no_token(gateway, web, claims, error):
+    reply = ask_token(gateway, **claims)
+    assert (reply.status_code, reply.json()["error"]) == (400 if error == "invalid_scope" else 401, error)
+
+
+def test_an_assertion_gives_one_token(gateway, web):
+    assert ask_token(gateway, jti="once").status_code == 200
+    again = ask_token(gateway, jti="once")
+    assert (again.status_code, again.json()["error"]) == (401, "invalid_client")
+
+
+def test_what_is_asked_beyond_scope_type_and_grammar_is_refused_by_the_same_rules_for_everybody(gateway, web):
+    narrow = ask_token(gateway, scope="system/Patient.rs").json()["access_token"]
+    headers = {"Authorization": f"Bearer {narrow}"}
+    issue(web.get("/CarePlan", headers=headers), 403, "forbidden")
+    issue(web.get("/CarePlan/x", headers=headers), 403, "forbidden")
+    with gateway.partner("pcmh-elm") as elm:
+        issue(elm.get("/Nonsense"), 404, "not-found")
+        issue(elm.get("/Patient?birthdate=yesterday"), 400, "value")
+        issue(elm.get("/Patient?_count=many"), 400, "value")
+        issue(elm.get("/Patient?no-such=1", headers={"Prefer": "handling=strict"}), 400, "not-supported")
+        lenient = elm.get("/Patient?no-such=1").json()
+        assert [one["search"]["mode"] for one in lenient["entry"]] == ["match", "outcome"]
+        issue(elm.get(f"{gateway.base}?_page=forged"), 400, "value")
+        issue(elm.put("/Patient", json={}), 405, "not-supported")
+        assert elm.get("/Patient", headers={"Accept": "application/fhir+xml"}).status_code == 406
+
+
+def test_a_client_outside_the_programme_cannot_write(gateway, web):
+    with gateway.partner("pcmh-elm") as elm:
+        task = {"resourceType": "Task", "id": "t", "status": "requested", "intent": "order"}
+        issue(elm.post("/Task", json=task), 403, "forbidden")
+        issue(elm.put("/Task/t", json=task), 403, "forbidden")
+
+
+def writer(gateway):
+    """The programme's own system, with its whole scope."""
+    return httpx.Client(
+        base_url=gateway.base,
+        headers={"Authorization": f"Bearer {gateway.token('icm-system', scope='system/*.cruds')}"},
+        trust_env=False,
+        timeout=30,
+    )
+
+
+def test_the_programmes_system_creates_and_updates_and_loses_no_update(gateway, web):
+    patient = gateway.patient(ALMA)
+    goal = {"resourceType": "Goal", "lifecycleStatus": "active", "subject": {"reference": f"Patient/{patient}"}}
+    goal["description"] = {"text": "Walk to the river"}
+    with writer(gateway) as icm:
+        made = icm.post("/Goal", json=goal)
+        assert (made.status_code, made.headers["ETag"]) == (201, 'W/"1"')
+        body = made.json()
+        assert made.headers["Location"] == f"{gateway.base}/Goal/{body['id']}/_history/1"
+        changed = icm.put(
+            f"/Goal/{body['id']}", json=body | {"lifecycleStatus": "completed"}, headers={"If-Match": 'W/"1"'}
+        )
+        assert (changed.status_code, changed.headers["ETag"]) == (200, 'W/"2"')
+        stale = icm.put(f"/Goal/{body['id']}", json=body, headers={"If-Match": 'W/"1"'})
+        issue(stale, 412, "conflict")
+        issue(icm.put(f"/Goal/{body['id']}", json=body, headers={"If-Match": "banana"}), 412, "conflict")
+        assert icm.get(f"/Goal/{body['id']}").json()["lifecycleStatus"] == "completed"
+
+
+def test_what_cannot_be_stored_is_refused_with_every_reason_at_its_place(gateway, web):
+    patient = gateway.patient(ALMA)
+    goal = {"resourceType": "Goal", "lifecycleStatus": "thriving", "subject": {"reference": f"Patient/{patient}"}}
+    with writer(gateway) as icm:
+        problems = issue(icm.post("/Goal", json=goal | {"startDate": "soon"}), 422, "code-invalid")
+        places = {place for one in problems for place in one.get("expression", ())}
+        assert {"Goal.lifecycleStatus", "Goal.description"} <= places
+        assert "thriving" not in str(problems)
+        raw = {"Content-Type": "application/fhir+json"}
+        for content in (b"", b"{", b"[1]", b'{"resourceType": "Goal", "resourceType": "Task"}', b"\xff"):
+            reply = icm.post("/Goal", content=content, headers=raw)
+            assert (reply.status_code, reply.json()["resourceType"]) == (400, "OperationOutcome"), content
+        issue(icm.post("/Task", json=goal), 400, "value")
+        issue(icm.put("/Goal/a", json=goal | {"id": "b"}), 400, "value")
+        issue(icm.post("/Goal", content=b"x" * (CAP + 1), headers=raw), 413, "too-long")
+        issue(
+            icm.post("/Goal", content=b"<Goal/>", headers={"Content-Type": "application/fhir+xml"}),
+            415,
+            "not-supported",
+        )

@@ -1,0 +1,148 @@
+"""The composition: bound safely, reading its files with care, working on whatever a worker meets."""
+
+import asyncio
+import contextlib
+import socket
+import struct
+import threading
+
+import pytest
+from composed_gateway import ALMA, composed, message, msa
+
+from fhirgw import app, notify
+from fhirgw.app import SendersFile, UnsafeBindingError, load_programs, require_safe_binding
+from fhirgw.errors import InvalidElement
+from fhirgw.settings import Settings
+from fhirgw.v2.client import MllpClient
+from fhirgw.v2.framing import frame
+
+GOOD = message("A01/member.hl7")
+
+
+@pytest.fixture
+def whole(tmp_path):
+    with composed(tmp_path) as gateway:
+        yield gateway
+
+
+async def until(true):
+    """Let the workers work until it is so."""
+    async with asyncio.timeout(20):
+        while not true():
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "gateway.example.org"])
+@pytest.mark.parametrize("name", ["http_host", "mllp_host"])
+def test_an_address_that_others_reach_needs_tls_in_front(name, host):
+    with pytest.raises(UnsafeBindingError):
+        require_safe_binding(Settings(**{name: host}))
+    require_safe_binding(Settings(**{name: host}, behind_tls_proxy=True))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_this_machine_may_listen_to_itself(host):
+    require_safe_binding(Settings(http_host=host, mllp_host=host))
+
+
+def test_a_senders_file_is_read_again_when_it_changed_and_only_then(tmp_path, monkeypatch):
+    path = tmp_path / "senders.toml"
+    file = SendersFile(Settings(data_dir=tmp_path))
+    assert file().senders == {}
+    path.write_text('[senders.a]\nfacility = "A"\n', "utf-8")
+    assert file().by_facility("A")[0] == "a"
+    assert file() is file()
+    path.unlink()
+    assert file().senders == {}
+
+
+def test_a_senders_file_that_cannot_be_read_ends_the_start(tmp_path):
+    (tmp_path / "senders.toml").write_text("[senders", "utf-8")
+    with pytest.raises(InvalidElement) as refused:
+        SendersFile(Settings(data_dir=tmp_path))()
+    assert "table declaration" in refused.value.text
+
+
+def test_a_programme_of_the_operators_folder_stands_beside_those_that_ship(tmp_path):
+    shipped = load_programs(None)
+    text = (app.resources.files("fhirgw.programs") / "ct-bhp.toml").read_text("utf-8")
+    (tmp_path / "own.toml").write_text(text.replace('id = "ct-bhp"', 'id = "own"', 1), "utf-8")
+    assert load_programs(tmp_path).keys() == shipped.keys() | {"own"}
+
+
+async def test_a_message_on_the_socket_is_answered_processed_and_its_ack_noted(whole):
+    async with app.running(whole.gateway) as server, MllpClient("127.0.0.1", server.port) as client:
+        assert msa(await client.send(GOOD))[0] == "AA"
+        await until(lambda: [(row.state, row.ack_state) for row in whole.rows()] == [("processed", "sent")])
+
+
+async def test_a_connection_dropped_before_the_ack_leaves_the_message_processed_and_its_ack_unsent(whole):
+    gate, judged = threading.Event(), asyncio.Event()
+    intake = whole.gateway.intake
+    read = intake._senders
+
+    def senders():
+        judged.set()
+        return read()
+
+    intake._senders = senders
+    async with app.running(whole.gateway) as server:
+        stuck = asyncio.create_task(whole.gateway.database.write(lambda _: gate.wait(20)))
+        _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(frame(GOOD))
+        async with asyncio.timeout(20):
+            await judged.wait()
+            (connection,) = server._connections
+            reset = struct.pack("ii", 1, 0)  # closing sends RST, as a crashed peer's machine does
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+            writer.transport.abort()
+            with contextlib.suppress(ConnectionError):
+                await connection._writer.wait_closed()  # the server's side has seen the reset
+        gate.set()
+        await stuck
+        await until(lambda: [(row.state, row.ack_state) for row in whole.rows()] == [("processed", "unsent")])
+        async with MllpClient("127.0.0.1", server.port) as client:
+            answer = await client.send(GOOD)
+        await until(lambda: [row.ack_state for row in whole.rows()] == ["sent"])
+    assert answer == whole.rows()[0].ack
+
+
+async def test_what_was_acknowledged_before_a_stop_is_processed_by_its_end(whole):
+    async with app.running(whole.gateway) as server, MllpClient("127.0.0.1", server.port) as client:
+        for number in range(5):
+            assert msa(await client.send(message("A01/member.hl7", control=f"S{number}")))[0] == "AA"
+    assert [row.state for row in whole.rows()] == ["processed"] * 5
+
+
+async def test_what_another_process_left_due_is_processed(whole):
+    await whole.receive(GOOD)
+    async with app.running(whole.gateway):
+        await until(lambda: [row.state for row in whole.rows()] == ["processed"])
+    assert any(b'"IMP"' in body for body, _ in whole.stored("Encounter").values())
+    assert whole.patient(ALMA)
+
+
+async def test_a_worker_outlives_what_it_meets(whole, monkeypatch):
+    due, failures = whole.gateway.ingest.process_due, []
+    deliver, rounds = notify.deliver_due, []
+
+    async def failing(limit=64):
+        if len(failures) < 3:
+            failures.append(limit)
+            raise ValueError
+        return await due(limit)
+
+    async def failing_too(*given):
+        rounds.append(given)
+        if len(rounds) < 3:
+            raise ValueError
+        return await deliver(*given)
+
+    monkeypatch.setattr(app, "POLL_SECONDS", 0.001)
+    monkeypatch.setattr(notify, "IDLE_SECONDS", 0.001)
+    monkeypatch.setattr(notify, "deliver_due", failing_too)
+    monkeypatch.setattr("fhirgw.ingest.Ingest.process_due", lambda _, limit=64: failing(limit))
+    async with app.running(whole.gateway) as server, MllpClient("127.0.0.1", server.port) as client:
+        assert msa(await client.send(GOOD))[0] == "AA"
+        await until(lambda: [row.state for row in whole.rows()] == ["processed"] and len(rounds) > 3)
+    assert len(failures) == 3

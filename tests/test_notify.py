@@ -1,0 +1,265 @@
+"""Notifications: what consent lets out at the moment of sending, to a partner's real HTTP server."""
+
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import orjson
+import pytest
+from composed_gateway import ALMA, composed, message
+from joserfc.jwk import ECKey, KeySet
+from sqlalchemy import func, select, update
+
+from fhirgw import notify
+from fhirgw.audit import disclosures, verify
+from fhirgw.ingest import register_organization
+from fhirgw.profiles.validation import problems
+from fhirgw.store import clients, outbox, policy
+from fhirgw.store.clients import Client
+from fhirgw.store.schema import client as client_table
+from fhirgw.store.schema import outbox as outbox_table
+
+NPI = "http://hl7.org/fhir/sid/us-npi"
+ELM, OAK = "1234567893", "1999999984"
+ADMITTED, LEFT = message("A01/member.hl7"), message("A03/member.hl7")
+HIDDEN = ("F1120", "F11.20", "pioid", "withdrawal", "SUD", "sober", "CT-TEST-0006")
+
+
+class Endpoint(ThreadingHTTPServer):
+    """A partner's server: keeps what it is sent, answers with ``status``."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        self.status, self.bodies, self.headers = 200, [], []
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_port}/fhir/$process-message"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.server.headers.append(dict(self.headers))
+        self.server.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+        self.send_response(self.server.status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *args):
+        pass
+
+
+@contextmanager
+def listening():
+    server = Endpoint()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.fixture
+def whole(tmp_path):
+    with composed(tmp_path) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def endpoint():
+    with listening() as server:
+        yield server
+
+
+def subscribe(whole, url, value=ELM, name="elm-alerts"):
+    """Register a client that takes notifications, of the organization with this NPI."""
+    gateway = whole.gateway
+    key = ECKey.generate_key("P-384", private=True, auto_kid=True)
+    jwks = orjson.dumps(KeySet([key]).as_dict(private=False)).decode()
+
+    def unit(tx):
+        logical = register_organization(tx, gateway.keys.ids, NPI, value, name)
+        clients.register(tx, Client(name, name, logical, jwks, ("system/*.rs",), ("TREAT",), None, url))
+
+    gateway.database.write_sync(unit)
+
+
+async def deliver(whole):
+    gateway = whole.gateway
+    identifiers = (f"note-{number}" for number in range(100))
+    while await notify.deliver_due(
+        gateway.database, gateway.share, lambda: next(identifiers), clock=lambda: whole.clock.now + 1000
+    ):
+        pass
+
+
+def states(whole):
+    with whole.gateway.database.read() as connection:
+        return outbox.counts(connection)
+
+
+async def test_a_practice_with_a_release_hears_of_admission_and_discharge_and_of_nothing_hidden(whole, endpoint):
+    subscribe(whole, endpoint.url)
+    await whole.take(ADMITTED)
+    await deliver(whole)
+    await whole.take(LEFT)
+    await deliver(whole)
+    assert states(whole) == {"sent": 2}
+    codes = []
+    for body in endpoint.bodies:
+        bundle = orjson.loads(body)
+        assert problems(bundle) == []
+        assert bundle["type"] == "message"
+        header, visit, *others = [entry["resource"] for entry in bundle["entry"]]
+        assert (header["resourceType"], visit["resourceType"]) == ("MessageHeader", "Encounter")
+        assert header["focus"] == [{"reference": f"Encounter/{visit['id']}"}]
+        assert {"Patient", "Condition"} <= {one["resourceType"] for one in others}
+        urls = {entry["fullUrl"].removeprefix(f"{whole.gateway.settings.base}/") for entry in bundle["entry"]}
+        assert len(urls) == len(bundle["entry"])
+        assert visit["subject"]["reference"] in urls
+        assert [word for word in HIDDEN if word.lower() in body.decode().lower()] == []
+        codes.append(header["eventCoding"]["code"])
+    assert codes == ["notification-admit", "notification-discharge"]
+    assert {headers["Content-Type"] for headers in endpoint.headers} == {"application/fhir+json"}
+    assert not any("X-42CFR-Part-2" in headers for headers in endpoint.headers)
+
+
+async def test_what_was_sent_is_accounted_for(whole, endpoint):
+    subscribe(whole, endpoint.url)
+    await whole.take(ADMITTED)
+    await deliver(whole)
+    with whole.gateway.database.read() as connection:
+        (line,) = disclosures(connection, whole.patient(ALMA))
+        assert list(verify(connection, whole.gateway.keys.audit)) == []
+    assert (line.recipient, line.request_id) == ("elm-alerts", endpoint.headers[0]["X-Request-Id"])
+    assert line.consents
+    sent = {
+        f"{one['resource']['resourceType']}/{one['resource']['id']}"
+        for one in orjson.loads(endpoint.bodies[0])["entry"]
+    }
+    assert {reference.split("/_history")[0] for reference in line.resources} <= sent
+
+
+async def test_a_practice_without_a_release_hears_nothing(whole, endpoint):
+    subscribe(whole, endpoint.url, OAK, "oak-alerts")
+    await whole.take(ADMITTED, LEFT)
+    await deliver(whole)
+    assert (states(whole), endpoint.bodies) == ({"withheld": 2}, [])
+
+
+async def test_a_person_without_a_release_is_not_told_of(whole, endpoint):
+    subscribe(whole, endpoint.url)
+    await whole.take(message("A01/candidate.hl7"), message("A04/stranger.hl7"))
+    await deliver(whole)
+    assert (states(whole), endpoint.bodies) == ({"withheld": 1}, [])
+
+
+async def test_a_revocation_reaches_a_notification_that_waits(whole, endpoint):
+    subscribe(whole, endpoint.url)
+    await whole.take(ADMITTED)
+    assert states(whole) == {"due": 1}
+    with whole.gateway.database.read() as connection:
+        tokens = policy.organization_tokens(connection, whole.requester("elm-alerts").organization)
+    assert await whole.gateway.ingest.revoke(whole.patient(ALMA), tokens, written=False)
+    await deliver(whole)
+    assert (states(whole), endpoint.bodies) == ({"withheld": 1}, [])
+
+
+async def test_a_client_that_was_revoked_hears_nothing(whole, endpoint):
+    subscribe(whole, endpoint.url)
+    await whole.take(ADMITTED)
+    whole.gateway.database.write_sync(lambda tx: clients.revoke(tx, "elm-alerts"))
+    await deliver(whole)
+    assert (states(whole), endpoint.bodies) == ({"withheld": 1}, [])
+
+
+async def test_what_a_part_2_programme_sends_is_not_told(whole, endpoint):
+    subscribe(whole, endpoint.url)
+    senders = whole.gateway.settings.data_dir / "senders.toml"
+    senders.write_text(senders.read_text("utf-8").replace("zone =", "part2 = true\nzone ="), "utf-8")
+    await whole.take(ADMITTED)
+    await deliver(whole)
+    assert (states(whole), endpoint.bodies) == ({"withheld": 1}, [])
+
+
+async def test_an_endpoint_that_is_down_is_tried_again_at_growing_intervals_and_then_given_up(whole, endpoint):
+    subscribe(whole, endpoint.url)
+    endpoint.status = 503
+    await whole.take(ADMITTED)
+    await deliver(whole)
+    assert len(endpoint.bodies) == 1
+    for number, wait in enumerate(notify.RETRY_AFTER, 2):
+        assert states(whole) == {"due": 1}
+        whole.clock.tick(seconds=wait - 1)
+        await deliver(whole)
+        assert len(endpoint.bodies) == number - 1
+        whole.clock.tick(seconds=1)
+        await deliver(whole)
+        assert len(endpoint.bodies) == number
+    assert states(whole) == {"failed": 1}
+    whole.clock.tick(days=1)
+    await deliver(whole)
+    assert len(endpoint.bodies) == len(notify.RETRY_AFTER) + 1
+
+
+async def test_an_endpoint_that_comes_back_gets_it_once(whole):
+    with listening() as endpoint:
+        url = endpoint.url
+    subscribe(whole, url)
+    await whole.take(ADMITTED)
+    await deliver(whole)
+    assert states(whole) == {"due": 1}
+    with listening() as endpoint:
+        moved = update(client_table).values(notify_url=endpoint.url)
+        whole.gateway.database.write_sync(lambda tx: tx.connection.execute(moved).rowcount)
+        whole.clock.tick(seconds=notify.RETRY_AFTER[0])
+        await deliver(whole)
+        await deliver(whole)
+        assert len(endpoint.bodies) == 1
+    assert states(whole) == {"sent": 1}
+
+
+async def test_one_that_fails_does_not_stop_the_others(whole, endpoint, monkeypatch):
+    subscribe(whole, endpoint.url)
+    await whole.take(ADMITTED, LEFT)
+    release, calls = whole.gateway.share.release, []
+
+    async def failing(requester, ask):
+        calls.append(ask)
+        if len(calls) == 1:
+            raise KeyError(ask)
+        return await release(requester, ask)
+
+    monkeypatch.setattr(whole.gateway.share, "release", failing)
+    await deliver(whole)
+    assert states(whole) == {"due": 1, "sent": 1}
+
+
+async def test_a_replay_and_a_repeated_message_notify_nobody_again(whole, endpoint):
+    subscribe(whole, endpoint.url)
+    await whole.take(ADMITTED, ADMITTED)
+    (row,) = whole.rows()
+    assert await whole.gateway.ingest.process(whole.row(row.id)) == "processed"
+    await deliver(whole)
+    assert len(endpoint.bodies) == 1
+
+
+async def test_a_message_that_is_parked_notifies_nobody(whole, endpoint, monkeypatch):
+    subscribe(whole, endpoint.url)
+    monkeypatch.setattr("fhirgw.ingest.clients.notified", lambda _: 1 / 0)
+    await whole.take(ADMITTED)
+    with whole.gateway.database.read() as connection:
+        assert connection.scalar(select(func.count()).select_from(outbox_table)) == 0
+    assert [row.state for row in whole.rows()] == ["parked"]
+
+
+async def test_member_data_goes_to_another_machine_over_https_only(whole):
+    subscribe(whole, "http://partner.example.org/notify")
+    await whole.take(ADMITTED)
+    await deliver(whole)
+    assert states(whole) == {"due": 1}
