@@ -18,11 +18,12 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from fhirgw.audit import instant
 from fhirgw.consent.applied import SUD
-from fhirgw.consent.labels import Labels
+from fhirgw.consent.labels import Path
 from fhirgw.consent.model import Json
-from fhirgw.consent.predicate import ALWAYS, Facts, Predicate, Visibility, holds
-from fhirgw.consent.redact import redact
+from fhirgw.consent.predicate import ALWAYS, NEVER, Predicate, Visibility
+from fhirgw.consent.redact import hidden_paths, redact
 from fhirgw.errors import InvalidElement
+from fhirgw.store.predicate import own_predicate
 from fhirgw.store.repository import Stored
 
 MINUTE = 60_000_000
@@ -72,16 +73,23 @@ def show(stored: Stored, visibility: Visibility) -> Shown | None:
     """
     if visibility.inside:
         return Shown(stored, stored.body, part2=False)
-    predicate = visibility.predicate_for(stored.patient) if stored.standing == "member" else ALWAYS
-    if not holds(predicate, Facts(stored.type, stored.labels.labels, stored.labels.conf)):
-        return None
+    predicate = _predicate(stored, visibility)
     body = redact(stored.body, stored.labels, predicate)
     if body is None:
         return None
     time = {} if stored.standing == "derived" else {"lastUpdated": instant(stored.updated_at)}
     version = hashlib.sha256(orjson.dumps(_with_meta(body, time))).digest()[:15]
     meta = {"versionId": base64.b32encode(version).decode().lower()} | time
-    return Shown(stored, _with_meta(body, meta), _shows(stored.labels, SUD, stored.type, predicate))
+    return Shown(stored, _with_meta(body, meta), _shows(stored, body, predicate, SUD))
+
+
+def _predicate(stored: Stored, visibility: Visibility) -> Predicate:
+    """What of this resource is visible: as the store selects by."""
+    if stored.standing == "member":
+        return visibility.predicate_for(stored.patient)
+    if stored.standing == "derived":
+        return own_predicate(stored.labels.labels, stored.labels.conf)
+    return ALWAYS if stored.standing == "registry" else NEVER
 
 
 def _with_meta(body: Mapping[str, Any], meta: Mapping[str, Any]) -> Json:
@@ -91,27 +99,48 @@ def _with_meta(body: Mapping[str, Any], meta: Mapping[str, Any]) -> Json:
     return {**head, "meta": dict(meta), **rest} if meta else {**head, **rest}
 
 
-def _shows(labels: Labels, mask: int, kind: str, predicate: Predicate) -> bool:
-    """Whether anything with one of these labels is left after redaction."""
-    return bool(labels.labels & mask) or any(
+def _shows(stored: Stored, body: Json, predicate: Predicate, mask: int) -> bool:
+    """Whether anything with one of these labels is left in the released body."""
+    labels = stored.labels
+    if labels.labels & mask:
+        return True
+    if not any(element.labels & mask for element in labels.elements):
+        return False
+    hidden = hidden_paths(stored.type, labels, predicate)
+    return any(
         element.labels & mask
-        and holds(predicate, Facts(kind, labels.labels | element.labels, max(labels.conf, element.conf)))
+        and not any(element.path[:end] in hidden for end in range(1, len(element.path) + 1))
+        and _is_left(stored.body, body, element.path)
         for element in labels.elements
     )
 
 
+def _is_left(stored: Json, body: Json, path: Path) -> bool:
+    """Whether a visible element was not dropped with a contained resource, or as one that nothing refers to."""
+    whole, left = stored[str(path[0])], body.get(str(path[0]))
+    if left is None or not isinstance(whole, list):
+        return left is not None
+    return whole[int(path[1])] in left or "contained" not in stored
+
+
 def distinct(versions: Sequence[Shown]) -> list[Shown]:
-    """Versions, oldest first, without those in which nothing visible changed."""
-    kept: list[Shown] = []
-    latest: dict[tuple[str, str], Json] = {}
+    """Versions, newest first, without those in which nothing visible changed, in the order of their shown times.
+
+    The first of several that look alike stands for them; but the current one is as a read shows it.
+    """
+    kept: dict[str, list[Shown]] = {}
     for one in versions:
-        key = (one.stored.type, one.stored.id)
-        content = {name: value for name, value in one.body.items() if name != "meta"}
-        content["deleted"] = one.stored.deleted
-        if latest.get(key) != content:
-            kept.append(one)
-            latest[key] = content
-    return kept
+        newer = kept.setdefault(f"{one.stored.type}/{one.stored.id}", [])
+        if not newer or _content(newer[-1]) != _content(one):
+            newer.append(one)
+        elif len(newer) > 1:
+            newer[-1] = one
+    shown = [one for key in sorted(kept) for one in kept[key]]
+    return sorted(shown, key=lambda one: one.body["meta"].get("lastUpdated", ""), reverse=True)
+
+
+def _content(shown: Shown) -> Json:
+    return {name: value for name, value in shown.body.items() if name != "meta"}
 
 
 def history(base: str, path: str, versions: Sequence[Shown]) -> Json:
@@ -126,7 +155,8 @@ def history(base: str, path: str, versions: Sequence[Shown]) -> Json:
 def _history_entry(base: str, shown: Shown) -> Json:
     stored, meta = shown.stored, shown.body["meta"]
     reference = f"{stored.type}/{stored.id}"
-    response = {"status": "200", "etag": f'W/"{meta["versionId"]}"', "lastModified": meta.get("lastUpdated")}
+    response = {"status": "200", "etag": f'W/"{meta["versionId"]}"'}
+    response |= {"lastModified": meta["lastUpdated"]} if "lastUpdated" in meta else {}
     if stored.deleted:
         request = {"method": "DELETE", "url": reference}
         return {"fullUrl": f"{base}/{reference}", "request": request, "response": response | {"status": "204"}}

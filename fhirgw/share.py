@@ -258,8 +258,8 @@ class Share:
     def _versions(self, turn: _Turn, kind: str, logical: str | None) -> list[Shown]:
         """Newest first. Outside the programme, versions that differ in hidden parts only are one."""
         rows = repository.history(turn.connection, kind, logical, turn.visibility)
-        versions = turn.shown(rows[::-1])
-        return (versions if turn.visibility.inside else distinct(versions))[::-1]
+        versions = turn.shown(rows)
+        return versions if turn.visibility.inside else distinct(versions)
 
     def _search(self, turn: _Turn, place: Place) -> Answer:
         if not clients.scope_allows(turn.requester.scopes, place.type, "s"):

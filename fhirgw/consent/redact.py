@@ -20,20 +20,26 @@ def redact(resource: Json, labels: Labels, predicate: Predicate) -> Json | None:
     Withheld: the resource itself is not visible, or what remains lacks a mandatory element. All of ``meta`` goes:
     the visible version and time are the caller's to add.
     """
-    facts = Facts(str(resource.get("resourceType", "")), labels.labels, labels.conf)
-
-    def visible(asked: Facts) -> bool:
-        return holds(predicate, asked)
-
-    if not visible(facts):
+    kind = str(resource.get("resourceType", ""))
+    if not holds(predicate, Facts(kind, labels.labels, labels.conf)):
         return None
-    hidden = {element.path for element in labels.elements if not element_visible(visible, facts, element)}
+    hidden = hidden_paths(kind, labels, predicate)
     released = {name: value for name, value in resource.items() if name not in {"meta", "text"}}
     released = _without(released, hidden)
     released = _close_contained(_scrub(released))
     released = {name: value for name, value in released.items() if not _is_empty(value)}
     before = {name: value for name, value in resource.items() if name not in {"meta", "text"}}
     return None if lacks_mandatory(before, released) else released
+
+
+def hidden_paths(kind: str, labels: Labels, predicate: Predicate) -> set[Path]:
+    """Paths of the elements of a visible resource of this type that are not visible."""
+    facts = Facts(kind, labels.labels, labels.conf)
+
+    def visible(asked: Facts) -> bool:
+        return holds(predicate, asked)
+
+    return {element.path for element in labels.elements if not element_visible(visible, facts, element)}
 
 
 def _without(resource: Json, paths: Iterable[Path]) -> Json:

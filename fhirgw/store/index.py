@@ -160,11 +160,12 @@ def rows(resource: Json, guards: Guards) -> Rows:
             guard[entry.path] = guards.whole(entry.path).id
         for table, values in _values(entry, resource):
             found[table].add((entry.param, guard[entry.path], *values))
-    covered = {row[-2:] for row in found[search_reference]}
+    # A second reference to a target counts where its guard is another: one may be seen where the other is not.
+    covered = {row[1:] for row in found[search_reference]}
     for path, reference in _references(resource, ()):
         other = literal(reference) if "://" not in reference else None
-        if other and other not in covered:
-            found[search_reference].add((OTHER, guards.whole(path).id, *other))
+        if other and (link := (guards.whole(path).id, *other)) not in covered:
+            found[search_reference].add((OTHER, *link))
     return found
 
 

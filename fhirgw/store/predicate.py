@@ -21,7 +21,9 @@ from fhirgw.consent.predicate import (
     Predicate,
     TypeIn,
     Visibility,
+    both,
 )
+from fhirgw.consent.vocabulary import NORMAL
 from fhirgw.store.compartment import PATIENT_FREE
 from fhirgw.store.schema import enrolment, guard_need, label_group, resource, search_reference
 
@@ -85,8 +87,10 @@ def resource_visible(visibility: Visibility, kind: str, row: FromClause, *, narr
 
 def element_visible(visibility: Visibility, kind: str, owner: FromClause, row: FromClause) -> Condition:
     """Rows with a guard (index rows, label groups) that may be seen, given that their resource may be."""
-    if visibility.inside or kind in PATIENT_FREE:
+    if visibility.inside:
         return true()
+    if kind in PATIENT_FREE:
+        return or_(owner.c.standing == "registry", _plain(kind, owner, row))
     return _guarded(visibility, kind, owner, row)
 
 
@@ -123,6 +127,23 @@ def _guarded(
         whose = true() if len(grouped) == 1 else _patients(grants, func.coalesce(owner.c.patient, ""))
         seen.append(and_(whose, _permitted(predicate, kind, owner, row)))
     return or_(false(), *seen)
+
+
+def _plain(kind: str, owner: FromClause, row: FromClause) -> Condition:
+    """Of what care brought about, nothing that says more than the whole does (``own_predicate``)."""
+    need = guard_need.alias()
+    more = or_(need.c.labels.bitwise_or(owner.c.labels) != owner.c.labels, need.c.conf > _level(owner))
+    found = select(1).where(need.c.kind == kind, need.c.guard == row.c.guard, more)
+    return not_(found.correlate(owner, row).exists())
+
+
+def _level(owner: FromClause) -> ColumnElement[int]:
+    return case((owner.c.conf > NORMAL, owner.c.conf), else_=NORMAL)
+
+
+def own_predicate(labels: int, conf: int) -> Predicate:
+    """What of a ``derived`` resource is seen by whoever may see that it is there: no consent speaks of its parts."""
+    return both([LabelsWithin(labels), ConfAtMost(max(conf, NORMAL))])
 
 
 def _permitted(

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, and_, bindparam, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, insert, or_, select, update
 
 from fhirgw.consent.labels import TABLE_VERSION, LabelContext, Labels, label
 from fhirgw.consent.model import Json
 from fhirgw.consent.predicate import Facts, Visibility, holds
 from fhirgw.errors import VersionConflict
 from fhirgw.store import index, policy
-from fhirgw.store.compartment import place
+from fhirgw.store.compartment import PATIENT_FREE, place
 from fhirgw.store.database import Transaction
 from fhirgw.store.predicate import resource_visible
 from fhirgw.store.prepared import Prepared
@@ -106,7 +106,9 @@ def put(
     row |= {"patient": patient, "standing": standing, "label_table": TABLE_VERSION, **columns(labels)}
     row["guard"] = guards.required(body).id
     row["body"] = before.body if before is not None and same else orjson.dumps(body)
-    pk, version, at = _keep(tx, before, row, new_version=not same)
+    # What is registered is new from then on: when care brought it here says something of that care.
+    changed = not same or (before is not None and before.standing != standing)
+    pk, version, at = _keep(tx, before, row, new_version=changed)
     index.replace(connection, pk, kind, body, guards, tx.now, new=before is None)
     if before is None or not live or (before.labels, before.conf) != (labels.labels, labels.conf):
         _spread(tx, [(kind, logical)])
@@ -242,11 +244,11 @@ def history(connection: Connection, kind: str, logical: str | None, visibility: 
     """The versions of what is visible now, newest first, each labelled by the tables and targets of today.
 
     Outside the programme the caller still has to judge and redact each version, and to drop those in which
-    nothing visible changed.
+    nothing visible changed. There, nothing was ever deleted, and the current version is as ``read`` gives it.
     """
     versions = version_table
     found = (
-        select(versions, table.c.source_labels)
+        select(versions, table.c.source_labels, table.c.version.label("current"))
         .join(table, and_(table.c.type == versions.c.type, table.c.id == versions.c.id))
         .where(versions.c.type == kind, resource_visible(visibility, kind, table))
         .order_by(versions.c.updated_at.desc(), versions.c.id, versions.c.version.desc())
@@ -255,11 +257,22 @@ def history(connection: Connection, kind: str, logical: str | None, visibility: 
         found = found.where(versions.c.id == logical)
     if not visibility.inside:
         # A version that was about somebody else is not released under this patient's consent.
-        found = found.where(table.c.deleted.is_(False), versions.c.patient.is_not_distinct_from(table.c.patient))
-    return [_version(connection, row) for row in connection.execute(found)]
+        found = found.where(
+            table.c.deleted.is_(False),
+            versions.c.deleted.is_(False),
+            versions.c.patient.is_not_distinct_from(table.c.patient),
+            # What was not registered yet came from somebody's care, as did every version of what never was.
+            versions.c.standing == table.c.standing,
+            or_(table.c.standing != "derived", versions.c.version == table.c.version),
+        )
+    return [_version(connection, row, visibility) for row in connection.execute(found)]
 
 
-def _version(connection: Connection, row: Any) -> Stored:
+def _version(connection: Connection, row: Any, visibility: Visibility) -> Stored:
+    if row.current == row.version and not visibility.inside:
+        seen = read(connection, row.type, row.id, visibility)
+        if seen is not None:
+            return seen
     body = orjson.loads(row.body)
     labels = (
         Labels(row.labels, row.conf) if row.deleted else _label(connection, body, row.patient, row.source_labels)
@@ -359,7 +372,9 @@ def _label(connection: Connection, body: Json, patient: str | None, source_label
     def target(reference: str) -> tuple[int, int] | None:
         kind, _, logical = reference.partition("/")
         found = _SEEN.first(connection, kind=kind, logical=logical)
-        return (found[0], found[1]) if found is not None else None
+        if found is None or (kind not in PATIENT_FREE and found[2] != patient):
+            return None  # somebody else's record: what they allow, this patient's consents do not say
+        return found[0], found[1]
 
     dv = protected and patient is not None and policy.dv_protected(connection, patient)
     return label(body, LabelContext(target, source_labels=source_labels, dv_protected=dv))
