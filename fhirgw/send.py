@@ -253,4 +253,5 @@ def _member(reply: httpx.Response, name: str) -> str:
     if isinstance(document, dict) and isinstance(document.get(name), str):
         return str(document[name])
     told = document.get("error_description") or document.get("error") if isinstance(document, dict) else None
-    raise Unauthenticated(f"No token was given: {told or f'the answer has status {reply.status_code}'}.")
+    told = str(told or f"the answer has status {reply.status_code}").rstrip(".")
+    raise Unauthenticated(f"No token was given: {told}.")

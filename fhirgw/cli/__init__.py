@@ -3,6 +3,7 @@
 Exit codes: 0 done; 1 some input failed, or something is wrong; 2 the command line itself.
 """
 
+import os
 import sys
 
 import typer
@@ -23,7 +24,8 @@ for module in (servers, files, operator, clients):
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line; what it writes, database and keys included, is its owner's alone to read."""
+    os.umask(0o077)
     try:
         app()
     except GatewayError as error:

@@ -13,7 +13,7 @@ from joserfc.jwk import ECKey, KeySet
 
 from fhirgw.app import Gateway, new_id
 from fhirgw.cli.terminal import emit, local, people, read_json
-from fhirgw.errors import InvalidElement
+from fhirgw.errors import GatewayError, InvalidElement
 from fhirgw.ingest import register_organization
 from fhirgw.send import Credentials, call
 from fhirgw.settings import Settings
@@ -30,10 +30,17 @@ def register(app: typer.Typer) -> None:
 
 
 def new_key(path: Path) -> str:
-    """Write a fresh EC P-384 private key (JWK, owner-readable) and give its public key set as JSON."""
+    """Write a fresh EC P-384 private key (JWK, owner-readable) and give its public key set as JSON.
+
+    Raises:
+        InvalidElement: There is such a file: a key that may be in use is not overwritten.
+    """
     key = ECKey.generate_key("P-384", private=True, auto_kid=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise InvalidElement(f"{path} is there already; name another file.", location="--generate") from None
     with os.fdopen(handle, "wb") as file:
         file.write(orjson.dumps(key.as_dict(private=True)))
     return orjson.dumps(KeySet([key]).as_dict(private=False)).decode()
@@ -84,8 +91,13 @@ def add(
         inside=frozenset(inside) if inside else None,
         notify_url=notify,
     )
-    with local() as gateway:
-        add_client(gateway, added, (system, value), name)
+    try:
+        with local() as gateway:
+            add_client(gateway, added, (system, value), name)
+    except GatewayError:
+        if generate:
+            generate.unlink()  # the key of nobody
+        raise
     emit({"client": client_id})
 
 

@@ -11,19 +11,20 @@ import typer
 from rich.progress import track
 
 from fhirgw.app import SendersFile, load_programs
-from fhirgw.cli.terminal import emit, fail, people, read, read_json
+from fhirgw.cli.terminal import emit, people, read, read_json
 from fhirgw.consent.model import Json
 from fhirgw.errors import GatewayError, InvalidElement, MalformedMessage, MissingElement
 from fhirgw.icm import sf12
 from fhirgw.icm.model import Case
-from fhirgw.mappers.adt import MapContext, map_message
+from fhirgw.intake import read as read_message
+from fhirgw.mappers.adt import map_message
 from fhirgw.mappers.icm import case_bundle
 from fhirgw.outcome import operation_outcome
 from fhirgw.profiles.validation import problems
 from fhirgw.settings import Settings
 from fhirgw.v2 import conformance
 from fhirgw.v2.client import MllpClient
-from fhirgw.v2.codec import parse
+from fhirgw.v2.codec import Segment, parse
 
 Files = Annotated[list[Path], typer.Argument(help="Files; - is stdin.", show_default=False)]
 mapping = typer.Typer(help="Map files to FHIR transaction Bundles, one line each on stdout.", no_args_is_help=True)
@@ -75,13 +76,7 @@ def map_adt(files: Files) -> None:
     """Map HL7 v2 ADT messages, each alone. Example: fhirgw map adt fixtures/v2/A01/member.hl7"""
     settings = Settings()
     senders, key = SendersFile(settings)(), settings.keys().ids
-
-    def one(raw: bytes) -> Json:
-        message = parse(raw)
-        name, sender = senders.by_facility(message.segments[0].get(4) or "")
-        return map_message(message, MapContext(name, sender, key))
-
-    _map(files, one)
+    _map(files, lambda raw: map_message(*read_message(raw, senders, key)))
 
 
 @mapping.command("icm")
@@ -182,14 +177,19 @@ async def _send(files: list[Path], host: str, port: int, timeout: float) -> list
                 msa = message.first("MSA")
                 code = (msa.get(1) if msa else None) or ""
                 codes.append(code)
-                errors = [
-                    {"location": one.get(2), "code": one.get(3), "text": one.get(8) or one.get(3, 2)}
-                    for one in message.all("ERR")
-                ]
-                emit({"file": str(path), "ack": code, "errors": errors})
+                emit({"file": str(path), "ack": code, "errors": [error_told(err) for err in message.all("ERR")]})
     except OSError as error:
         raise InvalidElement(f"{host}:{port}: {error.strerror or error}", location="--to") from None
     return codes
+
+
+def error_told(err: Segment) -> Json:
+    """What an ERR segment says: ERR-2 as ``PID-3.1``, ERR-3, ERR-8."""
+    segment, _, field, _, component, _ = (err.get(2, part) for part in range(1, 7))
+    location = f"{segment}-{field}" if segment and field else segment
+    if location and component:
+        location = f"{location}.{component}"
+    return {"location": location, "code": err.get(3), "text": err.get(8) or err.get(3, 2)}
 
 
 def sf12_command(
@@ -201,14 +201,6 @@ def sf12_command(
     """
     answers = read_json(file)
     if not isinstance(answers, dict):
-        raise fail_type()
+        raise InvalidElement("The answers are a JSON object, mnemonic to number.")
     scores = sf12.score(answers)
     emit({"pcs12": scores.pcs12, "mcs12": scores.mcs12})
-
-
-def fail_type() -> GatewayError:
-    """What a file that holds no object gets."""
-    return InvalidElement("The answers are a JSON object, mnemonic to number.")
-
-
-__all__ = ["fail", "read_case", "register"]

@@ -115,11 +115,6 @@ def read(consent: Json) -> Reading:
     return _Reader(consent).run()
 
 
-def is_enforceable(reading: Reading) -> bool:
-    """Whether its permits may fire."""
-    return not reading.problems
-
-
 def actor_tokens(consent: Json) -> frozenset[str]:
     """The tokens of everybody whom a permit of this Consent names; ``*`` when a permit names no recipient.
 

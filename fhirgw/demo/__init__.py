@@ -86,6 +86,7 @@ fhirgw demo: everybody in it is invented. HTTP on $base, MLLP on $mllp. Try, in 
   # 5. A message nobody can map yet: AE, kept; teach the map, replay
   $fhirgw send fixtures/v2/A01/unmapped-class.hl7 --to $mllp
   $fhirgw journal list --state rejected
+  printf '\\n[senders.elm-hospital.codes.0004]\\nXI = "I"\\n' >> $data/senders.toml
   $fhirgw journal replay
 
 Ctrl-C stops it; the data is in $data.
