@@ -16,7 +16,6 @@ import orjson
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
-from fhirgw.audit import instant
 from fhirgw.consent.applied import SUD
 from fhirgw.consent.labels import Path
 from fhirgw.consent.model import Json
@@ -25,6 +24,7 @@ from fhirgw.consent.redact import hidden_paths, redact
 from fhirgw.errors import InvalidElement
 from fhirgw.store.predicate import own_predicate
 from fhirgw.store.repository import Stored
+from fhirgw.store.stored import instant
 
 MINUTE = 60_000_000
 NOTIFICATION_EVENT = "http://hl7.org/fhir/us/davinci-alerts/CodeSystem/notification-event"

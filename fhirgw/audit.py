@@ -9,7 +9,6 @@ See: DESIGN §6; 45 CFR 164.528 (accounting: date, recipient, what, purpose); 42
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -20,6 +19,7 @@ from sqlalchemy import Connection, Row, bindparam, func, insert, select
 from fhirgw.store.database import Transaction
 from fhirgw.store.prepared import Prepared
 from fhirgw.store.schema import ledger, ledger_root
+from fhirgw.store.stored import instant
 
 GENESIS = bytes(32)
 DAY = 86_400_000_000
@@ -100,12 +100,6 @@ _ROLE = "http://terminology.hl7.org/CodeSystem/object-role"
 
 def _patient(entry: Entry) -> tuple[str, ...]:
     return (f"Patient/{entry.patient}",) if entry.patient else ()
-
-
-def instant(microseconds: int) -> str:
-    """A FHIR instant in UTC with milliseconds; any finer part is cut, never rounded up."""
-    moment = datetime.fromtimestamp(microseconds // 1_000_000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{microseconds % 1_000_000 // 1000:03d}Z"
 
 
 def _digest(previous: bytes, values: Sequence[object]) -> bytes:

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import delete, update
 
-from fhirgw.audit import DAY, Entry, Ledger, audit_event, disclosures, instant, verify
+from fhirgw.audit import DAY, Entry, Ledger, audit_event, disclosures, verify
 from fhirgw.profiles.validation import problems
 from fhirgw.store.database import Database, migrate
 from fhirgw.store.schema import ledger, ledger_root
+from fhirgw.store.stored import instant
 
 KEY = bytes(range(64))
 START = 1_790_000_000_000_000

@@ -13,7 +13,7 @@ import typer
 from rich.progress import track
 
 from fhirgw.app import Gateway, new_id
-from fhirgw.audit import Entry, disclosures, instant
+from fhirgw.audit import Entry, disclosures
 from fhirgw.audit import verify as verify_ledger
 from fhirgw.cli.files import Files, read_case
 from fhirgw.cli.terminal import emit, fail, local, patient_id, people, read, read_json
@@ -23,6 +23,7 @@ from fhirgw.consent.model import ConsentSettings
 from fhirgw.errors import GatewayError, InvalidElement
 from fhirgw.share import Requester
 from fhirgw.store import clients, journal, policy, repository
+from fhirgw.store.stored import instant
 
 journal_app = typer.Typer(help="The inbound messages: what came, what became of it.", no_args_is_help=True)
 consent_app = typer.Typer(help="Decide, explain, revoke.", no_args_is_help=True)

@@ -1,7 +1,7 @@
 """How the member is: SF-12, the Acuity Assessment and its tier."""
 
 from datetime import date
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import AwareDatetime, Field, model_validator
 
@@ -21,16 +21,7 @@ AcuityDomain = Literal[
 conditions; Medication knowledge and adherence; Treatment Participation; Care Coordination needs; Financial,
 transportation, housing needs; Cultural issues and social support"."""
 
-ACUITY_DOMAINS: tuple[str, ...] = (
-    "safety",
-    "mental-health-substance-use",
-    "medical-conditions",
-    "medication",
-    "treatment-participation",
-    "care-coordination",
-    "financial-transportation-housing",
-    "cultural-social-support",
-)
+ACUITY_DOMAINS: tuple[str, ...] = get_args(AcuityDomain)
 
 
 class Sf12(Model):

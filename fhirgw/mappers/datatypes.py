@@ -29,7 +29,8 @@ from fhirgw.terminology import (
     sid,
     table_coding,
 )
-from fhirgw.v2.codec import NULL, Delimiters, Element
+from fhirgw.v2.codec import NULL, Element
+from fhirgw.v2.encoding import Delimiters
 
 Json = dict[str, Any]
 

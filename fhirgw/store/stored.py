@@ -72,7 +72,7 @@ def dated(body: Json, version: int, at: int) -> Json:
 
 
 def instant(at: int) -> str:
-    """Microseconds as a FHIR instant, to the millisecond."""
+    """A FHIR instant in UTC with milliseconds; any finer part is cut, never rounded up."""
     moment = datetime.fromtimestamp(at // 1_000_000, UTC).replace(microsecond=at % 1_000_000)
     return f"{moment.isoformat(timespec='milliseconds')[:-6]}Z"
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from fhirgw.errors import GatewayError, MissingElement, UnsupportedMessage
-from fhirgw.v2.codec import CHARSETS, NULL, Delimiters, Message, build, encode, escape
+from fhirgw.v2.codec import NULL, Message, build, encode
+from fhirgw.v2.encoding import CHARSETS, Delimiters, escape
 
 VERSIONS = frozenset(
     ("2.1", "2.2", "2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.7.1", "2.8", "2.8.1", "2.8.2")

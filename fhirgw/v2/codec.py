@@ -3,44 +3,18 @@
 Law: ``encode(parse(raw)) == raw`` for every input that ``parse`` accepts. ``parse`` answers any bytes with a
 Message or a GatewayError, never with another exception.
 
-See: HL7 v2.5.1 ch. 2.5.4 (delimiters), 2.7 (escape sequences), 2.14.9.18 (MSH-18). The dialects accepted beyond the
+Character sets, delimiters and escapes are ``encoding``'s. See: HL7 v2.5.1 ch. 2.5. The dialects accepted beyond the
 standard are listed in ``docs/decisions/0010-er7-dialects.md``.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from fhirgw.errors import MalformedMessage
+from fhirgw.v2.encoding import MARKS, Delimiters, charset_of, delimiters_of, unescape
 
 NULL = '""'  # v2.5.1 ch. 2.5.3: the stored value is to be deleted; nothing between delimiters says nothing
-
-# Table 0211, and the spellings that senders and registrations use for the same sets, upper-cased.
-CHARSETS = {
-    "ASCII": "ascii",
-    "US-ASCII": "ascii",
-    "ISO IR6": "ascii",
-    "UNICODE UTF-8": "utf-8",
-    "UNICODE UTF8": "utf-8",
-    "UTF-8": "utf-8",
-    "UTF8": "utf-8",
-    "UNICODE UTF-16": "utf-16",
-    "UTF-16": "utf-16",
-    "WINDOWS-1252": "cp1252",
-    "CP1252": "cp1252",
-    **{f"{prefix}8859{dash}{part}": f"iso8859-{part}"
-       for prefix in ("", "ISO-", "ISO", "ISO ") for dash in ("/", "-") for part in (*range(1, 12), 13, 14, 15)},
-}  # fmt: skip
-
-# A byte order mark, or MSH in 16-bit units, says more about the bytes than MSH-18 does.
-_MARKS = (
-    (b"\xef\xbb\xbf", b"\xef\xbb\xbf", "utf-8"),
-    (b"\xff\xfe", b"\xff\xfe", "utf-16-le"),
-    (b"\xfe\xff", b"\xfe\xff", "utf-16-be"),
-    (b"M\0S\0H\0", b"", "utf-16-le"),
-    (b"\0M\0S\0H", b"", "utf-16-be"),
-)
 
 # Segments of v2.1 to v2.8: what may follow a bare LF in a message whose other segments end in CR.
 _STANDARD = """
@@ -55,34 +29,9 @@ SID SLT SPM STF STZ TCC TCD TQ1 TQ2 TXA UAC UB1 UB2 URD URS VAR VND
 STANDARD_SEGMENTS = frozenset(_STANDARD.split())
 
 _NAME = re.compile(r"[A-Z][A-Z0-9]{2}")
-_HEADER_BYTES = re.compile(rb"[\r\n]*(MSH[^\r\n]+)")
 _LINE_END = re.compile(r"(\r\n?|\n)")
 _BLANKS = " \t"
 _HEADERS = ("MSH", "FHS", "BHS")  # their first two fields are the delimiters themselves
-
-
-@dataclass(frozen=True, slots=True)
-class Delimiters:
-    """The delimiters a message declares in MSH-1 and MSH-2; an empty string is one that it does not declare.
-
-    Attributes:
-        escapes: Escape code (``F``, ``S``, …, ``.br``) to the text it stands for.
-        codec: Python codec of the message, by which the hexadecimal escape is read.
-    """
-
-    field: str
-    component: str
-    repetition: str
-    escape: str
-    subcomponent: str
-    truncation: str
-    codec: str
-    escapes: dict[str, str]
-
-    @property
-    def encoding_characters(self) -> str:
-        """MSH-2 as we write it."""
-        return self.component + self.repetition + self.escape + self.subcomponent + self.truncation
 
 
 class Element:
@@ -106,7 +55,7 @@ class Element:
     @property
     def text(self) -> str:
         """The whole repetition with escapes decoded, its component separators as written."""
-        return _unescape(self.raw, self._delimiters)
+        return unescape(self.raw, self._delimiters)
 
 
 class Segment:
@@ -223,7 +172,7 @@ def parse(raw: bytes, *, charset: str | None = None) -> Message:
     Raises:
         MalformedMessage: with the location; its text holds nothing of the message.
     """
-    mark, codec = _codec(raw, charset)
+    mark, codec = charset_of(raw, charset)
     try:
         text = (raw[len(mark) :] if mark else raw).decode(codec)
     except UnicodeDecodeError as error:
@@ -233,7 +182,7 @@ def parse(raw: bytes, *, charset: str | None = None) -> Message:
     if not text.startswith("MSH"):
         stripped = text.lstrip("\r\n")
         lead, text = text[: len(text) - len(stripped)], stripped
-    delimiters = _delimiters(text, codec)
+    delimiters = delimiters_of(text, codec)
     lines, terminators = _lines(text, delimiters.field)
     segments = [Segment(line[:3], line, delimiters) for line in lines]
     return Message(segments, delimiters, codec, terminators, mark, lead)
@@ -244,11 +193,11 @@ def header(raw: bytes) -> Message | None:
 
     Bytes are taken as ISO 8859-1 here, whatever MSH-18 says: any byte passes, and an ACK echoes the same ones.
     """
-    _, mark, codec = next((entry for entry in _MARKS if raw.startswith(entry[0])), (b"", b"", "iso8859-1"))
+    _, mark, codec = next((entry for entry in MARKS if raw.startswith(entry[0])), (b"", b"", "iso8859-1"))
     text = raw[len(mark) : len(mark) + 8192].decode(codec, "ignore").lstrip("\r\n")
     line = _LINE_END.split(text, maxsplit=1)[0]
     try:
-        delimiters = _delimiters(line, codec)
+        delimiters = delimiters_of(line, codec)
     except MalformedMessage:
         return None
     return Message([Segment("MSH", line, delimiters)], delimiters, codec, [""], mark)
@@ -263,7 +212,7 @@ def encode(message: Message) -> bytes:
 
 
 def build(segments: Sequence[Sequence[str]], delimiters: Delimiters) -> Message:
-    """A message from fields as they stand on the wire (see ``escape``), each segment ended by CR.
+    """A message from fields as they stand on the wire (see ``encoding.escape``), each segment ended by CR.
 
     A header segment is given with its MSH-1 and MSH-2 (whatever they hold): ours are written from ``delimiters``.
     """
@@ -274,73 +223,6 @@ def build(segments: Sequence[Sequence[str]], delimiters: Delimiters) -> Message:
             fields.pop()
         built.append(Segment(name, delimiters.field.join(fields), delimiters))
     return Message(built, delimiters, delimiters.codec, ["\r"] * len(built))
-
-
-def escape(text: str, delimiters: Delimiters) -> str:
-    """Text as it may stand in a field: delimiters and line ends escaped, what the charset lacks as ``?``.
-
-    Where the sender declares no escape character, what would need one becomes a space.
-    """
-    text = text.encode(delimiters.codec, "replace").decode(delimiters.codec)
-    mark = delimiters.escape
-    codes = {value: code for code, value in delimiters.escapes.items() if len(value) == 1 and code != ".br"}
-    codes |= {"\r": "X0D", "\n": ".br"}
-    return "".join((f"{mark}{codes[c]}{mark}" if mark else " ") if c in codes else c for c in text)
-
-
-def _codec(raw: bytes, charset: str | None) -> tuple[bytes, str]:
-    for prefix, mark, codec in _MARKS:
-        if raw.startswith(prefix):
-            return mark, codec
-    declared = charset if charset is not None else _declared(raw)
-    if not declared:
-        return b"", "utf-8"  # ASCII by the standard, of which UTF-8 is the superset that cannot be mistaken
-    known = CHARSETS.get(declared.upper())
-    if known is None:
-        raise MalformedMessage("The character set in MSH-18 is not one we read.", location="MSH-18", err="103")
-    if known == "utf-16":
-        text = "MSH-18 says UTF-16, but the bytes are not in 16-bit units."
-        raise MalformedMessage(text, location="MSH-18", err="102")
-    return b"", known
-
-
-def _declared(raw: bytes) -> str:
-    """MSH-18.1 of bytes in a superset of ASCII; its first repetition is the message's default set."""
-    header = _HEADER_BYTES.match(raw)
-    fields = header[1].split(header[1][3:4], 18) if header else []
-    if len(fields) < 18:
-        return ""
-    repetition = fields[1][1:2]
-    name = fields[17].split(repetition)[0] if repetition else fields[17]
-    return name.strip().decode("latin-1") if name != b'""' else ""
-
-
-def _delimiters(text: str, codec: str) -> Delimiters:
-    if not text.startswith("MSH") or len(text) < 4:
-        raise MalformedMessage("The message does not begin with an MSH segment.", location="MSH")
-    encoding = text[4:10].partition(text[3])[0].partition("\r")[0].partition("\n")[0]
-    return _declare(text[3], encoding, codec)
-
-
-@lru_cache(maxsize=256)
-def _declare(field: str, encoding: str, codec: str) -> Delimiters:
-    if not _is_delimiter(field):
-        raise MalformedMessage("MSH-1 is not a character that can separate fields.", location="MSH-1", err="102")
-    if not encoding:
-        raise MalformedMessage("MSH-2, the encoding characters, is empty.", location="MSH-2", err="101")
-    if len(encoding) > 5 or len(set(encoding)) < len(encoding) or not all(map(_is_delimiter, encoding)):
-        text = "MSH-2 must hold up to five different punctuation characters."
-        raise MalformedMessage(text, location="MSH-2", err="102")
-    if len(encoding) == 3 and encoding[2] == "&":  # senders that leave the escape character out of the usual four
-        encoding = encoding[:2] + "\0&"
-    component, repetition, mark, subcomponent, truncation = (c.strip("\0") for c in encoding.ljust(5, "\0"))
-    meanings = {"F": field, "S": component, "R": repetition, "E": mark, "T": subcomponent, "P": truncation}
-    escapes = {code: value for code, value in meanings.items() if value} | {".br": "\n"}
-    return Delimiters(field, component, repetition, mark, subcomponent, truncation, codec, escapes)
-
-
-def _is_delimiter(character: str) -> bool:
-    return character.isascii() and character.isprintable() and not character.isalnum() and character not in ' "'
 
 
 def _lines(text: str, field: str) -> tuple[list[str], list[str]]:
@@ -425,34 +307,4 @@ def _read(text: str, component: int, subcomponent: int, delimiters: Delimiters) 
         return None
     if not text:
         return None
-    return _unescape(text, delimiters)
-
-
-def _unescape(text: str, delimiters: Delimiters) -> str:
-    if not delimiters.escape or delimiters.escape not in text:
-        return text
-    return "".join(_unescaped(text.split(delimiters.escape), delimiters))
-
-
-def _unescaped(parts: list[str], delimiters: Delimiters) -> Iterator[str]:
-    """Decode text split at the escape character: an unknown sequence keeps it, its end may begin the next."""
-    yield parts[0]
-    position = 1
-    while position < len(parts):
-        code = parts[position]
-        meaning = _meaning(code, delimiters) if position + 1 < len(parts) else None
-        if meaning is None:
-            yield delimiters.escape + code
-            position += 1
-        else:
-            yield meaning + parts[position + 1]
-            position += 2
-
-
-def _meaning(code: str, delimiters: Delimiters) -> str | None:
-    if code[:1] != "X":
-        return delimiters.escapes.get(code)
-    try:
-        return bytes.fromhex(code[1:]).decode(delimiters.codec) if code[1:].isalnum() else None
-    except ValueError:
-        return None
+    return unescape(text, delimiters)

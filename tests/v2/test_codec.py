@@ -7,7 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fhirgw.errors import GatewayError, MalformedMessage
-from fhirgw.v2.codec import NULL, Delimiters, Message, build, encode, escape, header, parse
+from fhirgw.v2.codec import NULL, Message, build, encode, header, parse
+from fhirgw.v2.encoding import Delimiters, escape
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "v2"
 ALL = sorted(FIXTURES.glob("**/*.hl7"))
