@@ -91,7 +91,7 @@ class Twins:
     """The store with everything, and the store without what is hidden."""
 
     def __init__(self, world: World, folder: Path, template: Path) -> None:
-        self.world = world
+        self.world, self._folder = world, folder
         self.whole, self.twin = Gateway(folder / "whole.db", template), Gateway(folder / "twin.db", template)
         for gateway, script in ((self.whole, whole(world)), (self.twin, twin(world))):
             gateway.set_up(world)
@@ -102,6 +102,7 @@ class Twins:
     def close(self) -> None:
         self.whole.database.close()
         self.twin.database.close()
+        shutil.rmtree(self._folder)
 
     async def ask(self, requester: Requester, ask: Any) -> tuple[Any, Any]:
         """Both answers, each as what would go over the wire."""

@@ -1,0 +1,408 @@
+"""The way out, law by law: one store, one outside practice, one clock that the test moves."""
+
+import asyncio
+
+import orjson
+import pytest
+from sqlalchemy import func, select
+
+from fhirgw.answer import PageSeal
+from fhirgw.audit import Ledger, disclosures, verify
+from fhirgw.consent.model import ConsentSettings
+from fhirgw.errors import DependencyDown, Forbidden, InvalidElement, NotFound
+from fhirgw.settings import Keys
+from fhirgw.share import (
+    ATTEMPTS,
+    PART2_HEADER,
+    History,
+    NextPage,
+    Notification,
+    Read,
+    Requester,
+    Search,
+    Share,
+    VRead,
+)
+from fhirgw.store import policy, repository
+from fhirgw.store.database import Database, migrate
+from fhirgw.store.schema import ledger
+
+START = 1_782_000_000_000_000  # 2026-06-21
+BASE = "https://gw.example.org/fhir"
+KEYS = Keys.derive(b"share")
+ICD = "http://hl7.org/fhir/sid/icd-10-cm"
+ACT = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
+CONF = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
+CLEARED = {"tag": [{"system": "http://fhirgw.org/fhir/CodeSystem/icm-text-review", "code": "cleared"}]}
+NORMAL, SUBSTANCE = (CONF, "N"), ((CONF, "R"), (ACT, "SUD"))
+
+
+class Gateway:
+    """A share over a store."""
+
+    def __init__(self, path):
+        url = f"sqlite:///{path}"
+        migrate(url)
+        self.now = START
+        self.database = Database(url, clock=lambda: self.now)
+        self.share = Share(
+            self.database, Ledger("t", KEYS.audit), base=BASE, pages=PageSeal(KEYS.cursor, 900),
+            consent=ConsentSettings(), clock=lambda: self.now,
+        )  # fmt: skip
+
+    def put(self, *resources, **options):
+        self.now += 60_000_000
+        self.database.write_sync(lambda tx: [repository.put(tx, one, **options) for one in resources])
+
+    def delete(self, kind, logical):
+        self.now += 60_000_000
+        self.database.write_sync(lambda tx: repository.delete(tx, kind, logical))
+
+    def ask(self, ask, who=None):
+        return asyncio.run(self.share.release(who or elm(), ask))
+
+    def body(self, ask, who=None):
+        return orjson.loads(self.ask(ask, who).body)
+
+    def accounted(self):
+        with self.database.read() as connection:
+            return connection.scalar(select(func.count()).select_from(ledger))
+
+
+def elm(purpose="TREAT", scopes=("system/*.rs",), inside=None, client="elm", channel="api"):
+    return Requester(client, f"org-{client}", purpose, scopes, inside, "req-1", channel)
+
+
+def ref(reference):
+    return {"reference": reference}
+
+
+def concept(code):
+    return {"coding": [{"system": ICD, "code": code}]}
+
+
+def about(kind, logical, who="p", **more):
+    return {"resourceType": kind, "id": logical, "meta": CLEARED, "subject": ref(f"Patient/{who}"), **more}
+
+
+def goal(logical, code="E11.9", who="p", **more):
+    return about("Goal", logical, who, lifecycleStatus="active", description=concept(code), **more)
+
+
+def plan(logical="k", who="p", **more):
+    return about("CarePlan", logical, who, status="active", intent="plan", **more)
+
+
+def encounter(logical, code="I10", who="p", **more):
+    more = {"status": "finished", "class": {"system": ACT, "code": "IMP"}, "type": [concept(code)]} | more
+    return about("Encounter", logical, who, **more)
+
+
+def release(who="p", labels=(NORMAL,), status="active", types=()):
+    """An ROI for treatment, to Elm."""
+    provision = {
+        "type": "permit",
+        "period": {"start": "2026-01-01", "end": "2026-12-31"},
+        "actor": [
+            {
+                "role": {
+                    "coding": [
+                        {"system": "http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "code": "IRCP"}
+                    ]
+                },
+                "reference": ref("Organization/org-elm"),
+            }
+        ],
+        "purpose": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": "TREAT"}],
+        "securityLabel": [{"system": system, "code": code} for system, code in labels],
+    }
+    if types:
+        provision["class"] = [{"system": "http://hl7.org/fhir/resource-types", "code": one} for one in types]
+    scope = {"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy"}
+    return {
+        "resourceType": "Consent",
+        "id": f"roi-{who}",
+        "status": status,
+        "scope": {"coding": [scope]},
+        "category": [{"coding": [{"system": "http://loinc.org", "code": "64292-6"}]}],
+        "patient": ref(f"Patient/{who}"),
+        "dateTime": "2026-01-01",
+        "performer": [ref(f"Patient/{who}")],
+        "organization": [ref("Organization/icm")],
+        "sourceReference": ref("DocumentReference/form"),
+        "provision": provision,
+    }
+
+
+@pytest.fixture
+def gateway(tmp_path):
+    made = Gateway(tmp_path / "store.db")
+    organization = {"resourceType": "Organization", "id": "org-elm", "name": "Elm"}
+    made.put(organization, standing="registry")
+    made.database.write_sync(lambda tx: [policy.enrol(tx, who, "adv", "active") for who in ("p", "q")])
+    made.put(
+        {"resourceType": "Patient", "id": "p", "meta": CLEARED, "name": [{"family": "Doe"}]},
+        {"resourceType": "Patient", "id": "q", "meta": CLEARED, "name": [{"family": "Roe"}]},
+        release(),
+    )
+    yield made
+    made.database.close()
+
+
+# -- who asks ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "who", [elm(purpose="HMARKT"), elm(client="oak"), elm(inside=frozenset()), elm(inside=frozenset({"sud"}))]
+)
+def test_whoever_was_permitted_nothing_gets_what_a_stranger_gets(gateway, who):
+    """A purpose nobody permitted, another organization, a programme without the member: as if it were empty."""
+    gateway.put(plan())
+    for ask in (Read("Patient", "p"), Read("CarePlan", "k"), History("CarePlan", "k")):
+        with pytest.raises(NotFound):
+            gateway.ask(ask, who)
+    assert gateway.body(Search("CarePlan", ()), who)["total"] == 0
+
+
+def test_consents_and_audit_events_are_for_nobody_outside(gateway):
+    """Not even the recipient that a Consent names reads it, or counts it."""
+    with pytest.raises(NotFound):
+        gateway.ask(Read("Consent", "roi-p"))
+    assert gateway.body(Search("Consent", (("patient", "p"),)))["total"] == 0
+    assert gateway.body(Search("AuditEvent", ()))["total"] == 0
+
+
+def test_a_search_needs_the_scope_and_an_include_too(gateway):
+    gateway.put(goal("g"), plan(goal=[ref("Goal/g")]))
+    narrow = elm(scopes=("system/CarePlan.rs",))
+    found = gateway.body(Search("CarePlan", (("_include", "CarePlan:goal"),)), narrow)
+    assert [one["search"]["mode"] for one in found["entry"]] == ["match"]
+    with pytest.raises(Forbidden):
+        gateway.ask(Search("Goal", ()), narrow)
+
+
+# -- pages ---------------------------------------------------------------------------------------------------------
+
+
+def page_of(gateway):
+    links = gateway.body(Search("Goal", (("_count", "1"),)))["link"]
+    return next(link["url"] for link in links if link["relation"] == "next").partition("_page=")[2]
+
+
+def test_a_page_begun_before_a_revocation_shows_nothing_after_it(gateway):
+    gateway.put(goal("a"), goal("b"), goal("c"))
+    token = page_of(gateway)
+    assert gateway.body(NextPage(token))["total"] == 3
+    gateway.put(release(status="inactive"))
+    after = gateway.body(NextPage(token))
+    assert after["total"] == 0
+    assert "entry" not in after
+
+
+@pytest.mark.parametrize("who", [elm(client="oak"), elm(purpose="HMARKT")])
+def test_a_page_serves_whom_and_what_it_was_made_for(gateway, who):
+    gateway.put(goal("a"), goal("b"))
+    with pytest.raises(InvalidElement):
+        gateway.ask(NextPage(page_of(gateway)), who)
+
+
+def test_what_came_in_a_body_does_not_come_back_in_a_link(gateway):
+    found = gateway.body(Search("Patient", (("family", "Doe"),), by_post=True))
+    assert b"Doe" not in orjson.dumps(found["link"])
+    assert found["total"] == 1
+
+
+# -- versions and times --------------------------------------------------------------------------------------------
+
+
+def etag(released):
+    return released.headers["ETag"].removeprefix("W/").strip('"')
+
+
+def test_the_version_that_a_read_shows_is_in_the_history(gateway):
+    """Also when what a reference points at became visible without a new version of what refers (leak 23)."""
+    gateway.put(goal("g", "F11.20"), plan(goal=[ref("Goal/g")]))
+    before = gateway.ask(Read("CarePlan", "k"))
+    assert "goal" not in orjson.loads(before.body)
+    gateway.put(goal("g", "I10"))
+    after = gateway.ask(Read("CarePlan", "k"))
+    assert orjson.loads(after.body)["goal"] == [ref("Goal/g")]
+    assert gateway.ask(VRead("CarePlan", "k", etag(after))).body == after.body
+    newest = gateway.body(History("CarePlan", "k"))["entry"][0]["resource"]
+    assert newest == orjson.loads(after.body)
+
+
+def test_a_hidden_edit_is_no_version_and_moves_no_instant(gateway):
+    gateway.put(plan())
+    before = gateway.ask(Read("CarePlan", "k"))
+    gateway.put(goal("g", "F11.20"), plan(goal=[ref("Goal/g")]))
+    gateway.put(goal("g", "F10.10"))
+    gateway.delete("Goal", "g")
+    after = gateway.ask(Read("CarePlan", "k"))
+    assert (after.body, after.headers) == (before.body, before.headers)
+    assert gateway.body(History("CarePlan", "k"))["total"] == 1
+    assert gateway.body(History("CarePlan", None))["total"] == 1
+
+
+def test_outside_nothing_was_ever_deleted(gateway):
+    """A deletion while a resource was hidden is no entry of its history, when it comes back (leak 21, 23)."""
+    gateway.put(plan(), goal("g", "F11.20"))
+    for kind, logical in (("CarePlan", "k"), ("Goal", "g")):
+        gateway.delete(kind, logical)
+        with pytest.raises(NotFound):
+            gateway.ask(History(kind, logical))
+    gateway.put(goal("g", "I10"), plan(period={"start": "2026-06-01"}))
+    assert [one["request"]["method"] for one in gateway.body(History("Goal", "g"))["entry"]] == ["PUT"]
+    assert [one["request"]["method"] for one in gateway.body(History("CarePlan", "k"))["entry"]] == ["PUT", "PUT"]
+
+
+def test_inside_the_history_tells_everything(gateway):
+    gateway.put(plan(), goal("g", "F11.20"))
+    gateway.delete("Goal", "g")
+    found = gateway.body(History("Goal", "g"), elm(inside=frozenset({"*"})))
+    assert [one["request"]["method"] for one in found["entry"]] == ["DELETE", "PUT"]
+
+
+# -- what is derived from care -------------------------------------------------------------------------------------
+
+WARD = {"resourceType": "Location", "id": "ward", "name": "Ward 3"}
+
+
+def test_a_place_shows_no_time_and_no_earlier_version(gateway):
+    """When a hidden stay brought a ward here is nobody's to know: no instant, no null, no version (leak 24)."""
+    stay = [{"location": ref("Location/ward")}]
+    gateway.put({**WARD, "name": "Ward three"}, encounter("hidden", "F11.20", location=stay))
+    with pytest.raises(NotFound):
+        gateway.ask(Read("Location", "ward"))
+    gateway.put(WARD, encounter("seen", location=stay))
+    released = gateway.ask(Read("Location", "ward"))
+    assert "Last-Modified" not in released.headers
+    entries = gateway.body(History("Location", "ward"))["entry"]
+    assert [set(one["response"]) for one in entries] == [{"status", "etag"}]
+
+
+def test_what_is_registered_is_new_from_then_on(gateway):
+    hospital = {"resourceType": "Organization", "id": "o", "name": "General"}
+    gateway.put(hospital, encounter("hidden", "F11.20", serviceProvider=ref("Organization/o")))
+    gateway.put(hospital, standing="registry")
+    found = gateway.body(Read("Organization", "o"))
+    assert found["meta"]["lastUpdated"] == repository.instant(gateway.now)
+    assert gateway.body(History("Organization", "o"))["total"] == 1
+
+
+def test_a_second_visible_reference_counts_where_the_first_is_hidden(gateway):
+    """The ward is there for whoever sees one of two references to it, in whatever elements they stand."""
+    stay = {"location": ref("Location/ward"), "physicalType": concept("F11.20")}
+    gateway.put(WARD, encounter("e", location=[stay], hospitalization={"destination": ref("Location/ward")}))
+    assert "location" not in gateway.body(Read("Encounter", "e"))
+    assert gateway.body(Read("Location", "ward"))["name"] == "Ward 3"
+
+
+def test_of_a_role_only_what_it_says_by_itself_is_shown(gateway):
+    """A role visible through a care team does not tell that it is one in a Part 2 programme."""
+    riverside = {"resourceType": "Organization", "id": "o", "name": "Riverside Recovery"}
+    riverside["meta"] = {"security": [{"system": ACT, "code": "SUD"}]}
+    role = {"resourceType": "PractitionerRole", "id": "r", "active": True, "organization": ref("Organization/o")}
+    team = about("CareTeam", "m", status="active", participant=[{"member": ref("PractitionerRole/r")}])
+    gateway.put(riverside, role, team)
+    assert "organization" not in gateway.body(Read("PractitionerRole", "r"))
+    assert gateway.body(Search("PractitionerRole", (("organization", "o"),)))["total"] == 0
+    assert gateway.body(Search("PractitionerRole", ()))["total"] == 1
+
+
+# -- the rest of a resource ----------------------------------------------------------------------------------------
+
+
+def test_a_reference_to_somebody_elses_record_is_hidden(gateway):
+    """What one patient allows says nothing of another's record (leak 25)."""
+    gateway.put(goal("theirs", who="q"), goal("mine"), plan(goal=[ref("Goal/mine"), ref("Goal/theirs")]))
+    assert gateway.body(Read("CarePlan", "k"))["goal"] == [ref("Goal/mine")]
+    assert gateway.body(Search("CarePlan", (("goal", "Goal/theirs"),)))["total"] == 0
+
+
+def test_the_part_2_notice_is_there_only_with_such_records(gateway):
+    """The notice itself reveals them: not for a reference whose target is hidden (consent specification §5.1)."""
+    gateway.put(release(labels=SUBSTANCE, types=("CarePlan",)))
+    gateway.put(goal("g", "F11.20"), plan("k", goal=[ref("Goal/g")]), plan("sud", category=[concept("F11.20")]))
+    hidden, seen = gateway.ask(Read("CarePlan", "k")), gateway.ask(Read("CarePlan", "sud"))
+    assert "goal" not in orjson.loads(hidden.body)
+    assert PART2_HEADER not in hidden.headers
+    assert PART2_HEADER in seen.headers
+
+
+def test_the_part_2_notice_goes_with_an_element_of_such_records(gateway):
+    gateway.put(release(labels=SUBSTANCE))
+    gateway.put(goal("g", "F11.20"), plan(goal=[ref("Goal/g")]))
+    assert PART2_HEADER in gateway.ask(Read("CarePlan", "k")).headers
+
+
+def test_a_notice_of_a_hidden_visit_is_withheld(gateway):
+    gateway.put(encounter("hidden", "F11.20"), encounter("seen"))
+    who = elm(channel="notification")
+    assert gateway.body(Notification("Encounter/seen", "A01", "https://x"), who)["type"] == "message"
+    for encounter_id in ("hidden", "never"):
+        with pytest.raises(NotFound):
+            gateway.ask(Notification(f"Encounter/{encounter_id}", "A01", "https://x"), who)
+
+
+# -- the account ---------------------------------------------------------------------------------------------------
+
+
+def test_what_is_released_is_accounted_for_and_what_is_not_is_not(gateway):
+    gateway.put(plan())
+    gateway.ask(Read("CarePlan", "k"))
+    gateway.ask(Search("CarePlan", ()))
+    assert gateway.accounted() == 2
+    gateway.ask(Search("Goal", ()))
+    with pytest.raises(NotFound):
+        gateway.ask(Read("Goal", "g"))
+    assert gateway.accounted() == 2
+    with gateway.database.read() as connection:
+        told = disclosures(connection, "p")
+        assert list(verify(connection, KEYS.audit)) == []
+    assert {one.consents for one in told} == {("Consent/roi-p/_history/1",)}
+    assert all(one.recipient == "elm" and one.purpose == "TREAT" for one in told)
+
+
+def test_a_policy_that_moves_between_decision_and_account_is_decided_anew(gateway, monkeypatch):
+    """The revocation that commits in between wins: nothing is released under the old policy."""
+    gateway.put(plan())
+    select_, moved = gateway.share._select, []
+
+    def overtaken(*asked):
+        answer = select_(*asked)
+        if not moved:
+            moved.append(gateway.put(release(status="inactive")))
+        return answer
+
+    monkeypatch.setattr(gateway.share, "_select", overtaken)
+    with pytest.raises(NotFound):
+        gateway.ask(Read("CarePlan", "k"))
+    assert gateway.accounted() == 0
+
+
+def test_a_policy_that_never_rests_is_asked_again_later(gateway, monkeypatch):
+    gateway.put(plan())
+    select_, tries = gateway.share._select, []
+
+    def overtaken(*asked):
+        tries.append(select_(*asked))
+        gateway.database.write_sync(policy.bump)
+        return tries[-1]
+
+    monkeypatch.setattr(gateway.share, "_select", overtaken)
+    with pytest.raises(DependencyDown):
+        gateway.ask(Read("CarePlan", "k"))
+    assert len(tries) == ATTEMPTS
+
+
+def test_a_release_ends_with_its_day(gateway):
+    """No write ends it: the kept projection expires with the Consent (2026-12-31, the whole day)."""
+    gateway.put(plan())
+    gateway.now = START
+    assert gateway.body(Read("CarePlan", "k"))["id"] == "k"
+    gateway.now = 1_798_761_599_000_000  # 2026-12-31T23:59:59Z
+    assert gateway.body(Read("CarePlan", "k"))["id"] == "k"
+    gateway.now += 1_000_000
+    with pytest.raises(NotFound):
+        gateway.ask(Read("CarePlan", "k"))
