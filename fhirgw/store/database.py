@@ -77,6 +77,7 @@ class Database:
         self._wake = threading.Condition()
         self._urgent: deque[_Work] = deque()
         self._queue: deque[_Work] = deque()
+        self._owed = False  # the group before had only urgent units
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
@@ -155,20 +156,26 @@ class Database:
             return bool(self._urgent or self._queue)
 
     def _fill(self, connection: Connection, group: list[tuple[_Work, Any, BaseException | None]]) -> None:
-        """Run units until there are none, the group is full, or an ACK has waited long enough."""
-        started, hurry = time.monotonic_ns(), False
+        """Run units until there are none, the group is full, or an ACK has waited long enough.
+
+        A group with an ACK in it takes no more of what nobody waits for; but the next begins with one of those, so
+        that a feed without a pause does not stop the processing.
+        """
+        until, hurry = time.monotonic_ns() + PATIENT_NS, False
         while len(group) < GROUP:
             with self._wake:
-                hurry = hurry or bool(self._urgent)
-                spent = time.monotonic_ns() - started
-                if group and spent > (URGENT_NS if hurry else PATIENT_NS):
-                    return
-                queue = self._urgent or self._queue
+                now = time.monotonic_ns()
+                if group and (now > until or (hurry and not self._urgent)):
+                    break
+                queue = (not group and self._owed and self._queue) or self._urgent or self._queue
                 if not queue:
-                    return
+                    break
                 work = queue.popleft()
+            if work.urgent and not hurry:
+                until, hurry = now + URGENT_NS, True
             group.append((work, None, None))
             group[-1] = (work, *self._attempt(connection, work))
+        self._owed = all(work.urgent for work, _, _ in group)
 
     def _attempt(self, connection: Connection, work: _Work) -> tuple[Any, BaseException | None]:
         """Run one unit in a savepoint: its failure is its own, unless the transaction itself is lost."""

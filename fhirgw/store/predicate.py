@@ -3,11 +3,28 @@
 Law (agreement): a rendered predicate selects exactly what ``consent.predicate.holds`` accepts.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, FromClause, and_, case, false, func, literal, not_, or_, select, true
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    case,
+    false,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    true,
+)
 
 from fhirgw.consent.predicate import (
     Both,
@@ -33,15 +50,72 @@ BITS = (1 << 63) - 1
 _NEED, _SOURCE, _LINK = guard_need.alias("need"), resource.alias("source"), search_reference.alias("link")
 
 
-def among(column: ColumnElement[Any], values: Iterable[str]) -> Condition:
-    """The column's value is one of these, however many, in one bound parameter.
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """Of whom something may be seen.
 
-    The one place where SQLite (``json_each``) and PostgreSQL (``= ANY``) must differ.
+    Attributes:
+        patients: Name of the parameter that holds them; None: nobody by name.
+        several: It holds a JSON list, not one id.
+        everybody: Of every patient.
+        programs: Of the members of these programmes.
     """
+
+    patients: str | None
+    several: bool
+    everybody: bool
+    programs: tuple[frozenset[str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """A visibility without its patients: a statement is built from this once, whoever they are."""
+
+    inside: bool
+    grants: tuple[tuple[Predicate, Whose], ...]
+
+
+@lru_cache(maxsize=256)
+def project(visibility: Visibility) -> tuple[Projection, Mapping[str, Any]]:
+    """The visibility as statements are built from it, and the parameters they are executed with.
+
+    Grants of the same predicate are together: they may differ in the consents they rest on.
+    """
+    grouped: dict[Predicate, list[Grant]] = {}
+    for grant in visibility.grants:
+        grouped.setdefault(grant.predicate, []).append(grant)
+    grants, parameters = [], {}
+    for at, (predicate, some) in enumerate(grouped.items()):
+        named = frozenset[str]().union(*(grant.patients for grant in some if grant.patients is not None))
+        everybody = any(grant.patients is None and grant.programs is None for grant in some)
+        programs = [grant.programs for grant in some if grant.patients is None and grant.programs is not None]
+        name = f"patients_{at}" if named else None
+        grants.append((predicate, Whose(name, len(named) > 1, everybody, tuple(programs))))
+        if name:
+            parameters[name] = listed(named)
+    return Projection(visibility.inside, tuple(grants)), parameters
+
+
+def among(column: ColumnElement[Any], values: Iterable[str]) -> Condition:
+    """The column's value is one of these, however many, in one bound parameter."""
+    known = frozenset(values)
+    return one_of(column, literal(listed(known), Text), several=len(known) != 1)
+
+
+def listed(values: Iterable[Any]) -> Any:
+    """The parameter of ``one_of``: the value if there is one alone, else a JSON list."""
     known = sorted(values)
-    if len(known) == 1:
-        return column == known[0]
-    return column.in_(select(func.json_each(orjson.dumps(known).decode()).table_valued("value").c.value))
+    return known[0] if len(known) == 1 else orjson.dumps(known).decode()
+
+
+def one_of(column: ColumnElement[Any], values: ColumnElement[Any], *, several: bool) -> Condition:
+    """The column's value is one of those that ``listed`` made a parameter of."""
+    return column.in_(_members(values)) if several else column == values
+
+
+def _members(values: ColumnElement[Any]) -> Select[Any]:
+    """The one place where SQLite (``json_each``) and PostgreSQL (``= ANY``) must differ."""
+    return select(func.json_each(values).table_valued("value").c.value)
 
 
 def render(
@@ -54,7 +128,7 @@ def render(
         case TypeIn(types=types):
             if isinstance(kind, str):
                 return true() if kind in types else false()
-            return kind.in_(sorted(types))
+            return or_(false(), *(kind == one for one in sorted(types)))
         case LabelsWithin(mask=mask):
             return labels.bitwise_and(literal(BITS & ~mask)) == 0
         case LabelsMeet(mask=mask):
@@ -69,7 +143,7 @@ def render(
             return not_(render(part, kind, labels, conf))
 
 
-def resource_visible(visibility: Visibility, kind: str, row: FromClause, *, narrowed: bool = False) -> Condition:
+def resource_visible(visibility: Projection, kind: str, row: FromClause, *, narrowed: bool = False) -> Condition:
     """Rows of table ``resource``, all of this type, that may be seen; whether deleted is not asked.
 
     Args:
@@ -85,7 +159,7 @@ def resource_visible(visibility: Visibility, kind: str, row: FromClause, *, narr
     return or_(row.c.standing == "registry", and_(row.c.standing == "derived", _referred(visibility, kind, row)))
 
 
-def element_visible(visibility: Visibility, kind: str, owner: FromClause, row: FromClause) -> Condition:
+def element_visible(visibility: Projection, kind: str, owner: FromClause, row: FromClause) -> Condition:
     """Rows with a guard (index rows, label groups) that may be seen, given that their resource may be."""
     if visibility.inside:
         return true()
@@ -94,7 +168,7 @@ def element_visible(visibility: Visibility, kind: str, owner: FromClause, row: F
     return _guarded(visibility, kind, owner, row)
 
 
-def shown_at(visibility: Visibility, kind: str, row: FromClause) -> ColumnElement[int]:
+def shown_at(visibility: Projection, kind: str, row: FromClause) -> ColumnElement[int]:
     """When the visible part of a resource last changed.
 
     A derived resource has no such instant outside: that of its arrival may be that of a hidden event.
@@ -107,25 +181,24 @@ def shown_at(visibility: Visibility, kind: str, row: FromClause) -> ColumnElemen
 
 
 def _member(
-    visibility: Visibility, kind: str | ColumnElement[str], row: FromClause, patient: ColumnElement[str]
+    visibility: Projection, kind: str | ColumnElement[str], row: FromClause, patient: ColumnElement[str]
 ) -> Condition:
     seen = []
-    for predicate, grants in _by_predicate(visibility):
-        itself = and_(_patients(grants, patient), render(predicate, kind, row.c.labels, row.c.conf))
+    for predicate, whose in visibility.grants:
+        itself = and_(_patients(whose, patient), render(predicate, kind, row.c.labels, row.c.conf))
         whole = true() if visibility.inside else _permitted(predicate, kind, row, row)
         seen.append(and_(itself, whole))
     return or_(false(), *seen)
 
 
 def _guarded(
-    visibility: Visibility, kind: str | ColumnElement[str], owner: FromClause, row: FromClause
+    visibility: Projection, kind: str | ColumnElement[str], owner: FromClause, row: FromClause
 ) -> Condition:
     """Every need of the row's guard is permitted. A guard that is not there permits nothing: null is not 1."""
-    grouped = _by_predicate(visibility)
     seen = []
-    for predicate, grants in grouped:
-        whose = true() if len(grouped) == 1 else _patients(grants, func.coalesce(owner.c.patient, ""))
-        seen.append(and_(whose, _permitted(predicate, kind, owner, row)))
+    for predicate, whose in visibility.grants:
+        own = true() if len(visibility.grants) == 1 else _patients(whose, func.coalesce(owner.c.patient, ""))
+        seen.append(and_(own, _permitted(predicate, kind, owner, row)))
     return or_(false(), *seen)
 
 
@@ -142,7 +215,7 @@ def _level(owner: FromClause) -> ColumnElement[int]:
 
 
 def own_predicate(labels: int, conf: int) -> Predicate:
-    """What of a ``derived`` resource is seen by whoever may see that it is there: no consent speaks of its parts."""
+    """What of a ``derived`` resource is seen by whoever may see that it is there: its parts have no consent."""
     return both([LabelsWithin(labels), ConfAtMost(max(conf, NORMAL))])
 
 
@@ -155,27 +228,17 @@ def _permitted(
     return least.correlate(owner, row).scalar_subquery() == 1
 
 
-def _by_predicate(visibility: Visibility) -> list[tuple[Predicate, list[Grant]]]:
-    """Grants of the same predicate together: they may differ in the consents they rest on."""
-    grouped: dict[Predicate, list[Grant]] = {}
-    for grant in visibility.grants:
-        grouped.setdefault(grant.predicate, []).append(grant)
-    return list(grouped.items())
+def _patients(whose: Whose, patient: ColumnElement[str]) -> Condition:
+    if whose.everybody:
+        return true()
+    ways: list[Condition] = []
+    if whose.patients is not None:
+        ways.append(one_of(patient, bindparam(whose.patients, type_=Text), several=whose.several))
+    enrolled = (select(enrolment.c.patient).where(among(enrolment.c.program, some)) for some in whose.programs)
+    return or_(false(), *ways, *(patient.in_(members) for members in enrolled))
 
 
-def _patients(grants: list[Grant], patient: ColumnElement[str]) -> Condition:
-    named = [grant.patients for grant in grants if grant.patients is not None]
-    whose: list[Condition] = [among(patient, frozenset().union(*named))] if any(named) else []
-    for grant in grants:
-        if grant.patients is None and grant.programs is None:
-            return true()
-        if grant.patients is None:
-            enrolled = select(enrolment.c.patient).where(among(enrolment.c.program, grant.programs or ()))
-            whose.append(patient.in_(enrolled))
-    return or_(false(), *whose)
-
-
-def _referred(visibility: Visibility, kind: str, row: FromClause) -> Condition:
+def _referred(visibility: Projection, kind: str, row: FromClause) -> Condition:
     """A visible reference of a visible resource points at it. One step: from what is visible by itself."""
     source, link = _SOURCE, _LINK
     member = and_(

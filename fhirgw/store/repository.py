@@ -2,7 +2,8 @@
 
 import hashlib
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -15,7 +16,7 @@ from fhirgw.errors import VersionConflict
 from fhirgw.store import index, policy
 from fhirgw.store.compartment import PATIENT_FREE, place
 from fhirgw.store.database import Transaction
-from fhirgw.store.predicate import resource_visible
+from fhirgw.store.predicate import Projection, project, resource_visible
 from fhirgw.store.prepared import Prepared
 from fhirgw.store.schema import guard_need, label_group, search_reference
 from fhirgw.store.schema import history as version_table
@@ -69,6 +70,7 @@ def put(
     standing: str | None = None,
     source_labels: int | None = None,
     if_match: int | None = None,
+    admit: Callable[[Stored | None], bool] | None = None,
 ) -> Stored:
     """Store a resource under its type and id; the same content again changes nothing.
 
@@ -82,6 +84,7 @@ def put(
         source_labels: Sensitivity bits of everything from this source; None keeps those it has. What is about
             nobody has those alone that all of its sources give it: a source adds nothing to what is known without.
         if_match: The version that must be current.
+        admit: Asked only where something would change, with what is there: False keeps that. It may raise.
 
     Raises:
         VersionConflict: ``if_match`` is not current.
@@ -99,6 +102,9 @@ def put(
     same = before is not None and live and before.hash == digest
     if before is not None and same and _as_labelled(before, standing, source_labels):
         return stored(before)
+    kept = stored(before) if admit and before is not None and live else None
+    if admit and not admit(kept) and kept:
+        return kept
     patient, standing = place(body, standing, lambda of, at: _patient_of(connection, of, at))
     labels = _label(connection, body, patient, source_labels)
     row = {"type": kind, "id": logical, "deleted": False, "hash": digest, "source_labels": source_labels}
@@ -207,8 +213,13 @@ def _visible(connection: Connection, row: Row, visibility: Visibility) -> bool:
             and all(holds(one.predicate, need) for need in needs)
             for one in named
         )
-    found = select(table.c.pk).where(table.c.pk == row.pk, resource_visible(visibility, row.type, table))
-    return connection.scalar(found) is not None
+    seen, whose = project(visibility)
+    return _seen_row(row.type, seen).first(connection, key=row.pk, **whose) is not None
+
+
+@lru_cache(maxsize=256)
+def _seen_row(kind: str, seen: Projection) -> Prepared:
+    return Prepared(select(table.c.pk).where(table.c.pk == bindparam("key"), resource_visible(seen, kind, table)))
 
 
 def _shown(connection: Connection, row: Row, visibility: Visibility) -> int:
@@ -247,10 +258,11 @@ def history(connection: Connection, kind: str, logical: str | None, visibility: 
     nothing visible changed. There, nothing was ever deleted, and the current version is as ``read`` gives it.
     """
     versions = version_table
+    seen, whose = project(visibility)
     found = (
         select(versions, table.c.source_labels, table.c.version.label("current"))
         .join(table, and_(table.c.type == versions.c.type, table.c.id == versions.c.id))
-        .where(versions.c.type == kind, resource_visible(visibility, kind, table))
+        .where(versions.c.type == kind, resource_visible(seen, kind, table))
         .order_by(versions.c.updated_at.desc(), versions.c.id, versions.c.version.desc())
     )
     if logical is not None:
@@ -265,7 +277,7 @@ def history(connection: Connection, kind: str, logical: str | None, visibility: 
             versions.c.standing == table.c.standing,
             or_(table.c.standing != "derived", versions.c.version == table.c.version),
         )
-    return [_version(connection, row, visibility) for row in connection.execute(found)]
+    return [_version(connection, row, visibility) for row in connection.execute(found, whose)]
 
 
 def _version(connection: Connection, row: Any, visibility: Visibility) -> Stored:

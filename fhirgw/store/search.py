@@ -2,19 +2,25 @@
 
 INVARIANT: every subquery over an index table goes through ``_seen``; nothing is filtered after a page was cut
 (consent specification §0.3, leaks 1 to 16).
+
+A statement is built once for a form of search and of visibility; values and patients are parameters (ADR 0054).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     Connection,
-    Select,
+    Integer,
+    String,
     Subquery,
     Table,
     and_,
+    bindparam,
     false,
     func,
     not_,
@@ -25,15 +31,38 @@ from sqlalchemy import (
 )
 
 from fhirgw.consent.predicate import Visibility
-from fhirgw.store.predicate import among, element_visible, resource_visible, shown_at
-from fhirgw.store.query import Canonical, Clause, Moment, Order, SearchQuery, Target, Text, Token, Value, parse
+from fhirgw.store.form import ESCAPE, formed, placed
+from fhirgw.store.predicate import (
+    Projection,
+    element_visible,
+    listed,
+    one_of,
+    project,
+    resource_visible,
+    shown_at,
+)
+from fhirgw.store.prepared import Prepared
+from fhirgw.store.query import (
+    Canonical,
+    Clause,
+    Include,
+    Moment,
+    Order,
+    SearchQuery,
+    Target,
+    Text,
+    Token,
+    Value,
+    parse,
+)
 from fhirgw.store.schema import resource, search_date, search_reference, search_string, search_token
 from fhirgw.store.stored import Row, Stored, stored
 
 __all__ = ["Page", "SearchQuery", "parse", "run"]
 
 Condition = ColumnElement[bool]
-TOP = "\U0010ffff"
+STATEMENTS = 512
+"""How many are kept, of each sort: forms of searches times forms of consents."""
 
 _TABLES: dict[str, Table] = {
     "token": search_token,
@@ -75,59 +104,83 @@ def run(
         visibility: What the requester may see.
         after: ``Page.after`` of the page before.
     """
-    narrowing = _narrowing(query)
-    narrowed = bool(narrowing) or any(one.param == "_id" for one in query.clauses)
-    matching = and_(
-        resource.c.type == query.type,
-        resource.c.deleted.is_(False),
-        resource_visible(visibility, query.type, resource, narrowed=narrowed),
-        *narrowing,
-        *(_condition(query.type, clause, visibility) for clause in query.clauses),
-    )
-    total = connection.scalar(select(func.count()).select_from(resource).where(matching)) or 0
-    if not query.count or not total:
-        return Page([], [], total, None)
-    rows = connection.execute(_page(query, visibility, matching, after)).all()
+    seen, whose = project(visibility)
+    form, values = formed(query)
+    values |= whose
+    if not query.count:
+        return Page([], [], _count(form, seen).scalar(connection, **values), None)
+    behind, place = placed(query, after)
+    rows = _page(form, seen, behind).rows(connection, **values, **place, most=query.count + 1)
     page, more = rows[: query.count], len(rows) > query.count
-    matches = _loaded(connection, query.type, visibility, [row.pk for row in page])
-    included = _included(connection, query, visibility, [row.pk for row in page], matches)
-    return Page(matches, included, total, _key(query, page[-1]) if more else None)
-
-
-def _key(query: SearchQuery, row: Any) -> tuple[Any, ...]:
-    return (*(getattr(row, f"key_{at}") for at in range(len(query.order))), row.id)
+    total = len(rows) if after is None and not more else _count(form, seen).scalar(connection, **values)
+    if not page:
+        return Page([], [], total, None)
+    keys = [row[0] for row in page]
+    found = _loaded(query.type, seen, len(keys) > 1).rows(connection, **whose, keys=listed(keys))
+    loaded = {row[0]: _present(row) for row in found}
+    matches = [loaded[pk] for pk in keys]
+    included = _included(connection, query, seen, whose, keys)
+    present = {(one.type, one.id) for one in matches}
+    return Page(
+        matches,
+        [one for one in included if (one.type, one.id) not in present],
+        total,
+        (*page[-1][2:], page[-1][1]) if more else None,
+    )
 
 
 # Matching ---------------------------------------------------------------------------------------------------------
 
 
-def _narrowing(query: SearchQuery) -> list[Condition]:
+@lru_cache(maxsize=STATEMENTS)
+def _count(form: SearchQuery, seen: Projection) -> Prepared:
+    return Prepared(select(func.count()).select_from(resource).where(_matching(form, seen)))
+
+
+def _matching(form: SearchQuery, seen: Projection) -> Condition:
+    narrowing = _narrowing(form)
+    narrowed = bool(narrowing) or any(one.param == "_id" for one in form.clauses)
+    return and_(
+        resource.c.type == form.type,
+        resource.c.deleted.is_(False),
+        resource_visible(seen, form.type, resource, narrowed=narrowed),
+        *narrowing,
+        *(_condition(form.type, at, clause, seen) for at, clause in enumerate(form.clauses)),
+    )
+
+
+def _narrowing(form: SearchQuery) -> list[Condition]:
     """A first cut by the index of the most selective parameter; the guarded condition is checked all the same."""
-    usable = [one for one in query.clauses if one.modifier in ("", "exact") and not one.param.startswith("_")]
-    if not usable or any(one.param == "_id" for one in query.clauses):
+    usable = [
+        (at, one)
+        for at, one in enumerate(form.clauses)
+        if one.modifier in ("", "exact") and not one.param.startswith("_")
+    ]
+    if not usable or any(one.param == "_id" for one in form.clauses):
         return []
-    clause = min(usable, key=lambda one: _SELECTIVITY.index(one.kind))
+    at, clause = min(usable, key=lambda one: _SELECTIVITY.index(one[1].kind))
     found = []
-    for table, values in _by_table(clause).items():
+    for table, values in _by_table(at, clause).items():
         rows = _ROWS[table]
-        wanted = or_(*(_matches(rows, clause, value) for value in values))
-        found.append(select(rows.c.resource).where(rows.c.type == query.type, rows.c.param == clause.param, wanted))
+        wanted = or_(*(_matches(rows, clause, value, place) for place, value in values))
+        found.append(select(rows.c.resource).where(rows.c.type == form.type, rows.c.param == clause.param, wanted))
     return [or_(*(resource.c.pk.in_(one) for one in found))]
 
 
-def _condition(kind: str, clause: Clause, visibility: Visibility) -> Condition:
+def _condition(kind: str, at: int, clause: Clause, seen: Projection) -> Condition:
     if clause.param == "_id":
-        return among(resource.c.id, {one.code or "" for one in clause.values if isinstance(one, Token)})
+        return one_of(resource.c.id, _text(f"ids_{at}"), several=len(clause.values) > 1)
     if clause.param == "_lastUpdated":
-        shown = shown_at(visibility, kind, resource)
-        return or_(*(_within(shown, shown + 1, one) for one in clause.values if isinstance(one, Moment)))
+        shown = shown_at(seen, kind, resource)
+        moments = ((f"{at}_{number}", one) for number, one in enumerate(clause.values) if isinstance(one, Moment))
+        return or_(*(_within(shown, shown + 1, one, place) for place, one in moments))
     if clause.modifier in ("missing", "present"):
-        found = or_(*(_seen(kind, clause.param, table, None, visibility) for table in _tables(clause.kind)))
+        found = or_(*(_seen(kind, clause.param, table, None, seen) for table in _tables(clause.kind)))
         return not_(found) if clause.modifier == "missing" else found
     found = or_(
         *(
-            _seen(kind, clause.param, table, (clause, values), visibility)
-            for table, values in _by_table(clause).items()
+            _seen(kind, clause.param, table, (clause, values), seen)
+            for table, values in _by_table(at, clause).items()
         )
     )
     return not_(found) if clause.modifier == "not" else found
@@ -138,113 +191,123 @@ def _tables(kind: str) -> tuple[Table, ...]:
     return (search_reference, search_token) if kind == "reference" else (_TABLES[kind],)
 
 
-def _by_table(clause: Clause) -> dict[Table, list[Value]]:
-    values: dict[Table, list[Value]] = {}
-    for value in clause.values:
-        values.setdefault(search_token if isinstance(value, Canonical) else _TABLES[clause.kind], []).append(value)
+def _by_table(at: int, clause: Clause) -> dict[Table, list[tuple[str, Value]]]:
+    """The values by the table they are looked for in, each with its place in the query."""
+    values: dict[Table, list[tuple[str, Value]]] = {}
+    for number, value in enumerate(clause.values):
+        table = search_token if isinstance(value, Canonical) else _TABLES[clause.kind]
+        values.setdefault(table, []).append((f"{at}_{number}", value))
     return values
 
 
 def _seen(
-    kind: str, param: str, table: Table, wanted: tuple[Clause, list[Value]] | None, visibility: Visibility
+    kind: str, param: str, table: Table, wanted: tuple[Clause, list[tuple[str, Value]]] | None, seen: Projection
 ) -> Condition:
     """There is a visible index row of the resource with this parameter (and with one of these values)."""
     rows = _ROWS[table]
     found = select(1).where(
         rows.c.resource == resource.c.pk,
         rows.c.param == param,
-        element_visible(visibility, kind, resource, rows),
+        element_visible(seen, kind, resource, rows),
     )
     if wanted is not None:
         clause, values = wanted
-        found = found.where(or_(*(_matches(rows, clause, value) for value in values)))
+        found = found.where(or_(*(_matches(rows, clause, value, place) for place, value in values)))
     return found.correlate(resource).exists()
 
 
-def _matches(rows: Any, clause: Clause, value: Value) -> Condition:
+def _matches(rows: Any, clause: Clause, value: Value, place: str) -> Condition:
     match value:
         case Token(system=system, code=code):
-            parts: list[Condition] = [] if code is None else [rows.c.code == code]
+            parts: list[Condition] = [] if code is None else [rows.c.code == _text(f"code_{place}")]
             if system == "":
                 parts.append(rows.c.system.is_(None))
             elif system is not None:
-                parts.append(rows.c.system == system)
+                parts.append(rows.c.system == _text(f"system_{place}"))
             return and_(true(), *parts)
-        case Canonical(url=url):
-            return and_(true(), rows.c.code == url)
-        case Target(type=of, id=logical):
-            return and_(rows.c.target_id == logical, true() if of is None else rows.c.target_type == of)
+        case Canonical():
+            return and_(true(), rows.c.code == _text(f"url_{place}"))
+        case Target(type=of):
+            same = rows.c.target_id == _text(f"id_{place}")
+            return and_(same, true() if of is None else rows.c.target_type == _text(f"type_{place}"))
         case Moment():
-            return _within(rows.c.low, rows.c.high, value)
-        case Text(folded=folded, exact=exact):
+            return _within(rows.c.low, rows.c.high, value, place)
+        case Text():
+            folded = _text(f"folded_{place}")
             if clause.modifier == "exact":
-                return and_(rows.c.value == folded, rows.c.exact == exact)
+                return and_(rows.c.value == folded, rows.c.exact == _text(f"exact_{place}"))
             if clause.modifier == "contains":
-                return and_(true(), rows.c.value.contains(folded, autoescape=True))
-            return and_(rows.c.value >= folded, rows.c.value < folded + TOP)
+                return and_(true(), rows.c.value.like(_text(f"pattern_{place}"), escape=ESCAPE))
+            return and_(rows.c.value >= folded, rows.c.value < _text(f"top_{place}"))
 
 
-def _within(low: ColumnElement[int], high: ColumnElement[int], moment: Moment) -> Condition:
+def _within(low: ColumnElement[int], high: ColumnElement[int], moment: Moment, place: str) -> Condition:
     """The interval of the resource against that of the search (search.html#prefix).
 
     ``ap`` widens the interval searched for by its own length on both sides, so that it needs no clock.
     """
-    wide = moment.high - moment.low
-    contained = and_(low >= moment.low, high <= moment.high)
+    first, last = _number(f"low_{place}"), _number(f"high_{place}")
+    contained = and_(low >= first, high <= last)
     match moment.prefix:
         case "eq":
             return contained
         case "ne":
             return not_(contained)
         case "gt":
-            return and_(true(), high > moment.high)
+            return and_(true(), high > last)
         case "lt":
-            return and_(true(), low < moment.low)
+            return and_(true(), low < first)
         case "ge":
-            return or_(high > moment.high, contained)
+            return or_(high > last, contained)
         case "le":
-            return or_(low < moment.low, contained)
+            return or_(low < first, contained)
         case "sa":
-            return and_(true(), low >= moment.high)
+            return and_(true(), low >= last)
         case "eb":
-            return and_(true(), high <= moment.low)
+            return and_(true(), high <= first)
         case _:
-            return and_(low < moment.high + wide, high > moment.low - wide)
+            return and_(low < _number(f"later_{place}"), high > _number(f"earlier_{place}"))
+
+
+def _text(name: str) -> BindParameter[str]:
+    return bindparam(name, type_=String)
+
+
+def _number(name: str) -> BindParameter[int]:
+    return bindparam(name, type_=Integer)
 
 
 # Order and pages --------------------------------------------------------------------------------------------------
 
 
-def _page(
-    query: SearchQuery, visibility: Visibility, matching: Condition, after: tuple[Any, ...] | None
-) -> Select[Any]:
-    """Rows behind the key, one more than the page holds."""
-    keys = [_sort_key(query.type, key, visibility) for key in query.order]
+@lru_cache(maxsize=STATEMENTS)
+def _page(form: SearchQuery, seen: Projection, behind: tuple[bool, ...] | None) -> Prepared:
+    """Key, id and sort keys of the rows behind the place, as many as are asked for."""
+    keys = [_sort_key(form.type, key, seen) for key in form.order]
     named = [key.label(f"key_{at}") for at, key in enumerate(keys)]
-    found = select(resource.c.pk, resource.c.id, *named).where(matching).subquery()
+    found = select(resource.c.pk, resource.c.id, *named).where(_matching(form, seen)).subquery()
     page = select(found)
-    if after is not None:
-        page = page.where(_behind(query, found, after))
-    for at, key in enumerate(query.order):
+    if behind is not None:
+        page = page.where(_behind(form, found, behind))
+    for at, key in enumerate(form.order):
         column = found.c[f"key_{at}"]
         page = page.order_by(column.is_(None), column.desc() if key.descending else column.asc())
-    return page.order_by(found.c.id).limit(query.count + 1)
+    return Prepared(page.order_by(found.c.id).limit(_number("most")))
 
 
-def _loaded(connection: Connection, kind: str, visibility: Visibility, page: Sequence[int]) -> list[Stored]:
-    """The resources of a page, in its order; they have been matched, and so are visible."""
-    shown = shown_at(visibility, kind, resource).label("shown")
-    found = connection.execute(select(resource, shown).where(resource.c.pk.in_(page)))
-    rows = {row.pk: _present(row) for row in found}
-    return [rows[pk] for pk in page]
+@lru_cache(maxsize=STATEMENTS)
+def _loaded(kind: str, seen: Projection, several: bool) -> Prepared:
+    """The resources of a page; they have been matched, and so are visible."""
+    shown = shown_at(seen, kind, resource).label("shown")
+    return Prepared(select(resource, shown).where(one_of(resource.c.pk, bindparam("keys"), several=several)))
 
 
-def _sort_key(kind: str, key: Order, visibility: Visibility) -> ColumnElement[Any]:
+def _sort_key(kind: str, key: Order, seen: Projection) -> ColumnElement[Any]:
     """The least visible value ascending, the greatest descending; null where none is visible."""
     if key.param == "_id":
         return resource.c.id
     if key.param == "_lastUpdated":
-        return shown_at(visibility, kind, resource)
+        return shown_at(seen, kind, resource)
     rows = _ROWS[_TABLES[key.kind]]
     column = {"token": "code", "uri": "code", "string": "value", "date": "low", "reference": "target_id"}[key.kind]
     extreme = func.max(rows.c[column]) if key.descending else func.min(rows.c[column])
@@ -253,26 +316,26 @@ def _sort_key(kind: str, key: Order, visibility: Visibility) -> ColumnElement[An
         .where(
             rows.c.resource == resource.c.pk,
             rows.c.param == key.param,
-            element_visible(visibility, kind, resource, rows),
+            element_visible(seen, kind, resource, rows),
         )
         .correlate(resource)
         .scalar_subquery()
     )
 
 
-def _behind(query: SearchQuery, found: Subquery, after: Sequence[Any]) -> Condition:
+def _behind(form: SearchQuery, found: Subquery, there: Sequence[bool]) -> Condition:
     """Strictly after the key: greater at one place and equal before it. Nulls come last, whatever the direction."""
     equal: list[Condition] = []
     ways: list[Condition] = []
-    for at, key in enumerate(query.order):
-        column, value = found.c[f"key_{at}"], after[at]
-        if value is None:
+    for at, key in enumerate(form.order):
+        column, value = found.c[f"key_{at}"], bindparam(f"after_{at}", type_=found.c[f"key_{at}"].type)
+        if not there[at]:
             equal.append(column.is_(null()))
             continue
         beyond = column < value if key.descending else column > value
         ways.append(and_(*equal, or_(beyond, column.is_(null()))))
         equal.append(column == value)
-    ways.append(and_(*equal, found.c.id > after[-1]))
+    ways.append(and_(*equal, found.c.id > _text("after_id")))
     return or_(false(), *ways)
 
 
@@ -280,41 +343,45 @@ def _behind(query: SearchQuery, found: Subquery, after: Sequence[Any]) -> Condit
 
 
 def _included(
-    connection: Connection,
-    query: SearchQuery,
-    visibility: Visibility,
-    page: Sequence[int],
-    matches: Sequence[Stored],
+    connection: Connection, query: SearchQuery, seen: Projection, whose: Mapping[str, Any], keys: Sequence[int]
 ) -> list[Stored]:
     """Visible targets of visible references of the page, by type and id."""
     wanted: dict[str, set[str]] = {}
     for include in query.includes:
-        links = _ROWS[search_reference]
-        found = (
-            select(links.c.target_type, links.c.target_id)
-            .join(resource, resource.c.pk == links.c.resource)
-            .where(resource.c.pk.in_(page), links.c.param == include.param)
-            .where(element_visible(visibility, query.type, resource, links))
-        )
-        if include.target is not None:
-            found = found.where(links.c.target_type == include.target)
-        for row in connection.execute(found.distinct()):
-            wanted.setdefault(row.target_type, set()).add(row.target_id)
-    present = {(one.type, one.id) for one in matches}
-    included = [one for kind in sorted(wanted) for one in _targets(connection, kind, wanted[kind], visibility)]
-    return [one for one in included if (one.type, one.id) not in present]
+        links = _links(query.type, include, seen, len(keys) > 1)
+        for kind, logical in links.rows(connection, **whose, keys=listed(keys)):
+            wanted.setdefault(kind, set()).add(logical)
+    return [
+        _present(row)
+        for kind in sorted(wanted)
+        for row in _targets(kind, seen, len(wanted[kind]) > 1).rows(connection, **whose, ids=listed(wanted[kind]))
+    ]
 
 
-def _targets(connection: Connection, kind: str, ids: set[str], visibility: Visibility) -> list[Stored]:
+@lru_cache(maxsize=STATEMENTS)
+def _links(kind: str, include: Include, seen: Projection, several: bool) -> Prepared:
+    links = _ROWS[search_reference]
     found = (
-        select(resource, shown_at(visibility, kind, resource).label("shown"))
-        .where(resource.c.type == kind, among(resource.c.id, ids), resource.c.deleted.is_(False))
-        .where(resource_visible(visibility, kind, resource, narrowed=True))
+        select(links.c.target_type, links.c.target_id)
+        .join(resource, resource.c.pk == links.c.resource)
+        .where(one_of(resource.c.pk, bindparam("keys"), several=several), links.c.param == include.param)
+        .where(element_visible(seen, kind, resource, links))
+    )
+    if include.target is not None:
+        found = found.where(links.c.target_type == include.target)
+    return Prepared(found.distinct())
+
+
+@lru_cache(maxsize=STATEMENTS)
+def _targets(kind: str, seen: Projection, several: bool) -> Prepared:
+    return Prepared(
+        select(resource, shown_at(seen, kind, resource).label("shown"))
+        .where(resource.c.type == kind, one_of(resource.c.id, _text("ids"), several=several))
+        .where(resource.c.deleted.is_(False), resource_visible(seen, kind, resource, narrowed=True))
         .order_by(resource.c.id)
     )
-    return [_present(row) for row in connection.execute(found)]
 
 
-def _present(row: Any) -> Stored:
-    """A selected row: the columns of ``resource``, ``shown``, and sort keys."""
-    return stored(Row(*row[: len(Row._fields)]), row.shown or 0)
+def _present(row: Sequence[Any]) -> Stored:
+    """A selected row: the columns of ``resource``, and ``shown``."""
+    return stored(Row(*row[:-1]), row[-1] or 0)

@@ -92,6 +92,26 @@ async def test_urgent_units_go_first(database):
     assert order == ["urgent", "later 0", "later 1", "later 2"]
 
 
+async def test_a_feed_without_a_pause_does_not_stop_the_processing(database, monkeypatch):
+    """Behind a group of ACKs alone, the next begins with one unit of what nobody waits for."""
+    monkeypatch.setattr("fhirgw.store.database.URGENT_NS", 0)
+    order: list[str] = []
+    busy, go = threading.Event(), threading.Event()
+
+    def hold(_: Transaction) -> None:
+        busy.set()
+        go.wait(10)
+
+    units = [asyncio.ensure_future(database.write(hold, urgent=True))]
+    await asyncio.to_thread(busy.wait, 10)
+    for name, urgent in (("later 0", False), ("later 1", False), ("urgent 0", True), ("urgent 1", True)):
+        units.append(asyncio.ensure_future(database.write(lambda _, n=name: order.append(n), urgent=urgent)))
+    await asyncio.to_thread(lambda: None)
+    go.set()
+    await asyncio.gather(*units)
+    assert order == ["later 0", "urgent 0", "urgent 1", "later 1"]
+
+
 async def test_instants_strictly_increase(database):
     """No two units have the same instant, though the clock stands still."""
     instants = await asyncio.gather(*(database.write(lambda tx: tx.now) for _ in range(20)))

@@ -427,16 +427,17 @@ def test_read_and_search_agree(twins, which, wide):
 @pytest.mark.parametrize("visibility", [INSIDE, outside("p"), outside("p", "q")])
 def test_searches_use_an_index(database, kind, asked, index, visibility):
     """No search scans an index table, the resources or the guards."""
-    plans: list[str] = []
+    statements: list[str] = []
 
-    def explain(_connection, cursor, statement, values, _context, _many):
-        rows = cursor.connection.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()
-        plans.extend(row[3] for row in rows)
+    def listen(connection, *_):
+        connection.set_trace_callback(statements.append)
 
-    event.listen(database._readers, "before_cursor_execute", explain)
+    event.listen(database._readers, "connect", listen)
     put(database, patient(identifier=[{"system": "urn:mrn", "value": "1"}]), condition("c", "I10"))
     run(database, kind, asked, visibility=visibility)
-    event.remove(database._readers, "before_cursor_execute", explain)
+    with database.read() as connection:
+        selects = [one for one in statements if one.startswith("SELECT")]
+        plans = [row[3] for one in selects for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {one}")]
     scans = [one for one in plans if one.startswith("SCAN") and "VIRTUAL TABLE" not in one and "anon" not in one]
     assert scans == []
     assert any(index in one for one in plans) or asked[0] == "_id"
