@@ -16,7 +16,7 @@ from fhirgw import metrics
 from fhirgw.answer import NOTIFICATION_EVENTS
 from fhirgw.audit import Entry, Ledger
 from fhirgw.consent.model import Json
-from fhirgw.consent.vocabulary import BITS
+from fhirgw.consent.vocabulary import BITS, NORMAL
 from fhirgw.errors import (
     DependencyDown,
     Forbidden,
@@ -130,19 +130,18 @@ class Ingest:
         identity.bind(tx, [(system, value) for system, value, _ in event.identifiers], patient)
         visit = "|".join(event.visit) if event.visit else None
         told = journal.keep_event(tx, row, patient=patient, visit=visit, sender=context.name, facts=event.to_json())
-        events = [
-            AdtEvent.from_json(facts) for facts in journal.person_events(tx.connection, patient, context.name)
-        ]
+        resources: list[Json] = []
+        if visit is not None:
+            events = [AdtEvent.from_json(facts) for facts in journal.visit_events(tx.connection, visit)]
+            source = self._source(events)
+            resources = fold_visit(events, patient, self._id_key)
+            for resource in resources:
+                self._put(tx, resource, source=source)
         if not context.sender.part2:  # a Part 2 programme's picture of a person says that they are in it
-            identity.picture(tx, patient, context.name, fold_person(events))
+            identity.picture(tx, patient, context.name, fold_person(self._openly(tx, patient, context)))
             self._put(tx, merge_patient(patient, identity.pictures(tx.connection, patient)))
         if visit is None:
             return
-        events = [AdtEvent.from_json(facts) for facts in journal.visit_events(tx.connection, visit)]
-        source = self._source(events)
-        resources = fold_visit(events, patient, self._id_key)
-        for resource in resources:
-            self._put(tx, resource, source=source)
         encounter = next(resource for resource in resources if resource["resourceType"] == "Encounter")
         now = datetime.fromtimestamp(tx.now / 1_000_000, UTC)
         enrolments = policy.enrolments(tx.connection, patient)
@@ -153,6 +152,22 @@ class Ingest:
             for client in clients.notified(tx.connection):
                 focus = f"Encounter/{encounter['id']}"
                 outbox.put(tx, kind="visit", patient=patient, focus=focus, detail=event.trigger, client=client.id)
+
+    def _openly(self, tx: Transaction, patient: str, context: MapContext) -> list[AdtEvent]:
+        """A sender's events about a person, but for those of visits that carry labels as a whole.
+
+        The Patient is seen by many who may not know of such a visit: a record number that came with it, or an
+        address, would tell of it (consent specification §2.3: what is derived carries the labels of its source).
+        """
+        events = [
+            AdtEvent.from_json(facts) for facts in journal.person_events(tx.connection, patient, context.name)
+        ]
+        hidden = set()
+        for visit in {event.visit for event in events if event.visit}:
+            kept = repository.current(tx.connection, "Encounter", resource_id(self._id_key, "Encounter", *visit))
+            if kept is not None and (kept.labels.labels or kept.labels.conf > NORMAL):
+                hidden.add(visit)
+        return [event for event in events if event.visit not in hidden]
 
     # --- ICM ----------------------------------------------------------------------------------------------
 
