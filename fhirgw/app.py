@@ -157,6 +157,13 @@ def _is_loopback(host: str) -> bool:
 async def running(gateway: Gateway) -> AsyncIterator[MllpServer]:
     """The MLLP server and the workers, up while the context is; drained on the way out."""
     wake = asyncio.Event()
+    notes: set[asyncio.Task[None]] = set()
+
+    async def noted(row: int, *, sent: bool) -> None:
+        """Note the delivery; the sender's next message does not wait for that."""
+        note = asyncio.create_task(gateway.intake.delivered(row, sent=sent))
+        notes.add(note)
+        note.add_done_callback(notes.discard)
 
     async def receive(raw: bytes, peer: str, *, truncated: bool) -> Reply:
         received = await gateway.intake.receive(raw, "mllp", peer, truncated=truncated)
@@ -164,7 +171,7 @@ async def running(gateway: Gateway) -> AsyncIterator[MllpServer]:
         row = received.row
         if row is None:
             return Reply(received.answer, None)
-        return Reply(received.answer, lambda sent: gateway.intake.delivered(row, sent=sent))
+        return Reply(received.answer, lambda sent: noted(row, sent=sent))
 
     await gateway.database.write(gateway.ledger.sign)
     server = MllpServer(receive, gateway.settings, discard=gateway.intake.discard)
@@ -179,7 +186,7 @@ async def running(gateway: Gateway) -> AsyncIterator[MllpServer]:
         await server.stop()
         for worker in workers:
             worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
+        await asyncio.gather(*workers, *notes, return_exceptions=True)
         while await gateway.ingest.process_due():
             pass
         await gateway.database.write(gateway.ledger.sign)

@@ -4,7 +4,6 @@ Law: redaction is a fixpoint, and leaves no marker. Narrative is removed (it wou
 """
 
 from collections.abc import Iterable, Iterator
-from copy import deepcopy
 from typing import Any
 
 from fhirgw.consent.decide import element_visible
@@ -44,13 +43,19 @@ def hidden_paths(kind: str, labels: Labels, predicate: Predicate) -> set[Path]:
 
 def _without(resource: Json, paths: Iterable[Path]) -> Json:
     """A copy without these elements; a list and its ``_list`` of extensions are re-packed together."""
-    copy = deepcopy(resource)
+    copy: Json = _copy(resource)
     # From the end of every list to its start, so that the positions still to come stay true.
     for path in sorted(paths, key=_order, reverse=True):
         _remove(copy, path)
         if isinstance(path[0], str) and len(path) <= 2 and not path[0].startswith("_"):
             _remove(copy, (f"_{path[0]}", *path[1:]))
     return copy
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _copy(inner) for name, inner in value.items()}
+    return [_copy(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _order(path: Path) -> list[tuple[int, str]]:

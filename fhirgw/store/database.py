@@ -28,6 +28,8 @@ T = TypeVar("T")
 
 URGENT_NS = 5_000_000  # an ACK waits at most this long for others to share its commit (DESIGN §4)
 PATIENT_NS = 50_000_000  # a group in which no ACK waits
+LULL_NS = 3_000_000  # behind an ACK, the next one is waited for so long before other work is taken
+TURN_NS = 50_000_000  # but other work has its turn this often
 GROUP = 256  # units in a group at most
 BUSY_MS = 10_000  # how long the writer of another process is waited for
 
@@ -77,7 +79,7 @@ class Database:
         self._wake = threading.Condition()
         self._urgent: deque[_Work] = deque()
         self._queue: deque[_Work] = deque()
-        self._owed = False  # the group before had only urgent units
+        self._lull = self._turn = 0  # from when on other work may, and must, have its turn
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
@@ -153,13 +155,16 @@ class Database:
         with self._wake:
             while not (self._urgent or self._queue or self._closed):
                 self._wake.wait()
+            lull = min(self._lull, self._turn) - time.monotonic_ns()
+            if lull > 0 and not (self._urgent or self._closed):
+                self._wake.wait_for(lambda: self._urgent or self._closed, lull / 1_000_000_000)
             return bool(self._urgent or self._queue)
 
     def _fill(self, connection: Connection, group: list[tuple[_Work, Any, BaseException | None]]) -> None:
         """Run units until there are none, the group is full, or an ACK has waited long enough.
 
-        A group with an ACK in it takes no more of what nobody waits for; but the next begins with one of those, so
-        that a feed without a pause does not stop the processing.
+        A group with an ACK in it takes no more of what nobody waits for; but that has its turn, so that a feed
+        without a pause does not stop the processing.
         """
         until, hurry = time.monotonic_ns() + PATIENT_NS, False
         while len(group) < GROUP:
@@ -167,7 +172,7 @@ class Database:
                 now = time.monotonic_ns()
                 if group and (now > until or (hurry and not self._urgent)):
                     break
-                queue = (not group and self._owed and self._queue) or self._urgent or self._queue
+                queue = (not group and now > self._turn and self._queue) or self._urgent or self._queue
                 if not queue:
                     break
                 work = queue.popleft()
@@ -175,7 +180,10 @@ class Database:
                 until, hurry = now + URGENT_NS, True
             group.append((work, None, None))
             group[-1] = (work, *self._attempt(connection, work))
-        self._owed = all(work.urgent for work, _, _ in group)
+            if work.urgent:
+                self._lull = time.monotonic_ns() + LULL_NS
+            else:
+                self._turn = time.monotonic_ns() + TURN_NS
 
     def _attempt(self, connection: Connection, work: _Work) -> tuple[Any, BaseException | None]:
         """Run one unit in a savepoint: its failure is its own, unless the transaction itself is lost."""
