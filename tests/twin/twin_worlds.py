@@ -552,6 +552,13 @@ _gone = st.builds(
     st.sampled_from(sorted(LETTERS)), st.sampled_from("12"), _patients,
 )  # fmt: skip
 _steps = st.one_of(*[_versions.map(Put)] * 9, _gone)
+_marks = st.sampled_from(["SUD", "PSY", "HIV", ""]).map(
+    lambda tag: Part(
+        "extension",
+        {"url": "http://example.org/mark", "valueCodeableConcept": concept(CODES[tag][0])},
+        frozenset({tag} - {""}),
+    )
+)
 _speaking = st.sampled_from(SCENARIOS[:5])
 
 
@@ -564,8 +571,12 @@ def worlds(draw: st.DrawFn, size: int = 30) -> World:
         "p3": draw(st.sampled_from(SCENARIOS)),
     }
     first = [Put(draw(_person_of(patient))) for patient in PATIENTS]
-    steps = draw(st.lists(_steps, min_size=size // 2, max_size=size))
-    return World((*first, *steps), allowed).settled()
+    steps = [*first, *draw(st.lists(_steps, min_size=size // 2, max_size=size))]
+    for at, part in draw(st.lists(st.tuples(st.integers(0, size), _marks), max_size=size // 3)):
+        step = steps[at % len(steps)]
+        if isinstance(step, Put):  # an edit of that, and of nothing else in it
+            steps.append(Put(replace(step.version, parts=(*step.version.parts, part))))
+    return World(tuple(steps), allowed).settled()
 
 
 def _person_of(patient: str) -> st.SearchStrategy[Version]:
