@@ -160,7 +160,7 @@ async def running(gateway: Gateway) -> AsyncIterator[MllpServer]:
     notes: set[asyncio.Task[None]] = set()
 
     async def noted(row: int, *, sent: bool) -> None:
-        """Note the delivery; the sender's next message does not wait for that."""
+        """Note the delivery: before the sender's next message is kept, which does not wait for it to be durable."""
         note = asyncio.create_task(gateway.intake.delivered(row, sent=sent))
         notes.add(note)
         note.add_done_callback(notes.discard)

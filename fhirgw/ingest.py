@@ -5,10 +5,12 @@ index, referral Tasks, outbox and the journal's state commit together, or the ro
 case and a resource written through the API go the same way into the same store. (DESIGN §1, §4.)
 """
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import structlog
 
@@ -45,6 +47,8 @@ from fhirgw.v2.ack import check_envelope
 
 log = structlog.get_logger(__name__)
 CONSENT_ENDED = f"{BASE}/StructureDefinition/icm-consent-ended"
+_event = lru_cache(maxsize=4096)(AdtEvent.from_json)
+"""Each message folds all earlier ones of the person and the visit: nobody changes an event, so it is read once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +99,11 @@ class Ingest:
         """
         with self._database.read() as connection:
             rows = journal.due(connection, limit)
-        for row in rows:
-            await self.process(row)
+        # Together, so that they share commits; the writer takes them in this order.
+        states = await asyncio.gather(*(self.process(row) for row in rows), return_exceptions=True)
+        for state in states:
+            if isinstance(state, BaseException):
+                raise state
         return len(rows)
 
     async def process(self, row: journal.Row) -> str:
@@ -132,7 +139,7 @@ class Ingest:
         told = journal.keep_event(tx, row, patient=patient, visit=visit, sender=context.name, facts=event.to_json())
         resources: list[Json] = []
         if visit is not None:
-            events = [AdtEvent.from_json(facts) for facts in journal.visit_events(tx.connection, visit)]
+            events = [_event(facts) for facts in journal.visit_events(tx.connection, visit)]
             source = self._source(events)
             resources = fold_visit(events, patient, self._id_key)
             for resource in resources:
@@ -159,13 +166,12 @@ class Ingest:
         The Patient is seen by many who may not know of such a visit: a record number that came with it, or an
         address, would tell of it (consent specification §2.3: what is derived carries the labels of its source).
         """
-        events = [
-            AdtEvent.from_json(facts) for facts in journal.person_events(tx.connection, patient, context.name)
-        ]
+        events = [_event(facts) for facts in journal.person_events(tx.connection, patient, context.name)]
         hidden = set()
         for visit in {event.visit for event in events if event.visit}:
-            kept = repository.current(tx.connection, "Encounter", resource_id(self._id_key, "Encounter", *visit))
-            if kept is not None and (kept.labels.labels or kept.labels.conf > NORMAL):
+            encounter = resource_id(self._id_key, "Encounter", *visit)
+            labels, conf = repository.levels(tx.connection, "Encounter", encounter) or (0, NORMAL)
+            if labels or conf > NORMAL:
                 hidden.add(visit)
         return [event for event in events if event.visit not in hidden]
 
@@ -213,12 +219,13 @@ class Ingest:
         return BITS["SUD"] if part2 else 0
 
     def _put(self, tx: Transaction, resource: Json, *, source: int | None = None) -> repository.Stored:
-        """Validate and store, unless what is there outranks it."""
-        require_valid(resource)
-        kept = repository.current(tx.connection, resource["resourceType"], resource["id"])
-        if kept and _stays(kept, resource):
-            return kept
-        return repository.put(tx, resource, source_labels=source)
+        """Validate and store, unless what is there outranks it; what is there already was valid."""
+
+        def admit(kept: repository.Stored | None) -> bool:
+            require_valid(resource)
+            return kept is None or not _stays(kept, resource)
+
+        return repository.put(tx, resource, source_labels=source, admit=admit)
 
     # --- consent ------------------------------------------------------------------------------------------
 

@@ -125,7 +125,8 @@ class Intake:
     async def delivered(self, row: int, *, sent: bool) -> None:
         """Note whether the sender could be given its ACK."""
         try:
-            await self._database.write(lambda tx: journal.mark_ack(tx, row, "sent" if sent else "unsent"))
+            state = "sent" if sent else "unsent"
+            await self._database.write(lambda tx: journal.mark_ack(tx, row, state), urgent=True)
         except DependencyDown:  # the message and its answer are kept; the note stays "owed"
             log.error("ack state not kept", row=row)  # noqa: TRY400 - the trace would say no more
 

@@ -23,7 +23,7 @@ from fhirgw.store.schema import history as version_table
 from fhirgw.store.schema import resource as table
 from fhirgw.store.stored import Row, Stored, columns, content, dated, instant, labels_of, stored
 
-__all__ = ["Stored", "current", "delete", "exists", "history", "instant", "put", "put_all", "read"]
+__all__ = ["Stored", "current", "delete", "exists", "history", "instant", "levels", "put", "put_all", "read"]
 
 _DV_TYPES = ("Patient", "RelatedPerson")
 _VISITS = 3  # of one resource in a cycle; then its labels only rise, so that it ends
@@ -248,7 +248,13 @@ def compartment(connection: Connection, patient: str) -> list[Stored]:
 
 def exists(connection: Connection, kind: str, logical: str) -> bool:
     """Whether there is such a resource, not deleted; for the gateway itself."""
-    return _SEEN.first(connection, kind=kind, logical=logical) is not None
+    return levels(connection, kind, logical) is not None
+
+
+def levels(connection: Connection, kind: str, logical: str) -> tuple[int, int] | None:
+    """Labels and confidentiality of the resource as a whole, for the gateway itself; None when there is none."""
+    found = _SEEN.first(connection, kind=kind, logical=logical)
+    return (found[0], found[1]) if found is not None else None
 
 
 def history(connection: Connection, kind: str, logical: str | None, visibility: Visibility) -> list[Stored]:
