@@ -171,6 +171,10 @@ class Visibility:
     label_table: str
     expires_at: datetime | None = None
 
+    def __hash__(self) -> int:
+        """Cheap, since it is a key of caches and has a grant for every patient with a consent of their own."""
+        return hash((len(self.grants), self.inside, self.revision))
+
     def predicate_for(self, patient: str | None) -> Predicate:
         """What of this patient is visible; NEVER when no grant names them.
 
