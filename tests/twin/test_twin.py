@@ -1,7 +1,7 @@
 """Non-interference: what is hidden leaves no trace in any answer (consent specification, law (f) and §4).
 
 Every world is asked some 400 things: what hypothesis draws, pages to their end, versions that histories name, and
-every id of every type. ``FHIRGW_TWIN_EXAMPLES=100000 pytest -m slow tests/twin`` asks so many in all.
+every id of every type. ``TWIN_EXAMPLES=100000 pytest -m slow tests/twin`` asks so many in all.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from fhirgw.store import policy, repository
 from fhirgw.store.database import migrate
 
 PER_WORLD = 60
-ASKS = int(os.environ.get("FHIRGW_TWIN_EXAMPLES", "8000"))
+ASKS = int(os.environ.get("TWIN_EXAMPLES", "8000"))
 seen = Counter()
 
 
