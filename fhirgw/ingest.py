@@ -251,12 +251,11 @@ class Ingest:
         return ended
 
     def _revocation(self, target: str, how: str, now: int) -> Json:
-        moment = datetime.fromtimestamp(now / 1_000_000, UTC).isoformat(timespec="milliseconds")
         return {
             "resourceType": "Provenance",
             "id": self._new_id(),
             "target": [{"reference": target}],
-            "recorded": moment.replace("+00:00", "Z"),
+            "recorded": repository.instant(now),
             "activity": {"text": f"Revoked by the member ({how})"},
             "agent": [{"who": {"display": "the member"}}],
         }

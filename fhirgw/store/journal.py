@@ -229,11 +229,6 @@ def mark_parked(tx: Transaction, key: int, error: Exception) -> None:
     _mark(tx, key, "parked", error)
 
 
-def mark_rejected(tx: Transaction, key: int, error: Exception) -> None:
-    """It will not be processed, unless somebody replays it."""
-    _mark(tx, key, "rejected", error)
-
-
 def replay(tx: Transaction, key: int) -> None:
     """Process it again, with the mapping of now.
 
