@@ -124,7 +124,7 @@ async def sharing(folder):
     migrate(settings.database)
     gateway = build(settings)
     for case in [*cases(PEOPLE), (ROOT / "fixtures/icm/ct-bhp.json").read_bytes()]:
-        await gateway.ingest.import_case(read_case(case))
+        await gateway.ingest.cases.store(read_case(case))
     elm = ("http://hl7.org/fhir/sid/us-npi", "1234567893")
     organization = gateway.database.write_sync(
         lambda tx: register_organization(tx, gateway.keys.ids, *elm, "Elm Street Family Practice")

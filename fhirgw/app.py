@@ -187,7 +187,7 @@ async def running(gateway: Gateway) -> AsyncIterator[MllpServer]:
         for worker in workers:
             worker.cancel()
         await asyncio.gather(*workers, *notes, return_exceptions=True)
-        while await gateway.ingest.process_due():
+        while await gateway.ingest.messages.process_due():
             pass
         await gateway.database.write(gateway.ledger.sign)
 
@@ -196,7 +196,7 @@ async def _process(gateway: Gateway, wake: asyncio.Event) -> None:
     """Process kept messages as they come; a database that is away is asked again."""
     while True:
         try:
-            while await gateway.ingest.process_due():
+            while await gateway.ingest.messages.process_due():
                 pass
         except DependencyDown as error:
             log.warning("processing waits", reason=error.text)

@@ -75,7 +75,7 @@ class Composed:
         return received.answer.body if received.answer else None
 
     async def process(self):
-        while await self.gateway.ingest.process_due():
+        while await self.gateway.ingest.messages.process_due():
             pass
 
     async def take(self, *messages):
@@ -147,7 +147,7 @@ def _template():
 
     def load(tx):
         for name in CASES:
-            gateway.ingest._import(tx, case(name))
+            gateway.ingest.cases._store(tx, case(name))
         for one in CLIENTS:
             logical = register_organization(tx, gateway.keys.ids, *one.organization, one.name)
             known = Client(one.id, one.name, logical, jwks, one.scopes, one.purposes, one.inside)

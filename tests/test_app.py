@@ -123,7 +123,7 @@ async def test_what_another_process_left_due_is_processed(whole):
 
 
 async def test_a_worker_outlives_what_it_meets(whole, monkeypatch):
-    due, failures = whole.gateway.ingest.process_due, []
+    due, failures = whole.gateway.ingest.messages.process_due, []
     deliver, rounds = notify.deliver_due, []
 
     async def failing(limit=64):
@@ -141,7 +141,7 @@ async def test_a_worker_outlives_what_it_meets(whole, monkeypatch):
     monkeypatch.setattr(app, "POLL_SECONDS", 0.001)
     monkeypatch.setattr(notify, "IDLE_SECONDS", 0.001)
     monkeypatch.setattr(notify, "deliver_due", failing_too)
-    monkeypatch.setattr("fhirgw.ingest.Ingest.process_due", lambda _, limit=64: failing(limit))
+    monkeypatch.setattr("fhirgw.ingest.messages.Messages.process_due", lambda _, limit=64: failing(limit))
     async with app.running(whole.gateway) as server, MllpClient("127.0.0.1", server.port) as client:
         assert msa(await client.send(GOOD))[0] == "AA"
         await until(lambda: [row.state for row in whole.rows()] == ["processed"] and len(rounds) > 3)

@@ -124,20 +124,20 @@ async def test_a_message_that_fails_after_its_ack_is_parked_told_and_replayed_af
     assert metrics.processed.labels("parked")._value.get() == counted + 1
     assert await whole.receive(unmapped) == answer
     senders(whole).write_text(taught, "utf-8")
-    assert await whole.gateway.ingest.process(whole.row(parked.id)) == "processed"
+    assert await whole.gateway.ingest.messages.process(whole.row(parked.id)) == "processed"
     assert [(row.state, row.error_text) for row in whole.rows()] == [("processed", None)] * 2
 
 
 async def test_a_failure_of_our_own_parks_the_message_without_a_trace_of_it(whole, monkeypatch):
     before = whole.everything()
     with monkeypatch.context() as broken:
-        broken.setattr("fhirgw.ingest.referrals", lambda *_: {}["ALMA"])
+        broken.setattr("fhirgw.ingest.messages.referrals", lambda *_: {}["ALMA"])
         await whole.take(ADMITTED)
     assert whole.everything() == before
     (row,) = whole.rows()
     assert (row.state, row.error_code) == ("parked", "207")
     assert "ALMA" not in row.error_text
-    assert await whole.gateway.ingest.process(whole.row(row.id)) == "processed"
+    assert await whole.gateway.ingest.messages.process(whole.row(row.id)) == "processed"
     assert whole.everything() != before
 
 
@@ -145,7 +145,7 @@ async def test_a_replay_of_what_was_processed_changes_nothing(whole):
     await whole.take(ADMITTED, CANDIDATE, LEFT)
     before = whole.everything()
     for row in whole.rows():
-        assert await whole.gateway.ingest.process(whole.row(row.id)) == "processed"
+        assert await whole.gateway.ingest.messages.process(whole.row(row.id)) == "processed"
     assert whole.everything() == before
 
 
@@ -197,7 +197,7 @@ async def test_a_part_2_label_outlives_an_update_by_the_programme_and_a_replay(w
         if one["code"]["coding"][0]["code"] == "plan-revision" and "encounter" in one
     ]
     icm = whole.requester("icm-system")
-    await whole.gateway.ingest.write_resource(icm, {**task, "status": "completed"}, id=task["id"], if_match=None)
+    await whole.gateway.ingest.resources.write(icm, {**task, "status": "completed"}, id=task["id"], if_match=None)
     body, labels = whole.stored("Task")[task["id"]]
     assert orjson.loads(body)["status"] == "completed"
     assert labels & BITS["SUD"]
@@ -234,10 +234,10 @@ async def test_one_part_2_event_labels_its_visit_whatever_the_order(tmp_path):
 
 async def test_a_case_imported_again_changes_nothing(whole):
     before = whole.everything()
-    assert await whole.gateway.ingest.import_case(case("ct-bhp.json")) is False
+    assert await whole.gateway.ingest.cases.store(case("ct-bhp.json")) is False
     reworded = case("ct-bhp.json", lambda body: body["member"]["name"].update(given=["Alma", "Q"]))
-    assert await whole.gateway.ingest.import_case(reworded) is True
-    assert await whole.gateway.ingest.import_case(reworded) is False
+    assert await whole.gateway.ingest.cases.store(reworded) is True
+    assert await whole.gateway.ingest.cases.store(reworded) is False
     changed = {key for key, value in whole.everything().items() if before.get(key) != value}
     assert changed == {("Patient", whole.patient(ALMA))}
 
@@ -252,7 +252,7 @@ def unfit(body):
 async def test_a_case_that_does_not_fit_is_refused_whole_with_everything_that_is_wrong(whole):
     before = whole.everything()
     with pytest.raises(ExceptionGroup) as refused:
-        await whole.gateway.ingest.import_case(case("husky.json", unfit))
+        await whole.gateway.ingest.cases.store(case("husky.json", unfit))
     assert len({error.location for error in refused.value.exceptions}) == 3
     assert whole.everything() == before
 
@@ -282,7 +282,7 @@ async def test_a_case_that_fails_on_its_last_resource_leaves_nothing(whole, monk
         "husky.json", lambda body: (body.update(key="new"), body["member"]["identifiers"][0].update(value="NEW"))
     )
     with pytest.raises(ProfileViolation):
-        await whole.gateway.ingest.import_case(other)
+        await whole.gateway.ingest.cases.store(other)
     assert whole.everything() == before
     with whole.gateway.database.read() as connection:
         assert identity.case_digest(connection, "new") is None
@@ -291,7 +291,7 @@ async def test_a_case_that_fails_on_its_last_resource_leaves_nothing(whole, monk
 
 async def test_a_case_of_a_programme_that_is_not_here_is_refused(whole):
     with pytest.raises(InvalidElement):
-        await whole.gateway.ingest.import_case(case("husky.json", lambda body: body.update(program="none")))
+        await whole.gateway.ingest.cases.store(case("husky.json", lambda body: body.update(program="none")))
 
 
 async def test_a_known_person_is_found_by_any_identifier_in_any_order(whole):
@@ -299,7 +299,7 @@ async def test_a_known_person_is_found_by_any_identifier_in_any_order(whole):
     alma, people = whole.patient(ALMA), len(whole.stored("Patient"))
     for at in (0, 1):
         changed = case("ct-bhp.json", lambda body, at=at: body["member"]["identifiers"].insert(at, second))
-        assert await whole.gateway.ingest.import_case(changed) is True
+        assert await whole.gateway.ingest.cases.store(changed) is True
     assert len(whole.stored("Patient")) == people
     assert whole.patient(("http://fhirgw.org/fhir/sid/other", "O-1")) == alma
     assert {one["subject"]["reference"] for one in whole.bodies("CarePlan")} >= {f"Patient/{alma}"}
@@ -309,13 +309,13 @@ async def test_a_case_never_passes_to_another_person(whole):
     before = whole.everything()
     stolen = case("ct-bhp.json", lambda body: body["member"]["identifiers"][0].update(value="CT-TEST-0002"))
     with pytest.raises(ProfileViolation):
-        await whole.gateway.ingest.import_case(stolen)
+        await whole.gateway.ingest.cases.store(stolen)
 
     def both(body):
         body["member"]["identifiers"].append({"system": MEDICAID, "value": "CT-TEST-0002"})
 
     with pytest.raises(ProfileViolation):
-        await whole.gateway.ingest.import_case(case("ct-bhp.json", both))
+        await whole.gateway.ingest.cases.store(case("ct-bhp.json", both))
     assert whole.everything() == before
 
 
@@ -329,7 +329,7 @@ async def test_a_registered_organization_is_the_operators_word(whole):
     def other(body):
         body["releases"][0]["recipient"]["name"] = "Elm as the form has it"
 
-    assert await gateway.ingest.import_case(case("ct-bhp.json", other)) is True
+    assert await gateway.ingest.cases.store(case("ct-bhp.json", other)) is True
     assert orjson.loads(whole.stored("Organization")[logical][0])["name"] == "Elm, renamed"
 
 
@@ -343,7 +343,7 @@ async def plans(whole, client="pcmh-elm"):
 async def revoke(whole, client="pcmh-elm"):
     with whole.gateway.database.read() as connection:
         tokens = policy.organization_tokens(connection, whole.requester(client).organization)
-    return await whole.gateway.ingest.revoke(whole.patient(ALMA), tokens, written=False)
+    return await whole.gateway.ingest.resources.revoke(whole.patient(ALMA), tokens, written=False)
 
 
 async def test_a_revoked_release_stays_revoked_until_it_is_signed_again(whole):
@@ -351,12 +351,12 @@ async def test_a_revoked_release_stays_revoked_until_it_is_signed_again(whole):
     assert len(await revoke(whole)) == 1
     assert await plans(whole) == 0
     reworded = case("ct-bhp.json", lambda body: body["member"]["name"].update(given=["Alma", "Q"]))
-    assert await whole.gateway.ingest.import_case(reworded) is True
+    assert await whole.gateway.ingest.cases.store(reworded) is True
     assert await plans(whole) == 0
     assert await plans(whole, "agency-dss") > 0
     whole.clock.tick(days=2)
     signed = case("ct-bhp.json", lambda body: body["releases"][0].update(signed_at="2026-09-22T12:00:00Z"))
-    assert await whole.gateway.ingest.import_case(signed) is True
+    assert await whole.gateway.ingest.cases.store(signed) is True
     assert await plans(whole) > 0
 
 
@@ -367,11 +367,11 @@ def opted_out(body):
 
 async def test_opting_out_closes_everything_also_when_an_older_case_comes_after(whole):
     assert await plans(whole, "agency-dss") > 0
-    assert await whole.gateway.ingest.import_case(case("ct-bhp.json", opted_out)) is True
+    assert await whole.gateway.ingest.cases.store(case("ct-bhp.json", opted_out)) is True
     for client in ("pcmh-elm", "agency-dss"):
         assert (await search(whole, client, "Patient", ("identifier", "|".join(ALMA))))["total"] == 0
         assert await plans(whole, client) == 0
-    assert await whole.gateway.ingest.import_case(case("ct-bhp.json")) is True
+    assert await whole.gateway.ingest.cases.store(case("ct-bhp.json")) is True
     assert await plans(whole, "agency-dss") == 0
     await whole.take(ADMITTED)
     revisions = [
@@ -384,7 +384,7 @@ async def test_opting_out_closes_everything_also_when_an_older_case_comes_after(
     def joined_again(body):
         body["opt_in"]["agreed_at"] = "2026-02-01T10:00:00-05:00"
 
-    assert await whole.gateway.ingest.import_case(case("ct-bhp.json", joined_again)) is True
+    assert await whole.gateway.ingest.cases.store(case("ct-bhp.json", joined_again)) is True
     assert await plans(whole, "agency-dss") > 0
 
 
@@ -404,7 +404,7 @@ async def test_a_refusal_stands_until_a_statement_that_is_not_older_takes_it_bac
     before = set(whole.stored("Consent"))
 
     async def status(one):
-        await whole.gateway.ingest.import_case(one)
+        await whole.gateway.ingest.cases.store(one)
         ((body, _),) = [value for key, value in whole.stored("Consent").items() if key not in before]
         return orjson.loads(body)["status"]
 

@@ -149,7 +149,7 @@ async def test_what_an_operator_took_in_after_its_rejection_is_taken_when_it_is_
         f'{senders.read_text("utf-8")}\n[senders.elm-hospital.codes.0004]\n"{code}" = "I"\n', "utf-8"
     )
     (row,) = whole.rows()
-    assert await whole.gateway.ingest.process(whole.row(row.id)) == "processed"
+    assert await whole.gateway.ingest.messages.process(whole.row(row.id)) == "processed"
     before = whole.everything()
     assert msa(await whole.receive(wrong))[0] == "AA"
     await whole.process()

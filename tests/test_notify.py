@@ -165,7 +165,7 @@ async def test_a_revocation_reaches_a_notification_that_waits(whole, endpoint):
     assert states(whole) == {"due": 1}
     with whole.gateway.database.read() as connection:
         tokens = policy.organization_tokens(connection, whole.requester("elm-alerts").organization)
-    assert await whole.gateway.ingest.revoke(whole.patient(ALMA), tokens, written=False)
+    assert await whole.gateway.ingest.resources.revoke(whole.patient(ALMA), tokens, written=False)
     await deliver(whole)
     assert (states(whole), endpoint.bodies) == ({"withheld": 1}, [])
 
@@ -244,14 +244,14 @@ async def test_a_replay_and_a_repeated_message_notify_nobody_again(whole, endpoi
     subscribe(whole, endpoint.url)
     await whole.take(ADMITTED, ADMITTED)
     (row,) = whole.rows()
-    assert await whole.gateway.ingest.process(whole.row(row.id)) == "processed"
+    assert await whole.gateway.ingest.messages.process(whole.row(row.id)) == "processed"
     await deliver(whole)
     assert len(endpoint.bodies) == 1
 
 
 async def test_a_message_that_is_parked_notifies_nobody(whole, endpoint, monkeypatch):
     subscribe(whole, endpoint.url)
-    monkeypatch.setattr("fhirgw.ingest.clients.notified", lambda _: 1 / 0)
+    monkeypatch.setattr("fhirgw.ingest.messages.clients.notified", lambda _: 1 / 0)
     await whole.take(ADMITTED)
     with whole.gateway.database.read() as connection:
         assert connection.scalar(select(func.count()).select_from(outbox_table)) == 0

@@ -119,7 +119,7 @@ class Interactions:
         resource = await self._resource(request)
         resource.pop("id", None)
         return await self._saved(
-            requester, await self._ingest.write_resource(requester, resource, id=None, if_match=None)
+            requester, await self._ingest.resources.write(requester, resource, id=None, if_match=None)
         )
 
     async def update(self, request: Request) -> Saved:
@@ -132,7 +132,7 @@ class Interactions:
         if resource.get("id") != logical:
             raise InvalidElement("The id in the body is not that of the URL.", location="id")
         if_match = request.headers.get("if-match")
-        written = await self._ingest.write_resource(requester, resource, id=logical, if_match=if_match)
+        written = await self._ingest.resources.write(requester, resource, id=logical, if_match=if_match)
         return await self._saved(requester, written)
 
     async def _resource(self, request: Request) -> negotiation.Json:

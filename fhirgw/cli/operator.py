@@ -51,7 +51,7 @@ def import_(files: Files) -> None:
         for path in track(files, console=people, disable=len(files) < 10, description="importing"):
             try:
                 case = read_case(read(path))
-                stored = asyncio.run(gateway.ingest.import_case(case))
+                stored = asyncio.run(gateway.ingest.cases.store(case))
                 emit({"file": str(path), "case": case.key, "stored": stored})
             except (GatewayError, ExceptionGroup) as error:
                 failed = True
@@ -127,7 +127,7 @@ async def _replay(gateway: Gateway, wanted: list[int]) -> bool:
     for key in again:
         with gateway.database.read() as connection:
             row = journal.get(connection, key)
-        state = await gateway.ingest.process(row)
+        state = await gateway.ingest.messages.process(row)
         with gateway.database.read() as connection:
             after = journal.get(connection, key)
         failed = failed or state != "processed"
@@ -205,7 +205,7 @@ def consent_revoke(
         with gateway.database.read() as connection:
             requester = _requester(gateway, recipient, "PATRQT")
             tokens = policy.organization_tokens(connection, requester.organization)
-        ended = asyncio.run(gateway.ingest.revoke(who, tokens, written=written))
+        ended = asyncio.run(gateway.ingest.resources.revoke(who, tokens, written=written))
     if not ended:
         raise InvalidElement("No release of this member to this recipient is in force.")
     emit({"revoked": ended})

@@ -56,7 +56,7 @@ def demo() -> None:
         senders.write_text(SENDERS, "utf-8")
     with local() as gateway:
         for name in CASES:
-            asyncio.run(gateway.ingest.import_case(read_case((FIXTURES / "icm" / name).read_bytes())))
+            asyncio.run(gateway.ingest.cases.store(read_case((FIXTURES / "icm" / name).read_bytes())))
         for one in CLIENTS:
             with gateway.database.read() as connection:
                 known = clients.find(connection, one.id)

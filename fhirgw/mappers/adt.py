@@ -5,12 +5,14 @@ See: HL7 v2.5.1 ch. 2.14 (MSH) and 3.4 (EVN, PID, PV1); the v2-to-FHIR guide for
 """
 
 import hashlib
+from collections.abc import Callable, Mapping
 
 from fhirgw.errors import MissingElement, UnsupportedMessage
 from fhirgw.mappers.datatypes import Json, Scope, datetime_to_instant, hd_to_system, utc
 from fhirgw.mappers.event import EVENTS, AdtEvent, Effect, EventSemantics, MapContext
 from fhirgw.mappers.ids import resource_id
 from fhirgw.mappers.person import fold_person, merge_patient
+from fhirgw.mappers.record import fold_record
 from fhirgw.mappers.segments.person import nk1_to_contacts, obx_to_patient, pd1_to_patient, pid_to_patient
 from fhirgw.mappers.segments.reading import Facts, Reading, valued
 from fhirgw.mappers.segments.visit import dg1_to_diagnosis, pv1_to_encounter, pv2_to_encounter, visit_identifier
@@ -21,6 +23,9 @@ from fhirgw.v2.codec import Message, Segment, encode
 __all__ = ["EVENTS", "AdtEvent", "Effect", "EventSemantics", "MapContext", "extract", "map_message"]
 
 Identifiers = tuple[tuple[str, str, str | None], ...]
+
+REPEATED: Mapping[str, Callable[[Segment, Reading], Json | None]] = {"DG1": dg1_to_diagnosis}
+"""Segments that repeat, and what reads one of them; None of it where the segment says nothing."""
 
 
 def extract(message: Message, context: MapContext) -> AdtEvent:
@@ -35,7 +40,8 @@ def extract(message: Message, context: MapContext) -> AdtEvent:
     reading = Reading(Scope(context.name, valued(msh, 4), context.sender, context.sender.tz))
     person, encounter = Facts("Patient"), Facts("Encounter")
     identifiers = _person(message, person, reading)
-    diagnoses = _visit(message, EVENTS[trigger], encounter, reading)
+    _visit(message, EVENTS[trigger], encounter, reading)
+    repeated = _repeated(message, reading)
     occurred, recorded, sent = _times(message, reading)
     if reading.problems:
         raise ExceptionGroup("the message cannot be mapped", reading.problems)
@@ -53,7 +59,7 @@ def extract(message: Message, context: MapContext) -> AdtEvent:
         organization=_organization(msh, context, reading.scope),
         person=person.values,
         encounter=encounter.values,
-        diagnoses=diagnoses,
+        repeated=repeated,
         deletes=(*person.deletes, *encounter.deletes),
     )
 
@@ -72,6 +78,7 @@ def map_message(message: Message, context: MapContext) -> Json:
     resources = [merge_patient(patient_id, {context.name: fold_person([event])})]
     if event.visit:
         resources += fold_visit([event], patient_id, context.id_key)
+    resources += fold_record([event], patient_id, context.id_key)
     return {
         "resourceType": "Bundle",
         "identifier": {"system": sid(context.name, "message"), "value": event.control_id or event.digest},
@@ -148,14 +155,14 @@ def _kind(identifier: Json) -> str | None:
     return kind
 
 
-def _visit(message: Message, semantics: EventSemantics, facts: Facts, reading: Reading) -> tuple[Json, ...]:
-    """Read the visit; its diagnoses."""
+def _visit(message: Message, semantics: EventSemantics, facts: Facts, reading: Reading) -> None:
+    """Read the visit."""
     pv1 = message.first("PV1")
     if pv1 is None:
         if semantics.visit:
             text = "The message has no PV1 segment, and its event is about a visit."
             reading.problems.append(MissingElement(text, location="PV1", err="100"))
-        return ()
+        return
     pv1_to_encounter(pv1, facts, reading)
     pv2, pid = message.first("PV2"), message.first("PID")
     if pv2:
@@ -164,8 +171,15 @@ def _visit(message: Message, semantics: EventSemantics, facts: Facts, reading: R
         account = visit_identifier(pid, 18, reading, "AN")
         if account:
             facts.values["identifier.2"] = account
-    diagnoses = (dg1_to_diagnosis(dg1, reading) for dg1 in message.all("DG1"))
-    return tuple(diagnosis for diagnosis in diagnoses if diagnosis)
+
+
+def _repeated(message: Message, reading: Reading) -> dict[str, tuple[Json, ...]]:
+    """The facts of the segments that repeat, by segment name."""
+    found = {
+        name: tuple(fact for segment in message.all(name) if (fact := read(segment, reading)))
+        for name, read in REPEATED.items()
+    }
+    return {name: facts for name, facts in found.items() if facts}
 
 
 def _visit_key(encounter: Json, identifiers: Identifiers, occurred: str, scope: Scope) -> tuple[str, str] | None:

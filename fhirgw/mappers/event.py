@@ -118,7 +118,7 @@ class AdtEvent:
         organization: The sending facility: a Reference to a registered Organization, or an Organization without id.
         person: Fact name → elements of Patient.
         encounter: Fact name → its value.
-        diagnoses: One a DG1.
+        repeated: Segment name → one fact per occurrence, in message order; no key for a segment that is absent.
         deletes: Facts that the sender wrote as ``""``: ``Patient.birthDate``, ``Encounter.reasonCode``.
     """
 
@@ -134,7 +134,7 @@ class AdtEvent:
     organization: Json
     person: Json
     encounter: Json
-    diagnoses: tuple[Json, ...]
+    repeated: Mapping[str, tuple[Json, ...]]
     deletes: tuple[str, ...]
 
     @property
@@ -158,7 +158,7 @@ class AdtEvent:
         loaded["order"] = tuple(loaded["order"])
         loaded["identifiers"] = tuple((system, value, kind) for system, value, kind in loaded["identifiers"])
         loaded["visit"] = tuple(loaded["visit"]) if loaded["visit"] else None
-        loaded["diagnoses"] = tuple(loaded["diagnoses"])
+        loaded["repeated"] = {name: tuple(facts) for name, facts in loaded["repeated"].items()}
         loaded["deletes"] = tuple(loaded["deletes"])
         return cls(**loaded)
 

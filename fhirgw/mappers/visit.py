@@ -190,7 +190,7 @@ class _Visit:
         """Conditions of every diagnosis any counted event names, and the Encounter's list of those not in error."""
         found: dict[tuple[str, str, str], Json] = {}
         for event in self.course.counted:
-            for diagnosis in event.diagnoses:
+            for diagnosis in event.repeated.get("DG1", ()):
                 key = (*_code_key(diagnosis["code"]), diagnosis["kind"])
                 found[key] = found.get(key, {}) | diagnosis
         places = []

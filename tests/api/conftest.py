@@ -47,7 +47,11 @@ class RecordedIngest:
         self.error = None
         self.created = True
 
-    async def write_resource(self, requester, resource, *, id, if_match):
+    @property
+    def resources(self):
+        return self
+
+    async def write(self, requester, resource, *, id, if_match):
         self.written.append((requester, resource, id, if_match))
         if self.error:
             raise self.error

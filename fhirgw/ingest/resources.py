@@ -1,0 +1,144 @@
+"""A resource written by the programme's own system, and what an operator does to one: each in the ledger."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fhirgw.audit import Entry, Ledger
+from fhirgw.consent.model import Json
+from fhirgw.errors import Forbidden, NotFound, VersionConflict
+from fhirgw.mappers.ids import resource_id
+from fhirgw.profiles.validation import require_valid
+from fhirgw.share import Requester
+from fhirgw.store import identity, policy, repository
+from fhirgw.store.database import Database, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The outcome of a create or update."""
+
+    type: str
+    id: str
+    created: bool
+
+
+class Resources:
+    """Writes single resources."""
+
+    def __init__(self, database: Database, ledger: Ledger, *, new_id: Callable[[], str]) -> None:
+        """Compose; the arguments are those of ``Ingest``."""
+        self._database = database
+        self._ledger = ledger
+        self._new_id = new_id
+
+    async def revoke(self, patient: str, tokens: frozenset[str], *, written: bool) -> list[str]:
+        """End every ROI of the patient that names the recipient, at once; the Consents that ended.
+
+        Oral is enough (consent specification §2.4): the paper may follow.
+        """
+        return await self._database.write(lambda tx: self._revoke(tx, patient, tokens, written=written))
+
+    def _revoke(self, tx: Transaction, patient: str, tokens: frozenset[str], *, written: bool) -> list[str]:
+        ended = []
+        for consent in policy.releases(tx.connection, patient, tokens):
+            repository.put(tx, {**consent, "status": "inactive"})
+            reference = f"Consent/{consent['id']}"
+            how = "written" if written else "oral"
+            repository.put(tx, self._revocation(reference, how, tx.now))
+            ended.append(reference)
+        entry = Entry(
+            patient, "operator", None, "PATRQT", False, "consent-revoke", tuple(ended), (), self._new_id()
+        )
+        self._ledger.append(tx, [entry])
+        return ended
+
+    def _revocation(self, target: str, how: str, now: int) -> Json:
+        return {
+            "resourceType": "Provenance",
+            "id": self._new_id(),
+            "target": [{"reference": target}],
+            "recorded": repository.instant(now),
+            "activity": {"text": f"Revoked by the member ({how})"},
+            "agent": [{"who": {"display": "the member"}}],
+        }
+
+    async def write(
+        self,
+        requester: Requester,
+        resource: Json,
+        *,
+        id: str | None,
+        if_match: str | None,
+    ) -> Written:
+        """Create (``id`` None) or update a resource for the programme's own system.
+
+        Raises:
+            Forbidden: The client is not of the programme.
+            NotFound: The patient is not of the client's programmes.
+            VersionConflict: ``if_match`` is not the current version.
+            ExceptionGroup: Everything that is wrong with the resource.
+        """
+        if requester.inside is None:
+            raise Forbidden("This client may not write.")
+        body = {**resource, "id": id or self._new_id()}
+        require_valid(body)
+        expected = _version(if_match)
+        return await self._database.write(lambda tx: self._write(tx, requester, body, expected))
+
+    def _write(self, tx: Transaction, requester: Requester, body: Json, expected: int | None) -> Written:
+        kind, logical = body["resourceType"], body["id"]
+        before = repository.current(tx.connection, kind, logical)
+        if expected is not None and (before is None or before.version != expected):
+            raise VersionConflict("The resource was changed since you read it.")
+        stored = repository.put(tx, body)
+        if not _inside(tx, requester, stored) or (before is not None and not _inside(tx, requester, before)):
+            raise NotFound
+        if kind == "Patient":
+            pairs = [(one["system"], one["value"]) for one in body.get("identifier", ()) if "system" in one]
+            identity.bind(tx, pairs, logical)
+            picture = {name: value for name, value in body.items() if name not in ("id", "meta")}
+            identity.picture(tx, logical, "icm", picture)
+        entry = Entry(
+            stored.patient,
+            requester.client,
+            f"Organization/{requester.organization}",
+            requester.purpose,
+            False,
+            "update" if before else "create",
+            (f"{kind}/{logical}/_history/{stored.version}",),
+            (),
+            requester.request_id,
+        )
+        self._ledger.append(tx, [entry])
+        return Written(kind, logical, created=before is None)
+
+
+def register_organization(tx: Transaction, id_key: bytes, system: str, value: str, name: str) -> str:
+    """The logical id of the Organization with this identifier; written as registered, public to every client."""
+    logical = resource_id(id_key, "Organization", system, value)
+    body: Json = {"resourceType": "Organization", "id": logical, "active": True, "name": name}
+    body["identifier"] = [{"system": system, "value": value}]
+    require_valid(body)
+    repository.put(tx, body, standing="registry")
+    return logical
+
+
+def _inside(tx: Transaction, requester: Requester, stored: repository.Stored) -> bool:
+    """Whether the resource is of a member of the requester's programmes."""
+    if requester.inside is None:
+        return False
+    if "*" in requester.inside:
+        return True
+    if stored.patient is None:
+        return False
+    return any(program in requester.inside for program, _ in policy.enrolments(tx.connection, stored.patient))
+
+
+def _version(if_match: str | None) -> int | None:
+    """The version an If-Match header names: ``W/"3"``."""
+    if if_match is None:
+        return None
+    digits = if_match.removeprefix("W/").strip('"')
+    if not digits.isdecimal():
+        raise VersionConflict("If-Match names no version of this resource.")
+    return int(digits)
