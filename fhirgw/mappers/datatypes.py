@@ -7,7 +7,7 @@ See: HL7 v2-to-FHIR guide 1.0.0, data types; deviations in ``docs/decisions/0020
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -62,12 +62,15 @@ class Scope:
         facility: MSH-4.1, which scopes numbers that name no authority.
         sender: Its settings.
         zone: Its time zone, for times without an offset.
+        unmapped: (table or coding system, code) of the codes met that no map has; whoever reads the field takes
+            them out (``Reading``).
     """
 
     name: str
     facility: str
     sender: Sender
     zone: ZoneInfo
+    unmapped: list[tuple[str, str]] = field(default_factory=list, compare=False)
 
 
 class Components:
@@ -387,8 +390,10 @@ def _coding(cwe: Components, first: int, version: int, scope: Scope, table: str 
         if mapped:
             return mapped
         system = local_code_system(scope.name, named or table)
+        scope.unmapped.append((table, code))
     elif named and system is None:
         system = local_code_system(scope.name, named)
+        scope.unmapped.append((named, code))
     edition = cwe(version)
     coding = {"system": system, "version": edition if system else None, "code": code, "display": display}
     return {name: value for name, value in coding.items() if value}

@@ -19,10 +19,23 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Reading:
-    """One reading of a message: the scope it is read in, and the problems found."""
+    """One reading of a message: the scope it is read in, and what was found on the way.
+
+    Attributes:
+        scope: What gives the sender's codes, numbers and times their meaning.
+        problems: What is wrong with the message.
+        codes: (field, table or coding system, code) of the codes that no map has; they keep the sender's coding.
+        silent: Fields (``PID-24``) of which a repetition, or all, could not be made into anything.
+    """
 
     scope: Scope
     problems: list[GatewayError] = field(default_factory=list)
+    codes: list[tuple[str, str, str]] = field(default_factory=list)
+    silent: list[str] = field(default_factory=list)
+
+    def unmapped(self, field: str, system: str, code: str) -> None:
+        """Note a code that no map has, for the operator's list."""
+        self.codes.append((field, system, code))
 
     def each(self, segment: Segment, number: int, map_one: Callable[..., T | None], **options: Any) -> list[T]:
         """The repetitions of a field that map to something; a broken one is a problem at that field."""
@@ -37,7 +50,16 @@ class Reading:
             else:
                 if value:
                     mapped.append(value)
+                elif element.raw:
+                    self.silent.append(f"{segment.name}-{number}")
+        if self.scope.unmapped:
+            self._note(segment, number)
         return mapped
+
+    def _note(self, segment: Segment, number: int) -> None:
+        for system, code in self.scope.unmapped:
+            self.unmapped(f"{segment.name}-{number}", system, code)
+        self.scope.unmapped.clear()
 
     def time(
         self, segment: Segment | None, number: int, map_one: Callable[..., str] = dtm_to_datetime
@@ -83,6 +105,8 @@ class Facts:
                 value = read(segment, number, reading)
                 if value:
                     self.values[name] = value
+                else:
+                    reading.silent.append(f"{segment.name}-{number}")
         return self
 
 
