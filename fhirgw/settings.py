@@ -5,12 +5,21 @@ import hmac
 import os
 import secrets
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ZField = Annotated[str, StringConstraints(pattern=r"^Z[A-Z0-9]{2}-[1-9]\d{0,2}(\.[1-9]\d{0,2})?$")]
+"""A field, or a component of it, of a segment that is not the standard's: ``ZPV-3``, ``ZPV-3.2``."""
+_Z_TARGET = r"^(([A-LN-Y][A-Z0-9]|M[A-RT-Z])[A-Z0-9]-[1-9]\d{0,2}|(Patient|Encounter) [a-z]+:\S+)$"
+ZTarget = Annotated[str, StringConstraints(pattern=_Z_TARGET)]
+"""What it stands for: a standard field, not of MSH (``PV1-44``), or the URL of an extension of one resource."""
 
 
 class Sender(BaseModel):
@@ -25,6 +34,20 @@ class Sender(BaseModel):
         authorities: CX-4.1 namespace to identifier system (URI).
         codes: HL7 table number to (local code to table code), e.g. ``{"0004": {"XI": "I"}}``.
         organization: Logical id of the Organization it speaks for; None derives one.
+        z: Its own fields to what they mean: a standard field (``{"ZPV-3": "PV1-44"}``) or an extension
+            (``{"ZPD-2": "Patient https://…"}``).
+        ack: Who decides which ACKs it gets: ``message`` (MSH-15/16), ``original`` (AA, AE, AR at once), ``aa-only``
+            (AA for everything that is on disk), or a pair of table 0155 instead of MSH-15/16, such as ``AL/NE``.
+        certificates: What its client certificates may be called: a subject (RFC 4514) or ``DNS:…``, ``URI:…``,
+            ``email:…`` of the subject alternative names. A sender that has some is believed by them alone.
+        clients: Ids of the registered clients that may send for it over HTTP.
+        addresses: Addresses and networks it sends from; empty: any.
+        max_connections: MLLP connections at once; None: as many as the gateway has.
+        max_message_bytes: Cap of a message; None: the gateway's.
+        messages_per_second: More than this are made to wait; None: no cap.
+        idle_timeout_seconds: Silence after which its connection is closed; None: the gateway's.
+        return_to: Where application ACKs go, ``mllp://host:port`` or ``mllps://…``; None: the message's connection.
+        return_timeout_seconds: How long that address may take.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,6 +60,19 @@ class Sender(BaseModel):
     authorities: dict[str, str] = Field(default_factory=dict)
     codes: dict[str, dict[str, str]] = Field(default_factory=dict)
     organization: str | None = None
+    z: dict[ZField, ZTarget] = Field(default_factory=dict)
+    ack: Annotated[str, StringConstraints(pattern=r"^(message|original|aa-only|(AL|NE|ER|SU)/(AL|NE|ER|SU))$")] = (
+        "message"
+    )
+    certificates: frozenset[str] = frozenset()
+    clients: frozenset[str] = frozenset()
+    addresses: tuple[IPv4Network | IPv6Network, ...] = ()
+    max_connections: Annotated[int, Field(gt=0)] | None = None
+    max_message_bytes: Annotated[int, Field(gt=0)] | None = None
+    messages_per_second: Annotated[float, Field(gt=0)] | None = None
+    idle_timeout_seconds: Annotated[float, Field(gt=0)] | None = None
+    return_to: Annotated[str, StringConstraints(pattern=r"^mllps?://[^/@\s]+:\d+$")] | None = None
+    return_timeout_seconds: Annotated[float, Field(gt=0)] = 30.0
 
     @property
     def tz(self) -> ZoneInfo:
@@ -62,6 +98,11 @@ class Senders(BaseModel):
             if sender.facility == facility:
                 return name, sender
         return "default", self.default
+
+    def each(self) -> Iterator[tuple[str, Sender]]:
+        """Every sender with its name, the default last."""
+        yield from self.senders.items()
+        yield "default", self.default
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -94,15 +135,21 @@ class Settings(BaseSettings):
     base_url: str | None = None
     mllp_host: str = "127.0.0.1"
     mllp_port: int = 2575
+    mllp_tls_certificate: Path | None = None
+    mllp_tls_key: Path | None = None
+    mllp_tls_client_ca: Path | None = None
+    unknown_senders: Literal["default", "refuse"] = "default"
     behind_tls_proxy: bool = False
     disk_encrypted: bool = False
     senders_file: Path | None = None
     programs_dir: Path | None = None
     deployment_key: str | None = None
     max_message_bytes: int = 10 * 1024 * 1024
+    max_batch_bytes: int = 64 * 1024 * 1024
     idle_timeout_seconds: float = 300.0
     max_connections: int = 256
     duplicate_window_days: int = 7
+    alert_days: int | None = None
     token_seconds: int = 300
     cursor_seconds: int = 900
 

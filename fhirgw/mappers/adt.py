@@ -17,6 +17,7 @@ from fhirgw.mappers.segments.person import nk1_to_contacts, obx_to_patient, pd1_
 from fhirgw.mappers.segments.reading import Facts, Reading, valued
 from fhirgw.mappers.segments.visit import dg1_to_diagnosis, pv1_to_encounter, pv2_to_encounter, visit_identifier
 from fhirgw.mappers.visit import fold_visit
+from fhirgw.mappers.zsegments import with_z_fields, z_to_extensions
 from fhirgw.terminology import BASE, URI_IDENTIFIER, sid
 from fhirgw.v2.codec import Message, Segment, encode
 
@@ -37,15 +38,17 @@ def extract(message: Message, context: MapContext) -> AdtEvent:
     """
     msh = message.segments[0]
     trigger = _trigger(message)
+    digest = hashlib.sha256(encode(message)).hexdigest()
+    message = with_z_fields(message, context.sender.z)
     reading = Reading(Scope(context.name, valued(msh, 4), context.sender, context.sender.tz))
     person, encounter = Facts("Patient"), Facts("Encounter")
     identifiers = _person(message, person, reading)
     _visit(message, EVENTS[trigger], encounter, reading)
+    z_to_extensions(message, context.sender.z, person, encounter)
     repeated = _repeated(message, reading)
     occurred, recorded, sent = _times(message, reading)
     if reading.problems:
         raise ExceptionGroup("the message cannot be mapped", reading.problems)
-    digest = hashlib.sha256(encode(message)).hexdigest()
     return AdtEvent(
         trigger=trigger,
         control_id=valued(msh, 10),

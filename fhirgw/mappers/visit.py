@@ -89,6 +89,9 @@ class _Visit:
             facts = lay_over(facts, event.encounter, event.deletes, "Encounter")
         elements = {
             "meta": {"security": facts["security"]} if "security" in facts else None,
+            "extension": [
+                one for name in sorted(facts) if name[:10] == "extension." for one in facts[name]["extension"]
+            ],
             "identifier": [facts[name] for name in sorted(facts) if name.startswith("identifier.")],
             "status": self.course.status,
             "statusHistory": self._history(facts),

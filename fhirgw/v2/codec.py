@@ -9,10 +9,12 @@ standard are listed in ``docs/decisions/0010-er7-dialects.md``.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from fhirgw.errors import MalformedMessage
-from fhirgw.v2.encoding import MARKS, Delimiters, charset_of, delimiters_of, unescape
+from fhirgw.v2.encoding import MARKS, Delimiters, decode, delimiters_of, unescape
 
 NULL = '""'  # v2.5.1 ch. 2.5.3: the stored value is to be deleted; nothing between delimiters says nothing
 
@@ -31,6 +33,7 @@ STANDARD_SEGMENTS = frozenset(_STANDARD.split())
 _NAME = re.compile(r"[A-Z][A-Z0-9]{2}")
 _LINE_END = re.compile(r"(\r\n?|\n)")
 _BLANKS = " \t"
+_BEFORE = "\r\n \t\0"
 _HEADERS = ("MSH", "FHS", "BHS")  # their first two fields are the delimiters themselves
 
 
@@ -77,9 +80,14 @@ class Segment:
 
         A null of the whole field is read at its first component; ``repetitions(n)[0].is_null`` asks for it.
         """
-        text = self.field(field)
+        fields = self._fields
+        if fields is None:
+            fields = self._split()
+        text = fields[field] if field < len(fields) else ""
         if not text:
             return None
+        if text.isalnum():  # most fields: no delimiter, no escape
+            return text if component == 1 and subcomponent == 1 and not repetition else None
         if field < 3 and self.name in _HEADERS:
             return text
         delimiters = self.delimiters
@@ -110,6 +118,17 @@ class Segment:
         parts = [text] if literal or not separator else text.split(separator)
         return [Element(part, self.delimiters) for part in parts]
 
+    def with_field(self, number: int, raw: str) -> "Segment":
+        """This segment with another field, as it would stand on the wire."""
+        fields = list(self._fields if self._fields is not None else self._split())
+        fields += [""] * (number + 1 - len(fields))
+        fields[number] = raw
+        changed = copy(self)
+        changed._fields = fields
+        written = fields[:1] + fields[2:] if self.name in _HEADERS else fields
+        changed.raw = self.delimiters.field.join(written)
+        return changed
+
     def __len__(self) -> int:
         """The number of the last field."""
         return len(self._fields if self._fields is not None else self._split()) - 1
@@ -125,6 +144,26 @@ class Segment:
         return fields
 
 
+class TracedSegment(Segment):
+    """A segment that remembers which fields were asked for: what a mapper reads can be told from the rest."""
+
+    __slots__ = ("asked",)
+
+    def __init__(self, name: str, raw: str, delimiters: Delimiters) -> None:
+        super().__init__(name, raw, delimiters)
+        self.asked: set[int] = set()
+
+    def get(self, field: int, component: int = 1, subcomponent: int = 1, repetition: int = 0) -> str | None:
+        """See ``Segment.get``."""
+        self.asked.add(field)
+        return super().get(field, component, subcomponent, repetition)
+
+    def field(self, number: int) -> str:
+        """See ``Segment.field``."""
+        self.asked.add(number)
+        return super().field(number)
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Message:
     """A message: its segments in order, and what lies around them, so that the same bytes can be written.
@@ -135,7 +174,7 @@ class Message:
         codec: Python codec the bytes were decoded with.
         terminators: What follows each segment: terminator, blank lines and indentation of the next.
         mark: Byte order mark.
-        lead: Line ends before MSH.
+        lead: Line ends, blanks and NULs before MSH.
     """
 
     segments: Sequence[Segment]
@@ -172,20 +211,30 @@ def parse(raw: bytes, *, charset: str | None = None) -> Message:
     Raises:
         MalformedMessage: with the location; its text holds nothing of the message.
     """
-    mark, codec = charset_of(raw, charset)
-    try:
-        text = (raw[len(mark) :] if mark else raw).decode(codec)
-    except UnicodeDecodeError as error:
-        text_for_people = "The bytes are not in the character set that MSH-18 or the sender's registration names."
-        raise MalformedMessage(text_for_people, location="MSH-18", err="102") from error
+    text, codec, mark = decode(raw, charset)
     lead = ""
     if not text.startswith("MSH"):
-        stripped = text.lstrip("\r\n")
+        stripped = text.lstrip(_BEFORE)
         lead, text = text[: len(text) - len(stripped)], stripped
     delimiters = delimiters_of(text, codec)
     lines, terminators = _lines(text, delimiters.field)
     segments = [Segment(line[:3], line, delimiters) for line in lines]
     return Message(segments, delimiters, codec, terminators, mark, lead)
+
+
+def group(message: Message, name: str) -> list[Sequence[Segment]]:
+    """The segment groups that each begin with a segment of this name: the patients of A17, A24 or A40 by ``PID``.
+
+    What stands before the first of them belongs to the whole message (MSH, EVN), and is in none.
+    """
+    starts = [at for at, segment in enumerate(message.segments) if segment.name == name]
+    return [message.segments[start:end] for start, end in pairwise([*starts, len(message.segments)])]
+
+
+def traced(message: Message) -> tuple[Message, Sequence[TracedSegment]]:
+    """The same message, of segments that remember what is asked of them."""
+    segments = [TracedSegment(one.name, one.raw, one.delimiters) for one in message.segments]
+    return replace(message, segments=segments), segments
 
 
 def header(raw: bytes) -> Message | None:
@@ -194,7 +243,7 @@ def header(raw: bytes) -> Message | None:
     Bytes are taken as ISO 8859-1 here, whatever MSH-18 says: any byte passes, and an ACK echoes the same ones.
     """
     _, mark, codec = next((entry for entry in MARKS if raw.startswith(entry[0])), (b"", b"", "iso8859-1"))
-    text = raw[len(mark) : len(mark) + 8192].decode(codec, "ignore").lstrip("\r\n")
+    text = raw[len(mark) : len(mark) + 8192].decode(codec, "ignore").lstrip(_BEFORE)
     line = _LINE_END.split(text, maxsplit=1)[0]
     try:
         delimiters = delimiters_of(line, codec)
@@ -227,9 +276,10 @@ def build(segments: Sequence[Sequence[str]], delimiters: Delimiters) -> Message:
 
 def _lines(text: str, field: str) -> tuple[list[str], list[str]]:
     """The text of each segment, and what follows it."""
-    if "\n" not in text:
-        lines = text.split("\r")
-        terminators = ["\r"] * len(lines)
+    end = _line_end(text)
+    if end:
+        lines = text.split(end)
+        terminators = [end] * len(lines)
         if lines[-1]:
             terminators[-1] = ""
         else:
@@ -240,6 +290,16 @@ def _lines(text: str, field: str) -> tuple[list[str], list[str]]:
         if known and {line[3:4] for line in lines} <= {field, ""}:
             return lines, terminators
     return _tolerant_lines(text, field)
+
+
+def _line_end(text: str) -> str:
+    """The line end that all lines of a text have; empty when they are mixed."""
+    if "\n" not in text:
+        return "\r"
+    if "\r" not in text:
+        return "\n"
+    pairs = text.count("\r\n")
+    return "\r\n" if pairs == text.count("\r") == text.count("\n") else ""
 
 
 def _tolerant_lines(text: str, field: str) -> tuple[list[str], list[str]]:
@@ -305,6 +365,5 @@ def _read(text: str, component: int, subcomponent: int, delimiters: Delimiters) 
         text = parts[subcomponent - 1]
     elif subcomponent > 1:
         return None
-    if not text:
-        return None
-    return unescape(text, delimiters)
+    mark = delimiters.escape
+    return (unescape(text, delimiters) if mark and mark in text else text) or None

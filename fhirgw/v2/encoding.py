@@ -6,26 +6,31 @@ accepted beyond the standard are listed in ``docs/decisions/0010-er7-dialects.md
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
 from fhirgw.errors import MalformedMessage
 
-# Table 0211, and the spellings that senders and registrations use for the same sets, upper-cased.
+# Table 0211, and the spellings that senders and registrations use for the same sets, upper-cased. ISO 8859-12 was
+# never published. ``UNICODE`` alone (withdrawn in v2.5) is UTF-8 here: 16-bit units are recognized before.
 CHARSETS = {
     "ASCII": "ascii",
     "US-ASCII": "ascii",
     "ISO IR6": "ascii",
+    "UNICODE": "utf-8",
     "UNICODE UTF-8": "utf-8",
     "UNICODE UTF8": "utf-8",
     "UTF-8": "utf-8",
     "UTF8": "utf-8",
     "UNICODE UTF-16": "utf-16",
     "UTF-16": "utf-16",
+    "UTF-16LE": "utf-16",
+    "UTF-16BE": "utf-16",
     "WINDOWS-1252": "cp1252",
     "CP1252": "cp1252",
     **{f"{prefix}8859{dash}{part}": f"iso8859-{part}"
-       for prefix in ("", "ISO-", "ISO", "ISO ") for dash in ("/", "-") for part in (*range(1, 12), 13, 14, 15)},
+       for prefix in ("", "ISO-", "ISO", "ISO ") for dash in ("/", "-") for part in range(1, 17) if part != 12},
 }  # fmt: skip
 
 # A byte order mark, or MSH in 16-bit units, says more about the bytes than MSH-18 does.
@@ -37,7 +42,23 @@ MARKS = (
     (b"\0M\0S\0H", b"", "utf-16-be"),
 )
 
-_HEADER_BYTES = re.compile(rb"[\r\n]*(MSH[^\r\n]+)")
+_HEADER_BYTES = re.compile(rb"[\r\n \t\0]*(MSH[^\r\n]+)")
+
+# What bytes beyond ASCII are, by the set that MSH-18 declares: the first that they fit. Text of western Europe is
+# never UTF-8 by chance (that would take pairs like "Ã±" throughout), and what is called 8859/1 is Windows-1252.
+_READINGS = {
+    "ascii": ("utf-8",),
+    "iso8859-1": ("utf-8", "cp1252", "iso8859-1"),
+    "iso8859-15": ("utf-8", "iso8859-15"),
+    "cp1252": ("utf-8", "cp1252", "iso8859-1"),
+}
+
+# What the escape sequences of formatted text and of highlighting come to in plain text (v2.5.1 ch. 2.7.2, 2.7.6).
+# A command that asks for a new line, or for so many of them, or spaces, gives those; how wide and how bold the rest
+# is to look has no place in plain text.
+_FORMAT = re.compile(r"\.(br|sp|sk|ce|fi|nf|in|ti) ?([+-]?\d{0,3})")
+_LAYOUT = {"br": "\n", "ce": "\n", "sp": "\n", "sk": " ", "fi": "", "nf": "", "in": "", "ti": ""}
+_COUNTED = frozenset({"sp", "sk"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,27 +85,50 @@ class Delimiters:
         return self.component + self.repetition + self.escape + self.subcomponent + self.truncation
 
 
-def charset_of(raw: bytes, charset: str | None) -> tuple[bytes, str]:
-    """The byte order mark and the Python codec of a message.
+def decode(raw: bytes, charset: str | None) -> tuple[str, str, bytes]:
+    """The text of a message, the Python codec it was read with, and its byte order mark.
+
+    Law: ``mark + text.encode(codec) == raw``. See: ``docs/decisions/0080-character-sets.md``.
 
     Args:
         raw: The message.
-        charset: Overrides MSH-18. A byte order mark overrides both.
+        charset: Overrides MSH-18 and is not corrected. A byte order mark overrides both.
 
     Raises:
         MalformedMessage: The set is not one we read, or the bytes are not in it.
     """
-    for prefix, mark, codec in MARKS:
-        if raw.startswith(prefix):
-            return mark, codec
+    mark, codec = charset_of(raw, charset)
+    declared = mark or charset is not None or raw.isascii()
+    for reading in (codec,) if declared else _READINGS.get(codec, (codec,)):
+        with suppress(UnicodeDecodeError):
+            return (raw[len(mark) :] if mark else raw).decode(reading), reading, mark
+    text = (
+        "The bytes are not in the character set that MSH-18 or the sender's registration names (UTF-8 where neither"
+        " does): correct MSH-18, or register the sender's charset."
+    )
+    raise MalformedMessage(text, location="MSH-18", err="102")
+
+
+def charset_of(raw: bytes, charset: str | None) -> tuple[bytes, str]:
+    """The byte order mark and the Python codec that a message, or its sender's registration, declares.
+
+    Raises:
+        MalformedMessage: The set is not one we read.
+    """
+    if raw[:1] != b"M" or raw[1:2] == b"\0":
+        for prefix, mark, codec in MARKS:
+            if raw.startswith(prefix):
+                return mark, codec
     declared = charset if charset is not None else _declared(raw)
     if not declared:
         return b"", "utf-8"  # ASCII by the standard, of which UTF-8 is the superset that cannot be mistaken
     known = CHARSETS.get(declared.upper())
     if known is None:
         raise MalformedMessage("The character set in MSH-18 is not one we read.", location="MSH-18", err="103")
-    if known == "utf-16":
-        text = "MSH-18 says UTF-16, but the bytes are not in 16-bit units."
+    if known == "utf-16":  # and yet MSH is in 8-bit units
+        if charset is None:
+            return b"", "utf-8"
+        text = "The sender is registered as UTF-16, but the bytes are not in 16-bit units."
         raise MalformedMessage(text, location="MSH-18", err="102")
     return b"", known
 
@@ -125,7 +169,7 @@ def _declare(field: str, encoding: str, codec: str) -> Delimiters:
         encoding = encoding[:2] + "\0&"
     component, repetition, mark, subcomponent, truncation = (c.strip("\0") for c in encoding.ljust(5, "\0"))
     meanings = {"F": field, "S": component, "R": repetition, "E": mark, "T": subcomponent, "P": truncation}
-    escapes = {code: value for code, value in meanings.items() if value} | {".br": "\n"}
+    escapes = {code: value for code, value in meanings.items() if value} | {".br": "\n", "H": "", "N": ""}
     return Delimiters(field, component, repetition, mark, subcomponent, truncation, codec, escapes)
 
 
@@ -168,9 +212,23 @@ def _unescaped(parts: list[str], delimiters: Delimiters) -> Iterator[str]:
 
 
 def _meaning(code: str, delimiters: Delimiters) -> str | None:
-    if code[:1] != "X":
-        return delimiters.escapes.get(code)
+    """The text of an escape code; None for one that has none: of another character set (C, M), a sender's own."""
+    known = delimiters.escapes.get(code)
+    if known is not None:
+        return known
+    if code[:1] == ".":
+        command = _FORMAT.fullmatch(code)
+        return _layout(command[1], command[2]) if command else None
+    if code[:1] != "X" or not code[1:].isalnum():
+        return None
+    codec = "utf-8" if delimiters.codec.startswith("utf-16") else delimiters.codec  # pairs of digits are bytes
     try:
-        return bytes.fromhex(code[1:]).decode(delimiters.codec) if code[1:].isalnum() else None
+        return bytes.fromhex(code[1:]).decode(codec)
     except ValueError:
         return None
+
+
+def _layout(command: str, count: str) -> str:
+    if command not in _COUNTED:
+        return _LAYOUT[command]
+    return _LAYOUT[command] * (int(count) if count.isdecimal() else 1)
