@@ -1,4 +1,4 @@
-"""What an answer looks like: the released form of a resource, bundles, links, the notification message.
+"""What an answer looks like: the released form of a resource, bundles, links.
 
 Everything here is a function of what is visible: version ids and times outside the programme come from the released
 body, links are sealed, nothing counts or names what was withheld. (Consent specification §2.8, leaks 5, 6, 13, 17.)
@@ -27,13 +27,6 @@ from fhirgw.store.repository import Stored
 from fhirgw.store.stored import instant
 
 MINUTE = 60_000_000
-NOTIFICATION_EVENT = "http://hl7.org/fhir/us/davinci-alerts/CodeSystem/notification-event"
-NOTIFICATION_EVENTS = {
-    "A01": ("notification-admit", "Notification Admit"),
-    "A04": ("notification-admit", "Notification Admit"),
-    "A03": ("notification-discharge", "Notification Discharge"),
-}
-"""Trigger events that are notified, as Da Vinci Unsolicited Notifications 1.1.0 codes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,42 +189,6 @@ def _ignored(names: Sequence[str]) -> Json:
     text = "Parameters that are not known here were ignored: " + ", ".join(sorted(names))
     issue = {"severity": "warning", "code": "not-supported", "diagnostics": text}
     return {"resourceType": "OperationOutcome", "issue": [issue]}
-
-
-def notification(
-    base: str,
-    event: str,
-    endpoint: str,
-    receiver: str,
-    shown: Sequence[Shown],
-    *,
-    id: str,
-    timestamp: int,
-) -> Json:
-    """The message Bundle of Da Vinci Unsolicited Notifications 1.1.0; ``shown[0]`` is the Encounter.
-
-    See: http://hl7.org/fhir/us/davinci-alerts, notifications-bundle and admit/transfer/discharge.
-    """
-    code, display = NOTIFICATION_EVENTS[event]
-    header: Json = {
-        "resourceType": "MessageHeader",
-        "id": f"{id}-header",
-        "eventCoding": {"system": NOTIFICATION_EVENT, "code": code, "display": display},
-        "destination": [{"endpoint": endpoint, "receiver": {"reference": receiver}}],
-        "source": {"name": "fhirgw", "endpoint": base},
-        "focus": [{"reference": f"Encounter/{shown[0].stored.id}"}],
-    }
-    if hospital := shown[0].body.get("serviceProvider"):
-        header["sender"] = hospital
-    entries = [{"fullUrl": f"{base}/MessageHeader/{header['id']}", "resource": header}]
-    entries += [{"fullUrl": f"{base}/{one.stored.type}/{one.stored.id}", "resource": one.body} for one in shown]
-    return {
-        "resourceType": "Bundle",
-        "id": id,
-        "type": "message",
-        "timestamp": instant(timestamp),
-        "entry": entries,
-    }
 
 
 def http_date(moment: str) -> str:

@@ -22,6 +22,7 @@ from fhirgw.consent.model import ConsentSettings
 from fhirgw.errors import DependencyDown, GatewayError, InvalidElement
 from fhirgw.ingest import Ingest
 from fhirgw.intake import Intake
+from fhirgw.notify import Notifier
 from fhirgw.programs import Program
 from fhirgw.settings import Keys, Senders, Settings
 from fhirgw.share import Share
@@ -79,6 +80,7 @@ class Gateway:
     share: Share
     intake: Intake
     ingest: Ingest
+    notifier: Notifier
 
 
 def now() -> int:
@@ -128,8 +130,17 @@ def build(settings: Settings, *, clock: Callable[[], int] = now) -> Gateway:
         duplicate_window_days=settings.duplicate_window_days,
         new_id=new_id,
     )
-    ingest = Ingest(database, ledger, programs=known, senders=senders, id_key=keys.ids, new_id=new_id)
-    return Gateway(settings, keys, known, database, ledger, share, intake, ingest)
+    ingest = Ingest(
+        database,
+        ledger,
+        programs=known,
+        senders=senders,
+        id_key=keys.ids,
+        new_id=new_id,
+        alert_days=settings.alert_days,
+    )
+    notifier = Notifier(database, share, new_id=new_id, id_key=keys.ids, clock=clock)
+    return Gateway(settings, keys, known, database, ledger, share, intake, ingest, notifier)
 
 
 def require_safe_binding(settings: Settings) -> None:
@@ -178,7 +189,7 @@ async def running(gateway: Gateway) -> AsyncIterator[MllpServer]:
     await server.start()
     workers = [
         asyncio.create_task(_process(gateway, wake)),
-        asyncio.create_task(notify.deliver(gateway.database, gateway.share, new_id)),
+        asyncio.create_task(gateway.notifier.deliver()),
     ]
     try:
         yield server

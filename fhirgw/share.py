@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 import orjson
 from sqlalchemy import Connection
 
+from fhirgw import alerts
 from fhirgw.answer import (
     Answer,
     PageSeal,
@@ -23,7 +24,6 @@ from fhirgw.answer import (
     distinct,
     history,
     http_date,
-    notification,
     page_url,
     searchset,
     show,
@@ -120,11 +120,23 @@ class NextPage:
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """A message about an event of an Encounter (``Encounter/id``), for an endpoint."""
+    """An alert about an Encounter, for an endpoint.
+
+    Attributes:
+        focus: ``Encounter/id``.
+        code: Of the Da Vinci notification events.
+        key: Of the fact that is told (``alerts.Fact``).
+        undone: Whether it tells that the fact does not hold any more.
+        endpoint: Where it goes.
+        id: Of the message: the same at every attempt.
+    """
 
     focus: str
-    event: str
+    code: str
+    key: str
+    undone: bool
     endpoint: str
+    id: str
 
 
 Ask = Read | VRead | History | Search | NextPage | Notification
@@ -244,8 +256,8 @@ class Share:
                 return self._search(turn, Place(kind, parameters, strict, by_post, None))
             case NextPage(token=token):
                 return self._search(turn, self._pages.open(token, _bound_to(turn.requester), turn.now))
-            case Notification(focus=focus, event=event, endpoint=endpoint):
-                return self._notification(turn, focus.removeprefix("Encounter/"), event, endpoint)
+            case Notification():
+                return self._notification(turn, ask)
 
     def _history(self, turn: _Turn, kind: str, logical: str | None) -> Answer:
         versions = self._versions(turn, kind, logical)
@@ -288,8 +300,13 @@ class Share:
     def _page_link(self, turn: _Turn, place: Place) -> str:
         return page_url(self._base, self._pages.seal(place, _bound_to(turn.requester), turn.now))
 
-    def _notification(self, turn: _Turn, encounter: str, event: str, endpoint: str) -> Answer:
-        """The visible part of the visit; without the Encounter itself there is nothing to say."""
+    def _notification(self, turn: _Turn, ask: Notification) -> Answer:
+        """The visible part of the visit.
+
+        Without the Encounter itself there is nothing to say; nor if what is told cannot be seen in what is shown
+        of it: that it is told would say it.
+        """
+        encounter = ask.focus.removeprefix("Encounter/")
         asked: list[tuple[str, str]] = [("_id", encounter)]
         asked += [("_include", f"Encounter:{name}") for name in ENCOUNTER_INCLUDES]
         shown: list[Shown] = []
@@ -300,10 +317,10 @@ class Share:
             shown += turn.shown([*page.matches, *page.included])
         if not shown or shown[0].stored.type != "Encounter":
             raise Withheld
+        if ask.undone == any((one.code, one.key) == (ask.code, ask.key) for one in alerts.facts(shown[0].body)):
+            raise Withheld
         receiver = f"Organization/{turn.requester.organization}"
-        body = notification(
-            self._base, event, endpoint, receiver, shown, id=turn.requester.request_id, timestamp=turn.now
-        )
+        body = alerts.message(self._base, ask.code, ask.endpoint, receiver, shown, id=ask.id, timestamp=turn.now)
         return Answer(body, shown, "operation")
 
     # --- account ------------------------------------------------------------------------------------------

@@ -124,7 +124,7 @@ async def test_what_another_process_left_due_is_processed(whole):
 
 async def test_a_worker_outlives_what_it_meets(whole, monkeypatch):
     due, failures = whole.gateway.ingest.messages.process_due, []
-    deliver, rounds = notify.deliver_due, []
+    deliver, rounds = whole.gateway.notifier.deliver_due, []
 
     async def failing(limit=64):
         if len(failures) < 3:
@@ -132,15 +132,15 @@ async def test_a_worker_outlives_what_it_meets(whole, monkeypatch):
             raise ValueError
         return await due(limit)
 
-    async def failing_too(*given):
-        rounds.append(given)
+    async def failing_too():
+        rounds.append(None)
         if len(rounds) < 3:
             raise ValueError
-        return await deliver(*given)
+        return await deliver()
 
     monkeypatch.setattr(app, "POLL_SECONDS", 0.001)
     monkeypatch.setattr(notify, "IDLE_SECONDS", 0.001)
-    monkeypatch.setattr(notify, "deliver_due", failing_too)
+    monkeypatch.setattr(whole.gateway.notifier, "deliver_due", failing_too)
     monkeypatch.setattr("fhirgw.ingest.messages.Messages.process_due", lambda _, limit=64: failing(limit))
     async with app.running(whole.gateway) as server, MllpClient("127.0.0.1", server.port) as client:
         assert msa(await client.send(GOOD))[0] == "AA"

@@ -1,5 +1,6 @@
 """Notifications: what consent lets out at the moment of sending, to a partner's real HTTP server."""
 
+import itertools
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,11 +11,13 @@ from composed_gateway import ALMA, composed, message
 from joserfc.jwk import ECKey, KeySet
 from sqlalchemy import func, select, update
 
-from fhirgw import notify
+from fhirgw import alerts
 from fhirgw.audit import disclosures, verify
+from fhirgw.errors import NotFound
 from fhirgw.ingest import register_organization
+from fhirgw.notify import LEASE, RETRY_AFTER, Notifier
 from fhirgw.profiles.validation import problems
-from fhirgw.store import clients, outbox, policy
+from fhirgw.store import clients, outbox, policy, repository
 from fhirgw.store.clients import Client
 from fhirgw.store.schema import client as client_table
 from fhirgw.store.schema import outbox as outbox_table
@@ -76,7 +79,7 @@ def endpoint():
         yield server
 
 
-def subscribe(whole, url, value=ELM, name="elm-alerts"):
+def subscribe(whole, url, value=ELM, name="elm-alerts", **how):
     """Register a client that takes notifications, of the organization with this NPI."""
     gateway = whole.gateway
     key = ECKey.generate_key("P-384", private=True, auto_kid=True)
@@ -84,18 +87,25 @@ def subscribe(whole, url, value=ELM, name="elm-alerts"):
 
     def unit(tx):
         logical = register_organization(tx, gateway.keys.ids, NPI, value, name)
-        clients.register(tx, Client(name, name, logical, jwks, ("system/*.rs",), ("TREAT",), None, url))
+        clients.register(tx, Client(name, name, logical, jwks, ("system/*.rs",), ("TREAT",), None, url, **how))
 
     gateway.database.write_sync(unit)
 
 
 async def deliver(whole):
-    gateway = whole.gateway
-    identifiers = (f"note-{number}" for number in range(100))
-    while await notify.deliver_due(
-        gateway.database, gateway.share, lambda: next(identifiers), clock=lambda: whole.clock.now + 1000
-    ):
+    while await notifier(whole).deliver_due():
         pass
+
+
+def notifier(whole):
+    gateway, numbers = whole.gateway, itertools.count()
+    return Notifier(
+        gateway.database,
+        gateway.share,
+        new_id=lambda: f"note-{next(numbers)}",
+        id_key=gateway.keys.ids,
+        clock=lambda: whole.clock.now + 1000,
+    )
 
 
 def states(whole):
@@ -193,7 +203,7 @@ async def test_an_endpoint_that_is_down_is_tried_again_at_growing_intervals_and_
     await whole.take(ADMITTED)
     await deliver(whole)
     assert len(endpoint.bodies) == 1
-    for number, wait in enumerate(notify.RETRY_AFTER, 2):
+    for number, wait in enumerate(RETRY_AFTER, 2):
         assert states(whole) == {"due": 1}
         whole.clock.tick(seconds=wait - 1)
         await deliver(whole)
@@ -204,7 +214,7 @@ async def test_an_endpoint_that_is_down_is_tried_again_at_growing_intervals_and_
     assert states(whole) == {"failed": 1}
     whole.clock.tick(days=1)
     await deliver(whole)
-    assert len(endpoint.bodies) == len(notify.RETRY_AFTER) + 1
+    assert len(endpoint.bodies) == len(RETRY_AFTER) + 1
 
 
 async def test_an_endpoint_that_comes_back_gets_it_once(whole):
@@ -217,7 +227,7 @@ async def test_an_endpoint_that_comes_back_gets_it_once(whole):
     with listening() as endpoint:
         moved = update(client_table).values(notify_url=endpoint.url)
         whole.gateway.database.write_sync(lambda tx: tx.connection.execute(moved).rowcount)
-        whole.clock.tick(seconds=notify.RETRY_AFTER[0])
+        whole.clock.tick(seconds=RETRY_AFTER[0])
         await deliver(whole)
         await deliver(whole)
         assert len(endpoint.bodies) == 1
@@ -237,7 +247,7 @@ async def test_one_that_fails_does_not_stop_the_others(whole, endpoint, monkeypa
 
     monkeypatch.setattr(whole.gateway.share, "release", failing)
     await deliver(whole)
-    assert states(whole) == {"due": 1, "sent": 1}
+    assert states(whole) == {"due": 2}
 
 
 async def test_a_replay_and_a_repeated_message_notify_nobody_again(whole, endpoint):
@@ -251,7 +261,7 @@ async def test_a_replay_and_a_repeated_message_notify_nobody_again(whole, endpoi
 
 async def test_a_message_that_is_parked_notifies_nobody(whole, endpoint, monkeypatch):
     subscribe(whole, endpoint.url)
-    monkeypatch.setattr("fhirgw.ingest.messages.clients.notified", lambda _: 1 / 0)
+    monkeypatch.setattr("fhirgw.alerts.clients.notified", lambda _: 1 / 0)
     await whole.take(ADMITTED)
     with whole.gateway.database.read() as connection:
         assert connection.scalar(select(func.count()).select_from(outbox_table)) == 0
@@ -263,3 +273,189 @@ async def test_member_data_goes_to_another_machine_over_https_only(whole):
     await whole.take(ADMITTED)
     await deliver(whole)
     assert states(whole) == {"due": 1}
+
+
+# --- what is told, and taken back ---------------------------------------------------------------------------------
+
+
+ADMIT, TRANSFER, DISCHARGE = "notification-admit", "notification-transfer", "notification-discharge"
+
+
+def told(endpoint):
+    """(event code, Encounter.status) of what was received, in order."""
+    found = []
+    for body in endpoint.bodies:
+        header, visit = [entry["resource"] for entry in orjson.loads(body)["entry"]][:2]
+        found.append((header["eventCoding"]["code"], visit["status"]))
+    return found
+
+
+def put(whole, encounter, at=None):
+    """The Encounter as it stands now, and what is to be told of it."""
+
+    def unit(tx):
+        for stay in encounter["location"]:
+            kind, logical = stay["location"]["reference"].split("/")
+            if not repository.exists(tx.connection, kind, logical):
+                repository.put(tx, {"resourceType": kind, "id": logical, "name": logical})
+        repository.put(tx, encounter)
+        alerts.note(tx, whole.patient(ALMA), encounter, oldest=at)
+
+    whole.gateway.database.write_sync(unit)
+
+
+def visit(whole, status="in-progress", places=("ward-a",), end=None, **how):
+    """An inpatient visit of the member with a stay in each of these places."""
+    period = {"start": "2026-03-05T14:30:00-05:00", **({"end": end} if end else {})}
+    stays = [
+        {
+            "location": {"reference": f"Location/{place}"},
+            "status": "active",
+            "period": {"start": f"2026-03-0{5 + number}T14:30:00-05:00"},
+        }
+        for number, place in enumerate(places)
+    ]
+    code = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "IMP"}
+    head = {"resourceType": "Encounter", "id": "visit", "status": status, "class": code}
+    return (
+        head
+        | {"subject": {"reference": f"Patient/{whole.patient(ALMA)}"}, "period": period, "location": stays}
+        | how
+    )
+
+
+async def test_an_admission_a_transfer_and_a_discharge_are_each_told_once(whole, endpoint):
+    subscribe(whole, endpoint.url)
+    for one in (
+        visit(whole),
+        visit(whole),
+        visit(whole, places=("ward-a", "ward-b")),
+        visit(whole, "finished", ("ward-a", "ward-b"), "2026-03-09T10:00:00-05:00"),
+    ):
+        put(whole, one)
+        await deliver(whole)
+    assert told(endpoint) == [(ADMIT, "in-progress"), (TRANSFER, "in-progress"), (DISCHARGE, "finished")]
+
+
+async def test_who_hears_of_a_visit_at_its_end_is_told_of_the_end_alone(whole, endpoint):
+    subscribe(whole, endpoint.url)
+    put(whole, visit(whole, "finished", ("ward-a", "ward-b"), "2026-03-09T10:00:00-05:00"))
+    await deliver(whole)
+    assert told(endpoint) == [(DISCHARGE, "finished")]
+    assert states(whole) == {"sent": 1, "moot": 2}
+
+
+async def test_what_was_told_and_holds_no_more_is_taken_back_and_told_anew_when_it_holds_again(whole, endpoint):
+    subscribe(whole, endpoint.url)
+    ended = visit(whole, "finished", end="2026-03-09T10:00:00-05:00")
+    for one in (visit(whole), ended, visit(whole), ended):
+        put(whole, one)
+        await deliver(whole)
+    assert told(endpoint) == [
+        (ADMIT, "in-progress"),
+        (DISCHARGE, "finished"),
+        (DISCHARGE, "in-progress"),
+        (DISCHARGE, "finished"),
+    ]
+
+
+async def test_what_was_cancelled_before_it_was_told_is_told_to_nobody(whole, endpoint):
+    subscribe(whole, endpoint.url)
+    put(whole, visit(whole))
+    put(whole, visit(whole, "cancelled"))
+    await deliver(whole)
+    assert (told(endpoint), states(whole)) == ([], {"moot": 2})
+
+
+async def test_a_cancelled_admission_is_taken_back_from_those_who_were_told(whole, endpoint):
+    subscribe(whole, endpoint.url)
+    await whole.take(ADMITTED)
+    await deliver(whole)
+    await whole.take(message("A01/member.hl7", ("ADT^A01^ADT_A01", "ADT^A11^ADT_A09"), control="ELM-UNDO"))
+    await deliver(whole)
+    assert told(endpoint) == [(ADMIT, "in-progress"), (ADMIT, "cancelled")]
+
+
+async def test_a_transfer_that_the_recipient_may_not_see_is_not_told(whole, endpoint):
+    subscribe(whole, endpoint.url)
+    put(whole, visit(whole))
+    await deliver(whole)
+    moved = visit(whole, places=("ward-a", "ward-b"))
+    sud = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "SUD"}
+    unit = {"resourceType": "Location", "id": "ward-b", "name": "Unit", "meta": {"security": [sud]}}
+    whole.gateway.database.write_sync(lambda tx: repository.put(tx, unit))
+    put(whole, moved)
+    await deliver(whole)
+    assert told(endpoint) == [(ADMIT, "in-progress")]
+    assert states(whole) == {"sent": 1, "withheld": 1}
+
+
+async def test_a_client_takes_what_it_asked_for(whole, endpoint):
+    subscribe(whole, endpoint.url, notify_on=frozenset({DISCHARGE}), notify_header="Authorization: Bearer of-elm")
+    await whole.take(ADMITTED, LEFT)
+    await deliver(whole)
+    assert told(endpoint) == [(DISCHARGE, "finished")]
+    assert endpoint.headers[0]["Authorization"] == "Bearer of-elm"
+
+
+async def test_what_happened_before_the_gateway_was_to_tell_of_it_is_not_told(whole, endpoint):
+    subscribe(whole, endpoint.url)
+    march = 1_772_000_000_000_000
+    put(whole, visit(whole), at=march + 90 * 86_400_000_000)
+    await deliver(whole)
+    assert (told(endpoint), states(whole)) == ([], {"moot": 1})
+
+
+# --- exactly one --------------------------------------------------------------------------------------------------
+
+
+async def test_of_two_processes_one_sends_and_a_lost_claim_comes_back_under_the_same_message_id(whole, endpoint):
+    subscribe(whole, endpoint.url)
+    put(whole, visit(whole))
+    gateway = whole.gateway
+    with gateway.database.read() as connection:
+        rows = outbox.due(connection, now=whole.clock.now + 1000)
+    first = gateway.database.write_sync(lambda tx: outbox.claim(tx, rows, LEASE))
+    assert (len(first), gateway.database.write_sync(lambda tx: outbox.claim(tx, rows, LEASE))) == (1, [])
+    await deliver(whole)
+    assert endpoint.bodies == []
+    whole.clock.tick(seconds=LEASE // 1_000_000)
+    await deliver(whole)
+    gateway.database.write_sync(lambda tx: outbox.mark(tx, rows[0].id, "due"))
+    await deliver(whole)
+    ids = [(body["id"], body["entry"][0]["resource"]["id"]) for body in map(orjson.loads, endpoint.bodies)]
+    assert len(ids) == 2
+    assert len(set(ids)) == 1
+
+
+async def test_a_later_alert_waits_for_the_earlier_one_of_its_visit_and_for_no_other(whole, endpoint):
+    subscribe(whole, endpoint.url)
+    endpoint.status = 503
+    put(whole, visit(whole))
+    await deliver(whole)
+    endpoint.status = 200
+    put(whole, visit(whole, "finished", end="2026-03-09T10:00:00-05:00"))
+    put(whole, visit(whole) | {"id": "other"})
+    await deliver(whole)
+    assert told(endpoint)[1:] == [(ADMIT, "in-progress")]
+    whole.clock.tick(seconds=RETRY_AFTER[0])
+    await deliver(whole)
+    assert told(endpoint)[2:] == [(ADMIT, "finished"), (DISCHARGE, "finished")]
+
+
+async def test_what_failed_can_be_sent_again_and_what_was_sent_cannot(whole, endpoint):
+    subscribe(whole, endpoint.url)
+    endpoint.status = 500
+    put(whole, visit(whole))
+    for wait in (*RETRY_AFTER, 0):
+        await deliver(whole)
+        whole.clock.tick(seconds=wait)
+    with whole.gateway.database.read() as connection:
+        (row,) = outbox.list_(connection, states=("failed",))
+        assert (row.error, outbox.oldest(connection)) == ("HTTP status 500", None)
+    endpoint.status, endpoint.bodies = 200, []
+    whole.gateway.database.write_sync(lambda tx: outbox.retry(tx, row.id))
+    await deliver(whole)
+    assert told(endpoint) == [(ADMIT, "in-progress")]
+    with pytest.raises(NotFound):
+        whole.gateway.database.write_sync(lambda tx: outbox.retry(tx, row.id))

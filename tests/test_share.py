@@ -6,6 +6,7 @@ import orjson
 import pytest
 from sqlalchemy import func, select
 
+from fhirgw.alerts import ADMIT
 from fhirgw.answer import PageSeal
 from fhirgw.audit import Ledger, disclosures, verify
 from fhirgw.consent.model import ConsentSettings
@@ -339,10 +340,13 @@ def test_the_part_2_notice_goes_with_an_element_of_such_records(gateway):
 def test_a_notice_of_a_hidden_visit_is_withheld(gateway):
     gateway.put(encounter("hidden", "F11.20"), encounter("seen"))
     who = elm(channel="notification")
-    assert gateway.body(Notification("Encounter/seen", "A01", "https://x"), who)["type"] == "message"
+    assert (
+        gateway.body(Notification("Encounter/seen", ADMIT, "IMP", False, "https://x", "note"), who)["type"]
+        == "message"
+    )
     for encounter_id in ("hidden", "never"):
         with pytest.raises(NotFound):
-            gateway.ask(Notification(f"Encounter/{encounter_id}", "A01", "https://x"), who)
+            gateway.ask(Notification(f"Encounter/{encounter_id}", ADMIT, "IMP", False, "https://x", "note"), who)
 
 
 # -- the account ---------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from fhirgw.cli import clients, files, operator, servers
+from fhirgw.cli import clients, files, operator, outbox, servers
 from fhirgw.cli.terminal import fail
 from fhirgw.errors import GatewayError
 
@@ -19,7 +19,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for module in (servers, files, operator, clients):
+for module in (servers, files, operator, outbox, clients):
     module.register(app)
 
 

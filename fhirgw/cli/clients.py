@@ -69,6 +69,10 @@ def add(
     scope: Annotated[list[str] | None, typer.Option(help="SMART scope; repeat. Default: system/*.rs")] = None,
     inside: Annotated[list[str] | None, typer.Option(help="Programme whose own staff it serves, or '*'.")] = None,
     notify: Annotated[str | None, typer.Option(help="URL that notifications are sent to.")] = None,
+    notify_on: Annotated[
+        list[str] | None, typer.Option(help="admit, transfer or discharge; repeat. Default: all of them.")
+    ] = None,
+    notify_header: Annotated[str | None, typer.Option(help="'Name: value' that this URL asks for.")] = None,
 ) -> None:
     """Register a client.
 
@@ -90,6 +94,8 @@ def add(
         purposes=tuple(purpose),
         inside=frozenset(inside) if inside else None,
         notify_url=notify,
+        notify_on=frozenset(f"notification-{one}" for one in notify_on) if notify_on else clients.NOTIFICATIONS,
+        notify_header=notify_header,
     )
     try:
         with local() as gateway:
@@ -114,6 +120,7 @@ def list_() -> None:
                     "purposes": one.purposes,
                     "scopes": one.scopes,
                     "inside": sorted(one.inside) if one.inside is not None else None,
+                    "notify": sorted(one.notify_on) if one.notify_url else [],
                     "revoked": one.revoked,
                 }
             )

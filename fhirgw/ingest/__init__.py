@@ -36,6 +36,8 @@ class Ingest:
         senders: Callable[[], Senders],
         id_key: bytes,
         new_id: Callable[[], str],
+        matching: Model | None = None,
+        alert_days: int | None = None,
     ) -> None:
         """Compose.
 
@@ -46,7 +48,18 @@ class Ingest:
             senders: Reads the senders file, so that a corrected map counts at the next message or replay.
             id_key: Key of the deterministic resource ids.
             new_id: Fresh opaque ids, for server-assigned resource ids.
+            matching: Weights and thresholds of matching; None: those that ship with fhirgw.
+            alert_days: What happened longer ago is told to nobody; None: everything is told.
         """
-        self.messages = Messages(database, programs=programs, senders=senders, id_key=id_key)
+        model = matching or load()
+        self.reviews = Reviews(database, ledger, model=model, id_key=id_key, new_id=new_id)
+        self.messages = Messages(
+            database,
+            programs=programs,
+            senders=senders,
+            id_key=id_key,
+            reviews=self.reviews,
+            alert_days=alert_days,
+        )
         self.cases = Cases(database, programs=programs, id_key=id_key)
         self.resources = Resources(database, ledger, new_id=new_id)

@@ -11,8 +11,7 @@ from functools import lru_cache
 
 import structlog
 
-from fhirgw import metrics
-from fhirgw.answer import NOTIFICATION_EVENTS
+from fhirgw import alerts, metrics
 from fhirgw.consent.model import Json
 from fhirgw.consent.vocabulary import BITS, NORMAL
 from fhirgw.errors import DependencyDown, GatewayError, ProfileViolation
@@ -44,12 +43,16 @@ class Messages:
         programs: Mapping[str, Program],
         senders: Callable[[], Senders],
         id_key: bytes,
+        reviews: Reviews,
+        alert_days: int | None,
     ) -> None:
         """Compose; the arguments are those of ``Ingest``."""
         self._database = database
         self._programs = programs
         self._senders = senders
         self._id_key = id_key
+        self._reviews = reviews
+        self._alert_days = alert_days
 
     async def process_due(self, limit: int = 64) -> int:
         """Process kept messages, oldest first; how many were taken up.
@@ -117,10 +120,8 @@ class Messages:
         for resource in referrals(event, encounter, patient, enrolments, self._programs, self._id_key, now):
             if not repository.exists(tx.connection, resource["resourceType"], resource["id"]):
                 put(tx, resource, source=source)
-        if event.trigger in NOTIFICATION_EVENTS and not told:  # a replay corrects; it does not happen again
-            for client in clients.notified(tx.connection):
-                focus = f"Encounter/{encounter['id']}"
-                outbox.put(tx, kind="visit", patient=patient, focus=focus, detail=event.trigger, client=client.id)
+        oldest = None if self._alert_days is None else tx.now - self._alert_days * DAY
+        alerts.note(tx, patient, encounter, oldest=oldest)
 
     def _openly(self, tx: Transaction, patient: str, context: MapContext) -> list[AdtEvent]:
         """A sender's events about a person, but for those of visits that carry labels as a whole.

@@ -26,9 +26,15 @@ CLIENT_ID = re.compile(r"[A-Za-z0-9._~-]{1,128}", re.ASCII)
 PURPOSE = re.compile(r"[A-Z][A-Z0-9]{0,31}", re.ASCII)
 SCOPE = re.compile(r"system/(\*|[A-Z][A-Za-z]{1,63})\.(?=[cruds])(c?r?u?d?s?)", re.ASCII)
 RSA_BITS = 2048
+NOTIFICATIONS = frozenset({"notification-admit", "notification-transfer", "notification-discharge"})
+"""What a client may take notifications of: Da Vinci Unsolicited Notifications 1.1.0, notification-event."""
+HEADER = re.compile(r"([!#$%&'*+.^_`|~A-Za-z0-9-]+): ?([\x21-\x7e][\x20-\x7e]*)", re.ASCII)
 
 _FIND = Prepared(select(table).where(table.c.id == bindparam("client")))
 _ALL = Prepared(select(table).order_by(table.c.id))
+_NOTIFIED = Prepared(
+    select(table).where(table.c.notify_url.is_not(None), table.c.revoked_at.is_(None)).order_by(table.c.id)
+)
 _NAMES = tuple(column.name for column in table.c)
 
 
@@ -45,6 +51,8 @@ class Client:
         purposes: v3-ActReason codes it may ask for; one alone is also the default.
         inside: Programmes whose own staff it serves, ``{"*"}`` for all; None: outside.
         notify_url: Where notifications about its members go; None: none are sent.
+        notify_on: Which of NOTIFICATIONS it takes.
+        notify_header: ``Name: value`` that its endpoint asks for, such as an Authorization.
         revoked: Whether its registration has ended.
     """
 
@@ -56,6 +64,8 @@ class Client:
     purposes: tuple[str, ...]
     inside: frozenset[str] | None = None
     notify_url: str | None = None
+    notify_on: frozenset[str] = NOTIFICATIONS
+    notify_header: str | None = None
     revoked: bool = False
 
     def keys(self) -> KeySet:
@@ -82,6 +92,8 @@ def register(tx: Transaction, client: Client) -> None:
         "purposes": " ".join(client.purposes),
         "inside": None if client.inside is None else " ".join(sorted(client.inside)),
         "notify_url": client.notify_url,
+        "notify_on": " ".join(sorted(client.notify_on)),
+        "notify_header": client.notify_header,
         "created_at": tx.now,
         "revoked_at": None,
     }
@@ -112,7 +124,7 @@ def registered(connection: Connection) -> list[Client]:
 
 def notified(connection: Connection) -> list[Client]:
     """The clients in force that take notifications."""
-    return [one for one in registered(connection) if one.notify_url and not one.revoked]
+    return [_client(row) for row in _NOTIFIED.rows(connection)]
 
 
 def use_assertion(tx: Transaction, client: str, jti: str, expires_at: int) -> bool:
@@ -148,6 +160,8 @@ def _client(values: tuple[Any, ...]) -> Client:
         purposes=tuple(row["purposes"].split()),
         inside=None if row["inside"] is None else frozenset(row["inside"].split()),
         notify_url=row["notify_url"],
+        notify_on=frozenset(row["notify_on"].split()),
+        notify_header=row["notify_header"],
         revoked=row["revoked_at"] is not None,
     )
 
@@ -159,6 +173,10 @@ def _require_valid(client: Client) -> None:
         raise InvalidElement("Scopes are written system/Patient.rs, with cruds in this order.", location="scopes")
     if not client.purposes or not all(PURPOSE.fullmatch(purpose) for purpose in client.purposes):
         raise InvalidElement("Purposes are v3-ActReason codes, at least one.", location="purposes")
+    if not client.notify_on <= NOTIFICATIONS:
+        raise InvalidElement(f"Notifications are {', '.join(sorted(NOTIFICATIONS))}.", location="notify-on")
+    if client.notify_header is not None and not HEADER.fullmatch(client.notify_header):
+        raise InvalidElement("A header is written Name: value.", location="notify-header")
     _require_public_keys(client.jwks)
 
 

@@ -233,6 +233,8 @@ client = Table(
     Column("purposes", Text, nullable=False),  # space separated; one alone is also the default
     Column("inside", Text),  # programmes whose own staff it serves, space separated; '*': all; None: outside
     Column("notify_url", Text),  # where notifications about its members go; None: none are sent
+    Column("notify_on", Text, nullable=False),  # which it takes, space separated: notification-admit …
+    Column("notify_header", Text),  # 'Name: value' that its endpoint asks for
     Column("created_at", BigInteger, nullable=False),
     Column("revoked_at", BigInteger),
 )
@@ -278,13 +280,17 @@ outbox = Table(
     metadata,
     Column("id", Serial, primary_key=True),
     Column("created_at", BigInteger, nullable=False),
-    Column("kind", String(32), nullable=False),  # 'visit': something happened to a member's visit
     Column("patient", String(64), nullable=False),
-    Column("focus", Text, nullable=False),  # the resource it is about: 'Encounter/id'
-    Column("detail", Text, nullable=False),  # the event code
+    Column("focus", String(128), nullable=False),  # the resource it is about: 'Encounter/id'
+    Column("code", String(64), nullable=False),  # what is told, e.g. notification-admit
+    Column("key", String(512), nullable=False),  # what makes it this one and no other of the focus (alerts.Fact)
+    Column("nth", Integer, nullable=False),  # even: it happened; odd: it is taken back; and so on
     Column("client", String(128), nullable=False),  # whom it may concern; decided when it is sent
-    Column("state", String(8), nullable=False),  # due, sent, withheld, failed
+    Column("state", String(8), nullable=False),  # due, sent, withheld, moot, failed
     Column("attempts", Integer, nullable=False),
     Column("due_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),  # when it became what it is: sent, withheld, moot or failed
+    Column("error", Text),  # why the last attempt failed, without a word of content
+    UniqueConstraint("focus", "client", "code", "key", "nth"),
     Index(None, "state", "due_at"),
 )

@@ -85,10 +85,14 @@ def test_event_facts_of_a_visit_and_of_a_person(database):
 
 def test_the_outbox_gives_what_is_due(database, clock):
     """A retry is due after its delay, and what is sent is not due again."""
-    at = {"kind": "visit", "patient": "p", "focus": "Encounter/e", "detail": "A01", "client": "c"}
-    database.write_sync(lambda tx: outbox.put(tx, **at))
+    happened = [("notification-admit", "IMP", True)]
+    wanted = {"c": frozenset({"notification-admit"})}
+    told = {"patient": "p", "focus": "Encounter/e", "happened": happened, "wanted": wanted}
+    database.write_sync(lambda tx: outbox.announce(tx, **told))
+    database.write_sync(lambda tx: outbox.announce(tx, **told))
     (row,) = look(database, outbox.due, now=clock.tick())
-    database.write_sync(lambda tx: outbox.mark(tx, row.id, "due", 5_000_000))
+    assert database.write_sync(lambda tx: outbox.claim(tx, [row], 1_000_000)) == [row]
+    database.write_sync(lambda tx: outbox.mark(tx, row.id, "due", delay=5_000_000))
     assert look(database, outbox.due, now=clock.now) == []
     (again,) = look(database, outbox.due, now=clock.tick(10))
     assert again.attempts == 1

@@ -1,0 +1,118 @@
+"""Admit, transfer and discharge alerts: which of them a visit gives rise to, and the message that tells of one.
+
+What is told is read from the folded Encounter, not from the trigger event: so it does not matter in which order,
+how often or by which event a hospital says that somebody was admitted. An alert whose fact is gone from the
+Encounter (a cancelled discharge) is taken back where it was told. Facts are read once from the whole Encounter, to
+note what happened, and again from the released one, when it is sent: a transfer into a unit that the recipient may
+not know of is no fact there, and the alert about it is not sent (consent specification, leak 32).
+
+See: Da Vinci Unsolicited Notifications 1.1.0, http://hl7.org/fhir/us/davinci-alerts.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fhirgw.answer import Shown
+from fhirgw.consent.model import Json
+from fhirgw.mappers.datatypes import utc
+from fhirgw.store import clients, outbox
+from fhirgw.store.database import Transaction
+from fhirgw.store.stored import instant
+
+DAVINCI = "http://hl7.org/fhir/us/davinci-alerts"
+EVENT_SYSTEM = f"{DAVINCI}/CodeSystem/notification-event"
+ADMIT, TRANSFER, DISCHARGE = "notification-admit", "notification-transfer", "notification-discharge"
+DISPLAYS = {ADMIT: "Admit Notification", TRANSFER: "Transfer Notification", DISCHARGE: "Discharge Notification"}
+PROFILES = {
+    code: f"{DAVINCI}/StructureDefinition/{code.replace('notification-', '')}-notification-messageheader"
+    for code in DISPLAYS
+}
+BEGUN = frozenset({"arrived", "triaged", "in-progress", "onleave", "finished"})
+"""Encounter.status of visits that took place; a planned or cancelled one is told to nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something about a visit that is told once to each recipient.
+
+    Attributes:
+        code: Of the Da Vinci notification events.
+        key: What makes it this one and no other of the visit.
+        moment: When it happened, dateTime; None when no message says.
+    """
+
+    code: str
+    key: str
+    moment: str | None
+
+
+def facts(encounter: Json) -> list[Fact]:
+    """What is to be told of this visit, in the order in which it happened.
+
+    An admission is one a class: from emergency to inpatient is admitted again. A transfer is one a stay in a place
+    after the first. A discharge is one an end.
+    """
+    if encounter["status"] not in BEGUN:
+        return []
+    period = encounter.get("period", {})
+    found = [Fact(ADMIT, encounter["class"].get("code", ""), period.get("start"))]
+    for before, stay in zip(encounter.get("location", ()), encounter.get("location", ())[1:], strict=False):
+        moment = stay.get("period", {}).get("start")
+        if stay.get("status") in ("active", "completed") and stay["location"] != before["location"]:
+            found.append(Fact(TRANSFER, f"{stay['location']['reference']} {utc(moment) if moment else ''}", moment))
+    if encounter["status"] == "finished":
+        end = period.get("end")
+        found.append(Fact(DISCHARGE, utc(end) if end else "", end))
+    return found
+
+
+def note(tx: Transaction, patient: str, encounter: Json, *, oldest: int | None) -> None:
+    """Put into the outbox what the clients that take alerts may have to be told of this visit, or told otherwise.
+
+    Args:
+        tx: The transaction that folds the visit.
+        patient: Whom it is about.
+        encounter: The whole of it, as folded.
+        oldest: Microseconds; what happened before is not told (a feed of old messages). None: all is.
+    """
+    wanted = {client.id: client.notify_on & DISPLAYS.keys() for client in clients.notified(tx.connection)}
+    if not wanted:
+        return
+    since = "" if oldest is None else utc(instant(oldest))
+    happened = [
+        (fact.code, fact.key, fact.moment is None or utc(fact.moment, latest=True) >= since)
+        for fact in facts(encounter)
+    ]
+    focus = f"Encounter/{encounter['id']}"
+    outbox.announce(tx, patient=patient, focus=focus, happened=happened, wanted=wanted)
+
+
+def message(
+    base: str, code: str, endpoint: str, receiver: str, shown: Sequence[Shown], *, id: str, timestamp: int
+) -> Json:
+    """The message Bundle (profile notifications-bundle); ``shown[0]`` is the Encounter.
+
+    ``Bundle.id`` and ``MessageHeader.id`` are those of the alert, the same at every attempt to deliver it: a
+    receiver that gets it twice, because its answer was lost, knows it again (R4, Messaging §3.4.2).
+    """
+    header: Json = {
+        "resourceType": "MessageHeader",
+        "id": f"{id}-header",
+        "meta": {"profile": [PROFILES[code]]},
+        "eventCoding": {"system": EVENT_SYSTEM, "code": code, "display": DISPLAYS[code]},
+        "destination": [{"endpoint": endpoint, "receiver": {"reference": receiver}}],
+        "source": {"name": "fhirgw", "endpoint": base},
+        "focus": [{"reference": f"Encounter/{shown[0].stored.id}"}],
+    }
+    if hospital := shown[0].body.get("serviceProvider"):
+        header["sender"] = hospital
+    entries = [{"fullUrl": f"{base}/MessageHeader/{header['id']}", "resource": header}]
+    entries += [{"fullUrl": f"{base}/{one.stored.type}/{one.stored.id}", "resource": one.body} for one in shown]
+    return {
+        "resourceType": "Bundle",
+        "id": id,
+        "meta": {"profile": [f"{DAVINCI}/StructureDefinition/notifications-bundle"]},
+        "type": "message",
+        "timestamp": instant(timestamp),
+        "entry": entries,
+    }
