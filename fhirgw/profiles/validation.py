@@ -8,11 +8,13 @@ See: http://hl7.org/fhir/R4/validation.html and http://hl7.org/fhir/R4/json.html
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
+import orjson
+
 from fhirgw.errors import GatewayError, InvalidElement, MissingElement, ProfileViolation, UnmappedCode
-from fhirgw.profiles import definitions, invariants, values
+from fhirgw.profiles import conformance, definitions, invariants, values
 from fhirgw.profiles.definitions import Element, ElementType
 from fhirgw.profiles.values import Check, Problem
 
@@ -292,16 +294,25 @@ _ERRORS: dict[str, type[GatewayError]] = {
 
 
 def problems(resource: Json) -> list[Problem]:
-    """Everything that is wrong with a resource; of nothing: it conforms to base R4 as far as is checked here."""
+    """Everything that is wrong with a resource; nothing: it conforms to R4, and to our profiles that it names."""
     try:
         found = _resource(resource)
     except RecursionError:
         found = [Problem("structure", "", "The resource is nested too deeply.")]
     if not found:
-        return []
+        return _profiled(resource)
     name = resource.get("resourceType") if isinstance(resource, dict) else None
     root = name if isinstance(name, str) and name in definitions.all_resource_types() else "Resource"
     return list(dict.fromkeys(_below(root, found)))
+
+
+def _profiled(resource: Json) -> list[Problem]:
+    """What keeps it from those of our profiles that it names; of profiles that are not ours nothing is said."""
+    named = resource.get("meta", {}).get("profile", ())
+    ours = (one.partition("|")[0] for one in named)
+    return [
+        problem for one in ours if one in conformance.profiles() for problem in conformance.problems(resource, one)
+    ]
 
 
 def errors(found: Sequence[Problem]) -> list[GatewayError]:

@@ -11,7 +11,8 @@ Description: "From candidate to graduation. No published profile of an enrolment
 * type.coding.system = "http://fhirgw.org/fhir/CodeSystem/icm-program"
 * insert OfMember(patient)
 * managingOrganization 1..1 MS
-* period 1..1 MS
+* period MS
+* obeys icm-enrolled
 * referralRequest MS
 * careManager MS
 * team MS
@@ -52,3 +53,8 @@ Description: "A programme's clock, the contact that a referral calls for, the re
 * owner MS
 * restriction MS
 * restriction.period MS
+
+Invariant: icm-enrolled
+Description: "An enrolment that was ever active says since when."
+Severity: #error
+Expression: "status = 'planned' or status = 'waitlist' or status = 'cancelled' or status = 'entered-in-error' or period.start.exists()"
