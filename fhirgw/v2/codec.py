@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from fhirgw.errors import MalformedMessage
-from fhirgw.v2.encoding import MARKS, Delimiters, decode, delimiters_of, unescape
+from fhirgw.v2.encoding import CONTROLS, MARKS, Delimiters, decode, delimiters_of, unescape
 
 NULL = '""'  # v2.5.1 ch. 2.5.3: the stored value is to be deleted; nothing between delimiters says nothing
 
@@ -64,7 +64,7 @@ class Element:
 class Segment:
     """One segment; its fields are split when the first is read.
 
-    Fields are counted as in the standard, MSH-1 and MSH-2 included.
+    Fields are counted as in the standard, MSH-1 and MSH-2 included. A control character reads as a space.
     """
 
     __slots__ = ("_fields", "delimiters", "name", "raw")
@@ -137,7 +137,10 @@ class Segment:
         return f"<Segment {self.name}>"  # never content: a repr ends up in logs
 
     def _split(self) -> list[str]:
-        fields = self.raw.split(self.delimiters.field)
+        raw = self.raw
+        if not raw.isprintable():  # a tab and line ends are not either; they stay
+            raw = raw.translate(CONTROLS)
+        fields = raw.split(self.delimiters.field)
         if self.name in _HEADERS:
             fields.insert(1, self.delimiters.field)
         self._fields = fields

@@ -42,6 +42,9 @@ MARKS = (
     (b"\0M\0S\0H", b"", "utf-16-be"),
 )
 
+# No text: NULs that pad a field, what a terminal left behind. FHIR strings may not hold them either.
+CONTROLS = {code: " " for code in range(32) if chr(code) not in "\t\r\n"}
+
 _HEADER_BYTES = re.compile(rb"[\r\n \t\0]*(MSH[^\r\n]+)")
 
 # What bytes beyond ASCII are, by the set that MSH-18 declares: the first that they fit. Text of western Europe is
@@ -223,9 +226,10 @@ def _meaning(code: str, delimiters: Delimiters) -> str | None:
         return None
     codec = "utf-8" if delimiters.codec.startswith("utf-16") else delimiters.codec  # pairs of digits are bytes
     try:
-        return bytes.fromhex(code[1:]).decode(codec)
+        text = bytes.fromhex(code[1:]).decode(codec)
     except ValueError:
         return None
+    return None if any(ord(character) in CONTROLS for character in text) else text
 
 
 def _layout(command: str, count: str) -> str:

@@ -85,7 +85,7 @@ def test_header_takes_any_bytes(raw):
     assert header(b"xMSH" + raw) is None
 
 
-@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n"), max_size=40))
+@given(st.text(st.characters(exclude_categories=["Cs", "Cc"], include_characters="\r\t"), max_size=40))
 def test_escaped_text_is_read_back(text):
     delimiters = parse(MSH).delimiters
     message = build([["MSH", "", "", "APP"], ["NTE", "1", "", escape(text, delimiters)]], delimiters)
@@ -188,6 +188,8 @@ def test_segments_are_found_by_name():
         (r"a\.br\b\.sp\c\.sp3\d\.sp 2\e\.ce\f", "a\nb\nc\n\n\nd\n\ne\nf"),
         (r"\.fi\a\.nf\b\.in+4\c\.in-2\d\.ti5\e\.sk\f\.sk 4\g", "abcde f    g"),
         (r"\.sp0\a\.sp-1\b", "a\nb"),
+        (r"\X00\ \X4100\ \X09\ ", "\\X00\\ \\X4100\\ \t "),
+        ("a\0b\x0bc\x1bd\te\x7f", "a b c d\te\x7f"),
         (r"\X\ \X4\ \X4142\ \x41\ ", r"\X\ \X4\ AB \x41\ "),
         ("end\\", "end\\"),
         (r"\P\ ", r"\P\ "),

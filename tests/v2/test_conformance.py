@@ -28,7 +28,7 @@ def theirs(segment) -> Iterator[list[str]]:
         try:
             yield [field.value for field in getattr(segment, name)]
         except Exception:  # noqa: BLE001 - hl7apy has no field of that number
-            return
+            yield []
 
 
 def trimmed(fields):
@@ -43,17 +43,31 @@ def trimmed(fields):
 def test_hl7apy_reads_the_same_segments_fields_and_repetitions(path):
     message = parse(path.read_bytes())
     version, structure = message.header.get(12), message.header.get(9, 3) or "ADT_A01"
-    text = _canonical(message, structure, version, frozenset())
+    version = conformance._HL7APY_VERSIONS.get(version, version)
+    text = _canonical(message, "A01", structure, version, frozenset())
     parsed = parse_message(text, find_groups=False)
     assert [one.name for one in parsed.children] == [one.name for one in message.segments]
     for mine, other in zip(message.segments[1:], parsed.children[1:], strict=True):
-        if mine.name[0] != "Z":  # hl7apy trims the components of a segment it does not know
-            assert trimmed(ours(mine)) == trimmed(theirs(other)), mine.name
+        withdrawn = mine.name == "EVN" and version >= "2.7"  # hl7apy has no name for EVN-1 then
+        if mine.name[0] != "Z" and not withdrawn:  # hl7apy trims the components of a segment it does not know
+            known = len(conformance.fields_of(mine.name, version))
+            assert trimmed(ours(mine)[:known]) == trimmed(list(theirs(other))[:known]), mine.name
+
+
+DEVIATIONS = {
+    "formatted-text": ["NTE"],
+    "no-evn": ["EVN"],
+    "version-2.1": ["PID-3", "PID-3", "NK1", "DG1-2"],
+    "version-2.2": ["DG1-2"],
+    **dict.fromkeys(("version-2.7", "version-2.7.1", "truncation-character"), ("EVN-1",)),
+    **dict.fromkeys(("version-2.8", "version-2.8.1", "version-2.8.2"), ("EVN",)),
+}
+"""What a version withdrew or did not have yet, and what the fixture is about."""
 
 
 @pytest.mark.parametrize("path", sorted((FIXTURES / "dialects").glob("*.hl7")), ids=lambda path: path.stem)
 def test_a_dialect_is_conformant_but_for_what_its_version_withdrew(path):
-    assert [error.location for error in lint(path.read_bytes())] in ([], ["EVN-1"])
+    assert [error.location for error in lint(path.read_bytes())] == list(DEVIATIONS.get(path.stem, ()))
 
 
 @pytest.mark.parametrize(
