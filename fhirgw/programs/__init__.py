@@ -5,16 +5,19 @@ itself (BC: "three days" and "three working days") both passages are cited and t
 ``configurable``.
 """
 
-import calendar
 import tomllib
 from collections import Counter
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Unit = Literal["day", "working-day", "week", "month"]
+from fhirgw.programs.facts import CodedFact, Fact, Model, Span
+from fhirgw.programs.triggers import Action, Criterion, Trigger
+
+__all__ = ["Action", "Cadence", "Clock", "Criterion", "Program", "Span", "Trigger", "load"]
+
 Anchor = Literal[
     "referral", "first-contact", "eligibility", "admission", "plan", "plan-review", "assessment", "contact",
     "consultation", "medication-review", "withdrawal", "crisis", "inpatient-or-ed-visit", "low-contact",
@@ -22,53 +25,7 @@ Anchor = Literal[
 """What may start or meet a clock."""
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class Source(_Model):
-    """A passage of the programme's document."""
-
-    section: Annotated[str, Field(min_length=1)]
-    words: Annotated[str, Field(min_length=1)]
-
-
-class _Fact(_Model):
-    sources: Annotated[tuple[Source, ...], Field(min_length=1)]
-    configurable: bool = False
-    """The source names no number, or two: the value is the site's to set."""
-
-
-class Span(_Model):
-    """A length of time."""
-
-    amount: Annotated[int, Field(ge=1)]
-    unit: Unit
-
-    def after(self, start: date, holidays: frozenset[date] = frozenset()) -> date:
-        """The day this long after ``start``.
-
-        The day this long after ``start``; months are calendar months, and 31 January plus one is the last of
-        February; working days are Monday to Friday without the holidays.
-        """
-        if self.unit == "month":
-            month = start.month - 1 + self.amount
-            year, month = start.year + month // 12, month % 12 + 1
-            return date(year, month, min(start.day, calendar.monthrange(year, month)[1]))
-        if self.unit == "working-day":
-            day, left = start, self.amount
-            while left:
-                day += timedelta(days=1)
-                left -= day.weekday() < 5 and day not in holidays
-            return day
-        return start + timedelta(days=self.amount * (7 if self.unit == "week" else 1))
-
-
-class _CodedFact(_Fact):
-    code: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
-
-
-class Clock(_Fact):
+class Clock(Fact):
     """Something that is due: how long after what."""
 
     id: Annotated[str, Field(pattern=r"^[A-Z0-9-]+$")]
@@ -94,7 +51,7 @@ class Clock(_Fact):
         return self
 
 
-class Cadence(_Model):
+class Cadence(Model):
     """How often somebody is met."""
 
     frequency: Annotated[int, Field(ge=1)] = 1
@@ -113,7 +70,7 @@ class Cadence(_Model):
         return self
 
 
-class Tier(_CodedFact):
+class Tier(CodedFact):
     """A level of service, with who meets the member how often."""
 
     name: str
@@ -122,7 +79,7 @@ class Tier(_CodedFact):
     cadence: Cadence
 
 
-class Role(_CodedFact):
+class Role(CodedFact):
     """A role on the care team; ``nucc`` is the nearest code of the provider taxonomy."""
 
     name: str
@@ -130,40 +87,19 @@ class Role(_CodedFact):
     nucc_display: str | None = None
 
 
-class Section(_CodedFact):
+class Section(CodedFact):
     """A part of the care plan."""
 
     name: str
 
 
-class Criterion(_CodedFact):
-    """One admission criterion or discharge reason."""
-
-    text: str
-
-
-class Rule(_Fact):
-    """What an ADT event does: for a member the plan is revised, a candidate is referred and contacted."""
-
-    classes: Annotated[frozenset[str], Field(min_length=1)]
-    """Encounter.class codes that count."""
-    due: Span | None = None
-
-
-class Referral(_Model):
-    """The rules for the two kinds of people on a roster."""
-
-    member: Rule
-    candidate: Rule
-
-
-class Plan(_CodedFact):
+class Plan(CodedFact):
     """What the programme calls its care plan."""
 
     name: str
 
 
-class Organization(_Model):
+class Organization(Model):
     """Who runs the programme (synthetic here)."""
 
     system: str
@@ -171,7 +107,7 @@ class Organization(_Model):
     name: str
 
 
-class Program(_Model):
+class Program(Model):
     """A programme. See: the ICM facts, §1."""
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9-]+$", max_length=32)]
@@ -192,7 +128,7 @@ class Program(_Model):
     sections: tuple[Section, ...] = ()
     admission: tuple[Criterion, ...] = ()
     discharge: tuple[Criterion, ...] = ()
-    referral: Referral
+    triggers: Annotated[tuple[Trigger, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:
@@ -200,7 +136,7 @@ class Program(_Model):
             raise ValueError("42 CFR Part 2 is law of the United States only")
         if self.zone not in available_timezones():
             raise ValueError("there is no such time zone")
-        codes: dict[str, tuple[_CodedFact, ...]] = {
+        codes: dict[str, tuple[CodedFact, ...]] = {
             "roles": self.roles,
             "tiers": self.tiers,
             "sections": self.sections,
@@ -209,12 +145,40 @@ class Program(_Model):
         }
         named = {name: [fact.code for fact in facts] for name, facts in codes.items()}
         named["clocks"] = [clock.id for clock in self.clocks]
+        named["triggers"] = [trigger.id for trigger in self.triggers]
         for name, values in named.items():
             if twice := [code for code, count in Counter(values).items() if count > 1]:
                 raise ValueError(f"{name}: {twice[0]} is stated twice")
         if strangers := {role for tier in self.tiers for role in tier.roles} - set(named["roles"]):
             raise ValueError(f"tiers: {min(strangers)} is no role of the programme")
+        for trigger in self.triggers:
+            self._fits(trigger)
         return self
+
+    def _fits(self, trigger: Trigger) -> None:
+        """A trigger builds on what the programme states elsewhere.
+
+        Raises:
+            ValueError: It names what is not there, or what cannot be read from a visit.
+        """
+        for code in trigger.requires:
+            criterion = next((one for one in self.admission if one.code == code), None)
+            if criterion is None or not (criterion.age_from or criterion.diagnoses):
+                raise ValueError(f"{trigger.id}: {code} is no criterion that a visit can show")
+        lengths = {clock.id: clock.due for clock in self.clocks}
+        for action in trigger.actions:
+            if action.clock is not None and lengths.get(action.clock) is None:
+                raise ValueError(f"{trigger.id}: {action.clock} is no clock with a length")
+            if action.due is None and action.clock is None and not trigger.configurable:
+                raise ValueError(f"{trigger.id}: an action without a length is configurable")
+
+    def length(self, action: Action) -> Span | None:
+        """How long after its start the action is due."""
+        return action.due or next((clock.due for clock in self.clocks if clock.id == action.clock), None)
+
+    def required(self, trigger: Trigger) -> list[Criterion]:
+        """The admission criteria that a trigger asks for."""
+        return [one for one in self.admission if one.code in trigger.requires]
 
     def due(self, span: Span, start: date) -> datetime:
         """The last second of the day that is ``span`` after ``start``, in the programme's own zone."""
