@@ -10,24 +10,29 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from ssl import SSLContext
 
 import structlog
 import uvicorn
 
-from fhirgw import notify, programs
+from fhirgw import clocks, matching, programs, retention
+from fhirgw.admission import Admission
 from fhirgw.answer import PageSeal
 from fhirgw.api import create_api
 from fhirgw.audit import Ledger
 from fhirgw.consent.model import ConsentSettings
+from fhirgw.doors import Doors, HttpDoor
 from fhirgw.errors import DependencyDown, GatewayError, InvalidElement
 from fhirgw.ingest import Ingest
 from fhirgw.intake import Intake
 from fhirgw.notify import Notifier
 from fhirgw.programs import Program
+from fhirgw.replies import Replies
 from fhirgw.settings import Keys, Senders, Settings
 from fhirgw.share import Share
 from fhirgw.store.database import Database, migrate
-from fhirgw.v2.server import MllpServer, Reply
+from fhirgw.v2.server import MllpServer
+from fhirgw.v2.tls import client_context, server_context
 
 log = structlog.get_logger(__name__)
 POLL_SECONDS = 1.0
@@ -81,6 +86,7 @@ class Gateway:
     intake: Intake
     ingest: Ingest
     notifier: Notifier
+    doors: Doors
 
 
 def now() -> int:
@@ -106,6 +112,18 @@ def load_programs(folder: Path | None) -> dict[str, Program]:
     return {program.id: program for program in loaded}
 
 
+def load_matching(file: Path | None) -> matching.Model:
+    """The weights of matching that ship with fhirgw, and what the operator's file says otherwise.
+
+    Raises:
+        InvalidElement: The file cannot be read, or what it says is no model.
+    """
+    try:
+        return matching.load(file.read_text("utf-8") if file else "")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InvalidElement(f"The matching file cannot be read: {error}", location="matching") from None
+
+
 def build(settings: Settings, *, clock: Callable[[], int] = now) -> Gateway:
     """Compose a gateway over a migrated database."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
@@ -113,6 +131,7 @@ def build(settings: Settings, *, clock: Callable[[], int] = now) -> Gateway:
     database = Database(settings.database, clock=clock)
     ledger = Ledger(secrets.token_hex(8), keys.audit)
     known = load_programs(settings.programs_dir)
+    model = load_matching(settings.matching_file)
     share = Share(
         database,
         ledger,
@@ -120,12 +139,14 @@ def build(settings: Settings, *, clock: Callable[[], int] = now) -> Gateway:
         pages=PageSeal(keys.cursor, settings.cursor_seconds),
         consent=ConsentSettings(),
         clock=clock,
+        matching=model,
     )
     senders = SendersFile(settings)
     senders()  # one that cannot be read ends the start, not the first message
     intake = Intake(
         database,
         senders=senders,
+        admission=Admission(refuse_unknown=settings.unknown_senders == "refuse", seconds=time.monotonic),
         id_key=keys.ids,
         duplicate_window_days=settings.duplicate_window_days,
         new_id=new_id,
@@ -137,24 +158,44 @@ def build(settings: Settings, *, clock: Callable[[], int] = now) -> Gateway:
         senders=senders,
         id_key=keys.ids,
         new_id=new_id,
+        matching=model,
         alert_days=settings.alert_days,
     )
     notifier = Notifier(database, share, new_id=new_id, id_key=keys.ids, clock=clock)
-    return Gateway(settings, keys, known, database, ledger, share, intake, ingest, notifier)
+    replies = Replies(intake, clock=clock, tls=lambda: _return_context(settings))
+    doors = Doors(intake, replies, settings, new_id=new_id)
+    return Gateway(settings, keys, known, database, ledger, share, intake, ingest, notifier, doors)
 
 
 def require_safe_binding(settings: Settings) -> None:
     """Refuse to listen where others could read along (DESIGN §3).
 
     Raises:
-        UnsafeBindingError: A non-loopback address without ``FHIRGW_BEHIND_TLS_PROXY``.
+        UnsafeBindingError: A non-loopback address without TLS, and without ``FHIRGW_BEHIND_TLS_PROXY``.
     """
-    for host in (settings.http_host, settings.mllp_host):
+    exposed = [settings.http_host] + [settings.mllp_host] * (settings.mllp_tls_certificate is None)
+    for host in exposed:
         loopback = host == "localhost" or _is_loopback(host)
         if not loopback and not settings.behind_tls_proxy:
             raise UnsafeBindingError(
-                "Others could read along: put a TLS proxy in front and set FHIRGW_BEHIND_TLS_PROXY=1."
+                "Others could read along: put a TLS proxy in front and set FHIRGW_BEHIND_TLS_PROXY=1, "
+                "or give MLLP a certificate (FHIRGW_MLLP_TLS_CERTIFICATE)."
             )
+
+
+def _mllp_context(settings: Settings) -> SSLContext | None:
+    """The listener's TLS; None without a certificate."""
+    if settings.mllp_tls_certificate is None:
+        if settings.mllp_tls_client_ca or settings.mllp_tls_key:
+            text = "MLLP has a key or a client CA, and no certificate (FHIRGW_MLLP_TLS_CERTIFICATE)."
+            raise InvalidElement(text, location="mllp_tls_certificate")
+        return None
+    return server_context(settings.mllp_tls_certificate, settings.mllp_tls_key, settings.mllp_tls_client_ca)
+
+
+def _return_context(settings: Settings) -> SSLContext:
+    """TLS towards a sender's return address: our own certificate, where we have one, and the CA of its clients."""
+    return client_context(settings.mllp_tls_client_ca, settings.mllp_tls_certificate, settings.mllp_tls_key)
 
 
 def _is_loopback(host: str) -> bool:
@@ -167,48 +208,39 @@ def _is_loopback(host: str) -> bool:
 @contextlib.asynccontextmanager
 async def running(gateway: Gateway) -> AsyncIterator[MllpServer]:
     """The MLLP server and the workers, up while the context is; drained on the way out."""
-    wake = asyncio.Event()
-    notes: set[asyncio.Task[None]] = set()
-
-    async def noted(row: int, *, sent: bool) -> None:
-        """Note the delivery: before the sender's next message is kept, which does not wait for it to be durable."""
-        note = asyncio.create_task(gateway.intake.delivered(row, sent=sent))
-        notes.add(note)
-        note.add_done_callback(notes.discard)
-
-    async def receive(raw: bytes, peer: str, *, truncated: bool) -> Reply:
-        received = await gateway.intake.receive(raw, "mllp", peer, truncated=truncated)
-        wake.set()
-        row = received.row
-        if row is None:
-            return Reply(received.answer, None)
-        return Reply(received.answer, lambda sent: noted(row, sent=sent))
-
+    doors = gateway.doors
     await gateway.database.write(gateway.ledger.sign)
-    server = MllpServer(receive, gateway.settings, discard=gateway.intake.discard)
+    server = MllpServer(doors, gateway.settings, tls=_mllp_context(gateway.settings))
     await server.start()
     workers = [
-        asyncio.create_task(_process(gateway, wake)),
+        asyncio.create_task(_process(gateway)),
         asyncio.create_task(gateway.notifier.deliver()),
+        asyncio.create_task(clocks.keep(gateway.database)),
+        asyncio.create_task(retention.keep(retention.of(gateway.database, gateway.settings, gateway.keys))),
+        asyncio.create_task(doors.replies.run()),
     ]
     try:
         yield server
     finally:
-        await server.stop()
+        await server.quiesce()
         for worker in workers:
             worker.cancel()
-        await asyncio.gather(*workers, *notes, return_exceptions=True)
+        await asyncio.gather(*workers, return_exceptions=True)
         while await gateway.ingest.messages.process_due():
             pass
+        await doors.replies.deliver()
+        await server.stop()
+        await doors.drained()
         await gateway.database.write(gateway.ledger.sign)
 
 
-async def _process(gateway: Gateway, wake: asyncio.Event) -> None:
+async def _process(gateway: Gateway) -> None:
     """Process kept messages as they come; a database that is away is asked again."""
+    wake = gateway.doors.work
     while True:
         try:
             while await gateway.ingest.messages.process_due():
-                pass
+                gateway.doors.replies.wake()
         except DependencyDown as error:
             log.warning("processing waits", reason=error.text)
         except Exception as error:  # noqa: BLE001 - the worker outlives whatever it meets; the rows are still due
@@ -244,7 +276,16 @@ async def serve(settings: Settings) -> None:
     gateway = build(settings)
     try:
         async with running(gateway):
-            api = create_api(gateway.share, gateway.ingest, gateway.database, settings, gateway.keys, now, new_id)
+            api = create_api(
+                gateway.share,
+                gateway.ingest,
+                gateway.database,
+                settings,
+                gateway.keys,
+                now,
+                new_id,
+                feeds=HttpDoor(gateway.doors),
+            )
             config = uvicorn.Config(
                 api,
                 host=settings.http_host,

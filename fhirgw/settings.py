@@ -143,12 +143,17 @@ class Settings(BaseSettings):
     disk_encrypted: bool = False
     senders_file: Path | None = None
     programs_dir: Path | None = None
+    matching_file: Path | None = None
     deployment_key: str | None = None
     max_message_bytes: int = 10 * 1024 * 1024
     max_batch_bytes: int = 64 * 1024 * 1024
     idle_timeout_seconds: float = 300.0
     max_connections: int = 256
     duplicate_window_days: int = 7
+    journal_stranger_days: int = Field(14, ge=0)
+    journal_member_days: int = Field(90, ge=0)
+    journal_parked_days: int = Field(90, ge=0)
+    journal_rejected_days: int = Field(30, ge=0)
     alert_days: int | None = None
     token_seconds: int = 300
     cursor_seconds: int = 900

@@ -34,10 +34,13 @@ from fhirgw.consent.labels import TABLE_VERSION
 from fhirgw.consent.model import ConsentSettings, Recipient, Request
 from fhirgw.consent.predicate import ALWAYS, Grant, Visibility
 from fhirgw.errors import DependencyDown, Forbidden, Withheld
+from fhirgw.lookup import Match, look_up
+from fhirgw.matching import Model, load
 from fhirgw.released import Released
 from fhirgw.store import clients, policy, repository, search
 from fhirgw.store.database import Database, Transaction
 from fhirgw.store.repository import Stored
+from fhirgw.store.versions import kept_versions
 
 PART2_HEADER = "X-42CFR-Part-2"
 PART2_NOTICE = "42 CFR part 2 prohibits unauthorized use or disclosure of these records."
@@ -139,7 +142,7 @@ class Notification:
     id: str
 
 
-Ask = Read | VRead | History | Search | NextPage | Notification
+Ask = Read | VRead | History | Search | NextPage | Notification | Match
 
 
 class PolicyMovedError(Exception):
@@ -171,6 +174,7 @@ class Share:
         pages: PageSeal,
         consent: ConsentSettings,
         clock: Callable[[], int],
+        matching: Model | None = None,
     ) -> None:
         """Compose.
 
@@ -181,6 +185,7 @@ class Share:
             pages: Seals page tokens.
             consent: The switches of the consent specification.
             clock: Microseconds since the epoch.
+            matching: Weights and thresholds of ``$match``; None: those that ship with fhirgw.
         """
         self._database = database
         self._ledger = ledger
@@ -188,6 +193,7 @@ class Share:
         self._pages = pages
         self._consent = consent
         self._clock = clock
+        self._matching = matching or load()
         self._compiled: dict[tuple[str, ...], Visibility] = {}
 
     async def release(self, requester: Requester, ask: Ask) -> Released:
@@ -258,6 +264,8 @@ class Share:
                 return self._search(turn, self._pages.open(token, _bound_to(turn.requester), turn.now))
             case Notification():
                 return self._notification(turn, ask)
+            case Match():
+                return look_up(turn.connection, turn.visibility, self._matching, ask, self._base)
 
     def _history(self, turn: _Turn, kind: str, logical: str | None) -> Answer:
         versions = self._versions(turn, kind, logical)
@@ -269,7 +277,7 @@ class Share:
 
     def _versions(self, turn: _Turn, kind: str, logical: str | None) -> list[Shown]:
         """Newest first. Outside the programme, versions that differ in hidden parts only are one."""
-        rows = repository.history(turn.connection, kind, logical, turn.visibility)
+        rows = kept_versions(turn.connection, kind, logical, turn.visibility)
         versions = turn.shown(rows)
         return versions if turn.visibility.inside else distinct(versions)
 

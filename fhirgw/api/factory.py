@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from fhirgw.api import negotiation
 from fhirgw.api.fhir import Interactions, Saved
 from fhirgw.api.health import Health
+from fhirgw.api.hl7v2 import Feeds, Hl7v2
 from fhirgw.api.metadata import capability_statement, smart_configuration
 from fhirgw.api.middleware import Edge, log_failure, request_id
 from fhirgw.api.smart import Smart
@@ -37,9 +38,11 @@ EXITS: Mapping[tuple[str, str], How] = MappingProxyType(
         ("GET", "/fhir/.well-known/smart-configuration"): "public",
         ("GET", "/.well-known/smart-configuration"): "public",
         ("POST", "/auth/token"): "public",
+        ("POST", "/hl7v2"): "public",
         ("GET", "/health"): "public",
         ("GET", "/metrics"): "public",
         ("GET", "/fhir"): "released",
+        ("POST", "/fhir/Patient/$match"): "released",
         ("GET", "/fhir/{type}"): "released",
         ("POST", "/fhir/{type}"): "written, then released",
         ("POST", "/fhir/{type}/_search"): "released",
@@ -61,6 +64,8 @@ def create_api(
     keys: Keys,
     clock: Callable[[], int],
     ids: Callable[[], str],
+    *,
+    feeds: Feeds,
 ) -> ASGIApp:
     """The application, ready for an ASGI server.
 
@@ -72,6 +77,7 @@ def create_api(
         keys: The token key.
         clock: Microseconds since the epoch.
         ids: Fresh opaque ids, for requests and tokens.
+        feeds: Takes HL7 v2 messages.
     """
     token_url = f"{settings.base.removesuffix('/fhir')}/auth/token"
     smart = Smart(
@@ -85,6 +91,7 @@ def create_api(
     )
     interactions = Interactions(share, ingest, smart, base=settings.base, max_bytes=settings.max_message_bytes)
     paths = _paths(interactions, smart, Health(database), settings.base, token_url)
+    paths["/hl7v2"] = {"POST": Hl7v2(feeds, smart, settings).post}
     routes: list[BaseRoute] = [Route(template, Exit(template, methods)) for template, methods in paths.items()]
     app = FastAPI(
         title="fhirgw", routes=routes, redirect_slashes=False, openapi_url=None, docs_url=None, redoc_url=None
@@ -107,6 +114,7 @@ def _paths(
         "/health": {"GET": health.health},
         "/metrics": {"GET": health.metrics},
         "/fhir": {"GET": fhir.page},
+        "/fhir/Patient/$match": {"POST": fhir.match},
         "/fhir/{type}": {"GET": fhir.search, "POST": fhir.create},
         "/fhir/{type}/_search": {"POST": fhir.search_by_post},
         "/fhir/{type}/_history": {"GET": fhir.history_type},

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from fhirgw.api import negotiation
 from fhirgw.api.middleware import request_id
 from fhirgw.api.negotiation import LOGICAL_ID
+from fhirgw.api.operations import match_asked
 from fhirgw.api.smart import Smart
 from fhirgw.errors import Forbidden, InvalidElement, NotFound, NotSupported
 from fhirgw.ingest import Ingest, Written
@@ -110,6 +111,15 @@ class Interactions:
         strict = negotiation.handling_is_strict(request)
         asked = negotiation.search_parameters(pairs)
         return await self._share.release(requester, Search(_type(request), asked, strict=strict, by_post=by_post))
+
+    async def match(self, request: Request) -> Released:
+        """``POST /fhir/Patient/$match``: the same question whoever asks, about those whom the asker may see."""
+        requester = await self._identified(request)
+        if not scope_allows(requester.scopes, "Patient", "s"):
+            raise Forbidden("The scope of this token does not cover this interaction.")
+        negotiation.require_json(request)
+        parameters = await negotiation.resource(request, "Parameters", self._max_bytes)
+        return await self._share.release(requester, match_asked(parameters))
 
     # --- in -------------------------------------------------------------------------------------------------------
 

@@ -15,13 +15,17 @@ from fhirgw.released import Public
 STATED = date(2026, 11, 22)
 """When what is offered last changed, by our hand."""
 
+OPERATIONS = {"Patient": (("match", "http://hl7.org/fhir/OperationDefinition/Patient-match"),)}
+
 INTERACTIONS = ("read", "vread", "history-instance", "history-type", "create", "update", "search-type")
 
 
 def capability_statement(base: str, token_url: str) -> Public:
     """``GET /fhir/metadata``."""
     offers = [
-        capability.Offer(kind, INTERACTIONS, includes=None, update_creates=True)
+        capability.Offer(
+            kind, INTERACTIONS, includes=None, update_creates=True, operations=OPERATIONS.get(kind, ())
+        )
         for kind in definitions.resource_types()
     ]
     statement = capability.capability_statement(

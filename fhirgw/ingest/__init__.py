@@ -10,7 +10,11 @@ from collections.abc import Callable, Mapping
 from fhirgw.audit import Ledger
 from fhirgw.ingest.cases import Cases
 from fhirgw.ingest.messages import Messages
+from fhirgw.ingest.persons import Persons
+from fhirgw.ingest.records import Records
 from fhirgw.ingest.resources import Resources, Written, register_organization
+from fhirgw.ingest.reviews import Reviews
+from fhirgw.matching import Model, load
 from fhirgw.programs import Program
 from fhirgw.settings import Senders
 from fhirgw.store.database import Database
@@ -25,6 +29,8 @@ class Ingest:
         messages: Kept ADT messages become resources.
         cases: ICM cases become resources.
         resources: Resources written through the API, and what a person does to them.
+        persons: Who is who: merges, links, and what a person says of them.
+        reviews: Messages that wait until a person has said whom they are about.
     """
 
     def __init__(
@@ -53,13 +59,15 @@ class Ingest:
         """
         model = matching or load()
         self.reviews = Reviews(database, ledger, model=model, id_key=id_key, new_id=new_id)
+        records = Records(programs=programs, senders=senders, id_key=id_key, alert_days=alert_days)
+        self.persons = Persons(database, records, id_key=id_key, new_id=new_id)
         self.messages = Messages(
             database,
-            programs=programs,
             senders=senders,
             id_key=id_key,
             reviews=self.reviews,
-            alert_days=alert_days,
+            records=records,
+            persons=self.persons,
         )
         self.cases = Cases(database, programs=programs, id_key=id_key)
         self.resources = Resources(database, ledger, new_id=new_id)

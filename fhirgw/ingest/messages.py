@@ -5,32 +5,26 @@ operator. (DESIGN §4.)
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
-from functools import lru_cache
+from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 
-from fhirgw import alerts, metrics
-from fhirgw.consent.model import Json
-from fhirgw.consent.vocabulary import BITS, NORMAL
-from fhirgw.errors import DependencyDown, GatewayError, ProfileViolation
-from fhirgw.ingest.precedence import put
-from fhirgw.intake import read
-from fhirgw.mappers.adt import AdtEvent, MapContext, extract
-from fhirgw.mappers.ids import resource_id
-from fhirgw.mappers.record import fold_record
-from fhirgw.mappers.visit import fold_person, fold_visit, merge_patient
-from fhirgw.programs import Program
-from fhirgw.referral import referrals
+from fhirgw import metrics
+from fhirgw.errors import DependencyDown, GatewayError, NotFound, ProfileViolation
+from fhirgw.ingest.persons import Persons
+from fhirgw.ingest.records import Records, names
+from fhirgw.ingest.reviews import Reviews
+from fhirgw.intake import conclude, read
+from fhirgw.mappers.adt import AdtEvent, extract_all
 from fhirgw.settings import Senders
-from fhirgw.store import clients, identity, journal, outbox, policy, repository
+from fhirgw.store import identity, journal, visits
 from fhirgw.store.database import Database, Transaction
 from fhirgw.v2.ack import check_envelope
 
 log = structlog.get_logger(__name__)
-_event = lru_cache(maxsize=4096)(AdtEvent.from_json)
-"""Each message folds all earlier ones of the person and the visit: nobody changes an event, so it is read once."""
+_WHO = frozenset({"PID-3", "PV1-19"})
+"""Where a message contradicts what is known of who is who."""
 
 
 class Messages:
@@ -40,19 +34,19 @@ class Messages:
         self,
         database: Database,
         *,
-        programs: Mapping[str, Program],
         senders: Callable[[], Senders],
         id_key: bytes,
         reviews: Reviews,
-        alert_days: int | None,
+        records: Records,
+        persons: Persons,
     ) -> None:
         """Compose; the arguments are those of ``Ingest``."""
         self._database = database
-        self._programs = programs
         self._senders = senders
         self._id_key = id_key
         self._reviews = reviews
-        self._alert_days = alert_days
+        self._records = records
+        self._persons = persons
 
     async def process_due(self, limit: int = 64) -> int:
         """Process kept messages, oldest first; how many were taken up.
@@ -68,81 +62,156 @@ class Messages:
                 raise state
         return len(rows)
 
+    async def replay(self, key: int) -> journal.Row:
+        """Process a message again, with the maps of now, whatever its state; the row as it is afterwards.
+
+        Raises:
+            NotFound: There is no such row.
+        """
+        with self._database.read() as connection:
+            row = journal.get(connection, key)
+        await self.process(row)
+        with self._database.read() as connection:
+            return journal.get(connection, key)
+
     async def process(self, row: journal.Row) -> str:
-        """Process one journal row; its new state: ``processed`` or ``parked``."""
+        """Process one journal row; its new state: ``processed``, ``waiting`` or ``parked``.
+
+        Raises:
+            NotFound: Its bytes have expired; the facts that were read from them remain.
+        """
+        if row.state == "expired":
+            raise NotFound("The bytes of this message have expired.")
         try:
-            await self._database.write(lambda tx: self._process(tx, row))
+            state = await self._database.write(lambda tx: self._process(tx, row))
         except DependencyDown:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the row is parked and the next one goes on
             problem = _first(error)
             log.warning("message parked", row=row.id, error=type(problem).__name__, location=_location(problem))
-            await self._database.write(lambda tx: journal.mark_parked(tx, row.id, problem))
+            await self._database.write(lambda tx: self._park(tx, row, problem))
             metrics.processed.labels("parked").inc()
             return "parked"
-        metrics.processed.labels("processed").inc()
-        return "processed"
+        metrics.processed.labels(state).inc()
+        return state
 
-    def _process(self, tx: Transaction, row: journal.Row) -> None:
+    def _process(self, tx: Transaction, row: journal.Row) -> str:
         message, context = read(row.raw, self._senders(), self._id_key)
         problems = check_envelope(message)
         if problems:
             raise ExceptionGroup("envelope", problems)
-        event = extract(message, context)
-        patient = _member(tx, event)
-        if patient is not None:
-            self._apply(tx, row.id, event, patient, context)
+        told = extract_all(message, context)
+        if row.attempts:
+            visits.taken_up(tx, row.id)
+        # First who is who, so that a fact about two people finds both.
+        for event in told:
+            self._persons.take(tx, event, part2=context.sender.part2)
+        for part, event in enumerate(told):
+            if not self._take(tx, row.id, part, event) and self._stranger(tx, row.id, event, alone=len(told) == 1):
+                return "waiting"
         journal.mark_processed(tx, row.id)
+        conclude(tx, row)
+        return "processed"
 
-    def _apply(self, tx: Transaction, row: int, event: AdtEvent, patient: str, context: MapContext) -> None:
-        """What an event about a member or candidate does: the person, the visit, the referral, the outbox."""
-        identity.bind(tx, [(system, value) for system, value, _ in event.identifiers], patient)
-        visit = "|".join(event.visit) if event.visit else None
-        told = journal.keep_event(tx, row, patient=patient, visit=visit, sender=context.name, facts=event.to_json())
-        resources: list[Json] = []
-        if visit is not None:
-            events = [_event(facts) for facts in journal.visit_events(tx.connection, visit)]
-            source = self._source(events)
-            resources = fold_visit(events, patient, self._id_key)
-            for resource in resources:
-                put(tx, resource, source=source)
-        openly = self._openly(tx, patient, context)
-        for resource in fold_record(openly, patient, self._id_key):
-            put(tx, resource, source=self._source(openly))
-        if not context.sender.part2:  # a Part 2 programme's picture of a person says that they are in it
-            identity.picture(tx, patient, context.name, fold_person(openly))
-            put(tx, merge_patient(patient, identity.pictures(tx.connection, patient)))
-        if visit is None:
-            return
-        encounter = next(resource for resource in resources if resource["resourceType"] == "Encounter")
-        now = datetime.fromtimestamp(tx.now / 1_000_000, UTC)
-        enrolments = policy.enrolments(tx.connection, patient)
-        for resource in referrals(event, encounter, patient, enrolments, self._programs, self._id_key, now):
-            if not repository.exists(tx.connection, resource["resourceType"], resource["id"]):
-                put(tx, resource, source=source)
-        oldest = None if self._alert_days is None else tx.now - self._alert_days * DAY
-        alerts.note(tx, patient, encounter, oldest=oldest)
+    def _park(self, tx: Transaction, row: journal.Row, problem: Exception) -> None:
+        journal.mark_parked(tx, row.id, problem)
+        if isinstance(problem, ProfileViolation) and problem.location in _WHO:  # a merge may settle it
+            for event in extract_all(*read(row.raw, self._senders(), self._id_key)):
+                self._persons.wait(tx, row.id, event)
+        conclude(tx, row, [problem])
 
-    def _openly(self, tx: Transaction, patient: str, context: MapContext) -> list[AdtEvent]:
-        """A sender's events about a person, but for those of visits that carry labels as a whole.
+    def _take(self, tx: Transaction, row: int, part: int, event: AdtEvent) -> bool:
+        """Keep an event, and fold what it is about; False where it is about nobody here."""
+        patient = _member(tx, event)
+        confirmed = None
+        if patient is not None:
+            self._reviews.answered(tx, event, patient)
+        elif not identity.parted(tx.connection, names(event)):
+            patient = confirmed = self._reviews.confirmed(tx, event)
+        before = visits.get(tx.connection, row, part)
+        numbers = self._numbers(tx, event)
+        if patient is None and not _is_moved_to_or_from_somebody(tx, event, numbers):
+            if before is not None:
+                visits.forget(tx, before)
+                self._records.fold(tx, _visits_of(before), _pairs(before.patient, event.sender))
+            return False
+        called = self._called(tx, row, event, patient, numbers)
+        if patient is not None:
+            new = identity.bind(tx, names(event), patient, told=confirmed is None)
+            self._persons.known(tx, map(visits.text, new), patient)
+        kept = event if patient is not None else replace(event, person={})
+        journal.keep_event(
+            tx, row, part=part, patient=patient, visit=called, sender=event.sender, facts=kept.to_json()
+        )
+        touched = {*({called} if called else ()), *_visits_of(before)} | self._renumber(
+            tx, row, part, event, before
+        )
+        self._records.fold(
+            tx, touched, [*_pairs(patient, event.sender), *_pairs(before.patient if before else None, event.sender)]
+        )
+        return True
 
-        The Patient is seen by many who may not know of such a visit: a record number that came with it, or an
-        address, would tell of it (consent specification §2.3: what is derived carries the labels of its source).
+    def _stranger(self, tx: Transaction, row: int, event: AdtEvent, *, alone: bool) -> bool:
+        """Somebody of whom nothing is kept; whether a person has to say who it is."""
+        self._persons.wait(tx, row, event)
+        return alone and self._reviews.wait(tx, row, event)
+
+    def _numbers(self, tx: Transaction, event: AdtEvent) -> visits.Numbers:
+        own = {visits.text(one) for one in (event.visit, event.account) if one}
+        return visits.numbers(tx.connection, own | visits.speaks_of(event))
+
+    def _called(
+        self, tx: Transaction, row: int, event: AdtEvent, patient: str | None, numbers: visits.Numbers
+    ) -> str | None:
+        """What the event's visit is called now.
+
+        Raises:
+            ProfileViolation: It is somebody else's here, and no move says how that came.
         """
-        events = [_event(facts) for facts in journal.person_events(tx.connection, patient, context.name)]
-        hidden = set()
-        for visit in {event.visit for event in events if event.visit}:
-            encounter = resource_id(self._id_key, "Encounter", *visit)
-            labels, conf = repository.levels(tx.connection, "Encounter", encounter) or (0, NORMAL)
-            if labels or conf > NORMAL:
-                hidden.add(visit)
-        return [event for event in events if event.visit not in hidden]
+        if event.visit is None:
+            return None
+        own = visits.text(event.visit)
+        called = numbers.called.get(own, own)
+        theirs = {told.patient for told in visits.of_visit(tx.connection, called) if told.journal != row}
+        theirs -= {None, patient}
+        if event.moves or not theirs or patient is None:
+            return called
+        explained = {told.patient for told in numbers.moves}
+        for told in numbers.moves:
+            explained |= identity.find(tx.connection, [(system, value) for system, value, _ in told.event.others])
+        if not theirs <= explained:
+            text = "This visit is another person's here; a person must look at it."
+            raise ProfileViolation(text, location="PV1-19")
+        return called
 
-    def _source(self, events: Sequence[AdtEvent]) -> int:
-        """Labels of what is made of these events: one sender that is a Part 2 programme labels all of it."""
-        senders = self._senders()
-        part2 = any(senders.named(event.sender).part2 for event in events)
-        return BITS["SUD"] if part2 else 0
+    def _renumber(
+        self, tx: Transaction, row: int, part: int, event: AdtEvent, before: visits.Told | None
+    ) -> set[str]:
+        """Let visits be called what this event calls them, and be whose it says; those that are concerned."""
+        spoken = visits.speaks_of(event) | (visits.speaks_of(before.event) if before else set())
+        if not spoken:
+            return set()
+        visits.note_numbers(tx, row, part, event)
+        numbers = visits.numbers(tx.connection, spoken)
+        concerned = spoken | {*numbers.called} | {*numbers.called.values()}
+        touched = {one for one in concerned if not one.partition("|")[2].startswith("account ")} | {
+            one for one in concerned if visits.of_visit(tx.connection, one)
+        }
+        for name in sorted(concerned):
+            for told in visits.of_visit(tx.connection, name):
+                own = visits.text(told.event.visit) if told.event.visit else name
+                now = numbers.called.get(own, own)
+                if now != name:
+                    visits.place(tx, told, patient=told.patient, visit=now)
+                    touched |= {name, now}
+        people = identity.find(tx.connection, [(system, value) for system, value, _ in event.others])
+        people |= identity.find(tx.connection, names(event))
+        for told in visits.of_people(tx.connection, people):
+            if told.visit and told.event.account and visits.text(told.event.account) in concerned:
+                touched.add(told.visit)
+        for one in sorted(people):
+            self._persons.known(tx, concerned, one)
+        return touched
 
 
 def _member(tx: Transaction, event: AdtEvent) -> str | None:
@@ -152,6 +221,26 @@ def _member(tx: Transaction, event: AdtEvent) -> str | None:
         text = "The identifiers of this message belong to different people here; a person must look at it."
         raise ProfileViolation(text, location="PID-3")
     return known.pop() if known else None
+
+
+def _is_moved_to_or_from_somebody(tx: Transaction, event: AdtEvent, numbers: visits.Numbers) -> bool:
+    """Whether an event that names nobody here is about a visit that is, or was, a member's."""
+    others = [(system, value) for system, value, _ in event.others]
+    if event.moves and identity.find(tx.connection, others):
+        return True
+    own = {name for name in names(event)}
+    return any(
+        told.patient is not None and own & {(system, value) for system, value, _ in told.event.others}
+        for told in numbers.moves
+    )
+
+
+def _visits_of(told: visits.Told | None) -> set[str]:
+    return {told.visit} if told and told.visit else set()
+
+
+def _pairs(patient: str | None, sender: str) -> list[tuple[str, str]]:
+    return [(patient, sender)] if patient else []
 
 
 def _first(error: Exception) -> Exception:

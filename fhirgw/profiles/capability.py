@@ -27,6 +27,7 @@ class Offer:
         parameters: Search parameters that are served; None means all that are indexed.
         includes: Values of ``_include`` that are served, e.g. ``CarePlan:goal``; None means all references.
         update_creates: Whether an update may create the resource.
+        operations: (name, canonical of its definition) of the operations on the type.
     """
 
     type: str
@@ -34,6 +35,7 @@ class Offer:
     parameters: Sequence[str] | None = None
     includes: Sequence[str] | None = ()
     update_creates: bool = False
+    operations: Sequence[tuple[str, str]] = ()
 
 
 def capability_statement(
@@ -99,6 +101,8 @@ def _resource(offer: Offer) -> Json:
         resource["searchInclude"] = includes
     if "search-type" in offer.interactions and (parameters := _search_parameters(offer)):
         resource["searchParam"] = parameters
+    if offer.operations:
+        resource["operation"] = [{"name": name, "definition": canonical} for name, canonical in offer.operations]
     return resource
 
 

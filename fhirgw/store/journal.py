@@ -5,7 +5,8 @@ of the events about members, which outlive the bytes (DESIGN §3, §4).
 """
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, Integer, bindparam, func, insert, select, update
@@ -28,6 +29,7 @@ class Row:
         state: received, processed, parked, rejected.
         ack_state: owed, sent, unsent.
         error_location: ``PID-3.1``; no values.
+        application: When an application ACK follows its processing (AL, ER, SU); None: never.
     """
 
     id: int
@@ -47,6 +49,7 @@ class Row:
     error_text: str | None
     attempts: int
     processed_at: int | None
+    application: str | None = None
 
 
 _LISTED = tuple(column for column in journal.c if column.name != "raw")
@@ -63,6 +66,30 @@ _DUPLICATE = Prepared(
     .order_by(journal.c.received_at.desc(), journal.c.id.desc())
     .limit(1)
 )
+_REFUSED = Prepared(
+    select(journal)
+    .where(
+        journal.c.sender == bindparam("by"),
+        journal.c.control_id == bindparam("control"),
+        journal.c.received_at >= bindparam("since"),
+        journal.c.state == "rejected",
+        journal.c.digest == bindparam("of"),
+    )
+    .order_by(journal.c.received_at.desc(), journal.c.id.desc())
+    .limit(1)
+)
+_RETAKE = Prepared(
+    update(journal)
+    .where(journal.c.id == bindparam("key"))
+    .values(
+        state=bindparam("new"),
+        ack_state=bindparam("new_ack_state"),
+        ack_code=bindparam("new_code"),
+        ack=bindparam("new_ack"),
+        application=bindparam("new_application"),
+    )
+)
+_STATE = Prepared(select(journal.c.state).where(journal.c.id == bindparam("key")))
 _DUE = Prepared(
     select(journal)
     .where(journal.c.state == "received", journal.c.id > bindparam("after"))
@@ -81,16 +108,18 @@ _EVENT = tuple(column.name for column in visit_event.c)
 _KEEP_EVENT = Prepared(insert(visit_event), _EVENT)
 _CORRECT_EVENT = Prepared(
     update(visit_event)
-    .where(visit_event.c.journal == bindparam("key"))
-    .values({name: bindparam(f"new_{name}") for name in _EVENT if name != "journal"})
+    .where(visit_event.c.journal == bindparam("key"), visit_event.c.part == bindparam("of_part"))
+    .values({name: bindparam(f"new_{name}") for name in _EVENT if name not in ("journal", "part")})
 )
 _VISIT_EVENTS = Prepared(
-    select(visit_event.c.facts).where(visit_event.c.visit == bindparam("of")).order_by(visit_event.c.journal)
+    select(visit_event.c.facts)
+    .where(visit_event.c.visit == bindparam("of"))
+    .order_by(visit_event.c.journal, visit_event.c.part)
 )
 _PERSON_EVENTS = Prepared(
     select(visit_event.c.facts)
     .where(visit_event.c.patient == bindparam("of"), visit_event.c.sender == bindparam("by"))
-    .order_by(visit_event.c.journal)
+    .order_by(visit_event.c.journal, visit_event.c.part)
 )
 
 
@@ -107,6 +136,7 @@ def keep(
     ack_code: str | None = None,
     ack: bytes | None = None,
     error: Exception | None = None,
+    application: str | None = None,
 ) -> Row:
     """Keep a message; the caller may acknowledge it when the unit of work is committed.
 
@@ -122,6 +152,7 @@ def keep(
         ack_code: MSA-1 of the answer.
         ack: The answer; None when none is owed.
         error: Why it was rejected.
+        application: When an application ACK follows its processing; None: never.
     """
     values: dict[str, Any] = {
         "received_at": tx.now,
@@ -137,6 +168,7 @@ def keep(
         "ack": ack,
         "attempts": 0,
         "processed_at": None,
+        "application": application,
         **_error(error),
     }
     return Row(id=_KEEP.scalar(tx.connection, **values), **values)
@@ -151,6 +183,37 @@ def duplicate(connection: Connection, sender: str, control_id: str, since: int) 
     return Row(*found) if found else None
 
 
+def refused(connection: Connection, sender: str, control_id: str, digest: bytes, since: int) -> Row | None:
+    """The sender's latest rejected message with this control id and these bytes, received at or after ``since``."""
+    found = _REFUSED.first(connection, by=sender, control=control_id, of=digest, since=since)
+    return Row(*found) if found else None
+
+
+def retake(
+    tx: Transaction, row: Row, *, state: str, ack_code: str | None, ack: bytes | None, application: str | None
+) -> Row:
+    """A message that was refused at first, and taken by an operator since, is sent again: it has a new answer.
+
+    Args:
+        tx: The unit of work.
+        row: The message.
+        state: Its processing state from now on.
+        ack_code: MSA-1 of the new answer.
+        ack: The new answer; None when none is owed.
+        application: As in ``keep``.
+    """
+    acked = "unsent" if ack is None else "owed"
+    new = {
+        "new": state,
+        "new_ack_state": acked,
+        "new_code": ack_code,
+        "new_ack": ack,
+        "new_application": application,
+    }
+    _RETAKE.run(tx.connection, [{"key": row.id, **new}])
+    return replace(row, state=state, ack_state=acked, ack_code=ack_code, ack=ack, application=application)
+
+
 def get(connection: Connection, key: int) -> Row:
     """One message, with its bytes.
 
@@ -161,6 +224,11 @@ def get(connection: Connection, key: int) -> Row:
     if found is None:
         raise NotFound("There is no such journal row.")
     return _present(found)
+
+
+def settled(connection: Connection, keys: Collection[int]) -> list[int]:
+    """Of these messages those that are not waiting to be processed any more."""
+    return [key for key in keys if _STATE.scalar(connection, key=key) != "received"]
 
 
 def due(connection: Connection, limit: int, after: int = 0) -> list[Row]:
@@ -229,28 +297,41 @@ def mark_parked(tx: Transaction, key: int, error: Exception) -> None:
     _mark(tx, key, "parked", error)
 
 
-def replay(tx: Transaction, key: int) -> None:
-    """Process it again, with the mapping of now.
+def mark_waiting(tx: Transaction, key: int) -> None:
+    """A person has to say whom it is about (``store.reviews``)."""
+    _mark(tx, key, "waiting", None)
 
-    Raises:
-        NotFound: There is no such row.
+
+def mark_due(tx: Transaction, keys: Sequence[int]) -> None:
+    """It waits no longer: they are processed again, in the order in which they came."""
+    for key in keys:
+        _mark(tx, key, "received", None)
+
+
+def mark_ack(tx: Transaction, keys: Sequence[int], state: str) -> None:
+    """Note what became of their ACKs: ``sent`` or ``unsent``; apart from whether they were processed."""
+    _MARK_ACK.run(tx.connection, [{"key": key, "new": state} for key in keys])
+
+
+def keep_event(
+    tx: Transaction, key: int, *, patient: str | None, visit: str | None, sender: str, facts: bytes, part: int = 0
+) -> bool:
+    """Keep the facts of a message about a member; of a replayed one, the facts as read now: True then.
+
+    Args:
+        tx: The unit of work.
+        key: Of the message.
+        patient: Whom it names; None: somebody else, whose visit is a member's now.
+        visit: What its visit is called now.
+        sender: Who sent it.
+        facts: Of the event.
+        part: Which fact of a message about two records.
     """
-    if not tx.connection.execute(update(journal).where(journal.c.id == key).values(state="received")).rowcount:
-        raise NotFound("There is no such journal row.")
-
-
-def mark_ack(tx: Transaction, key: int, state: str) -> None:
-    """Note what became of its ACK: ``sent`` or ``unsent``; apart from whether it was processed."""
-    _MARK_ACK.run(tx.connection, [{"key": key, "new": state}])
-
-
-def keep_event(tx: Transaction, key: int, *, patient: str, visit: str | None, sender: str, facts: bytes) -> bool:
-    """Keep the facts of a message about a member; of a replayed one, the facts as read now: True then."""
     values = {"patient": patient, "visit": visit, "sender": sender, "facts": facts}
     corrected = {f"new_{name}": value for name, value in values.items()}
-    known = _CORRECT_EVENT.change(tx.connection, key=key, **corrected) > 0
+    known = _CORRECT_EVENT.change(tx.connection, key=key, of_part=part, **corrected) > 0
     if not known:
-        _KEEP_EVENT.run(tx.connection, [{"journal": key, **values}])
+        _KEEP_EVENT.run(tx.connection, [{"journal": key, "part": part, **values}])
     return known
 
 

@@ -165,9 +165,51 @@ identity = Table(
     metadata,
     Column("system", String(512), primary_key=True),
     Column("value", String(256), primary_key=True),
-    Column("patient", String(64), nullable=False),
+    Column("patient", String(64), nullable=False),  # for whom it stands now
+    Column("home", String(64), nullable=False),  # for whom it was first known: where it returns to
+    Column("given", Boolean, nullable=False),  # by the programme's system or a person; else messages told of it
+    Column("moved", Boolean, nullable=False),  # by an A43: it decides beside others
+    Column("held", Boolean, nullable=False),  # it stands for another than its home, and no person confirmed that
     Index(None, "patient"),
+    Index(None, "home"),
 )
+
+identity_fact = Table(
+    "identity_fact",
+    metadata,
+    Column("key", String(96), primary_key=True),  # digest of the event's bytes, or an id of what a person said
+    Column("kind", String(8), nullable=False),  # merge, move, link, unlink
+    Column("confirmed", Boolean, nullable=False),  # a person has looked at it
+    Column("sender", String(128), nullable=False),  # '': a person here
+    Column("body", LargeBinary, nullable=False),  # JSON of mappers.identities.IdentityFact
+)
+
+identity_name = Table(
+    "identity_name",
+    metadata,
+    Column("name", String(1024), primary_key=True),  # 'system|value', or 'Patient/id'
+    Column("fact", String(96), primary_key=True),
+    Index(None, "fact"),
+)
+"""Which facts speak of a name."""
+
+patient_link = Table(
+    "patient_link",
+    metadata,
+    Column("patient", String(64), primary_key=True),
+    Column("other", String(64), primary_key=True),
+    Column("type", String(16), nullable=False),  # Patient.link.type
+)
+"""What the identity facts make of the Patients; derived from them."""
+
+pending_name = Table(
+    "pending_name",
+    metadata,
+    Column("digest", String(64), primary_key=True),  # keyed hash of an identifier or a visit number
+    Column("journal", Serial, primary_key=True, autoincrement=False),
+    Index(None, "journal"),
+)
+"""Messages about nobody here, or about whom they contradict each other: they are taken up when that changes."""
 
 person_source = Table(
     "person_source",
@@ -176,6 +218,53 @@ person_source = Table(
     Column("source", String(128), primary_key=True),  # 'icm', or the name of a hospital sender
     Column("body", LargeBinary, nullable=False),  # that source's picture of the Patient, as JSON
 )
+
+block_key = Table(
+    "block_key",
+    metadata,
+    Column("key", BigInteger, primary_key=True, autoincrement=False),  # hash of a key of matching.keys
+    Column("patient", String(64), primary_key=True),
+    Index(None, "patient"),
+)
+"""Who is to be compared with somebody who shares a key with them; kept up on every write of a Patient."""
+
+match_review = Table(
+    "match_review",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("opened_at", BigInteger, nullable=False),
+    Column("sender", String(128), nullable=False),
+    Column("state", String(12), nullable=False),  # open, confirmed, rejected
+    Column("decided_at", BigInteger),
+    Index(None, "state", "id"),
+)
+"""Somebody whom messages tell of, and who may be one of the people here: a person says who it is."""
+
+match_subject = Table(
+    "match_subject",
+    metadata,
+    Column("digest", String(64), primary_key=True),  # keyed hash of an identifier: of a stranger no more is kept
+    Column("review", Serial, ForeignKey("match_review.id"), primary_key=True),
+    Index(None, "review"),
+)
+
+match_candidate = Table(
+    "match_candidate",
+    metadata,
+    Column("review", Serial, ForeignKey("match_review.id"), primary_key=True),
+    Column("patient", String(64), primary_key=True),
+    Column("probability", Integer, nullable=False),  # in ten-thousandths
+    Column("state", String(12), nullable=False),  # open, confirmed, rejected
+)
+
+match_message = Table(
+    "match_message",
+    metadata,
+    Column("journal", Serial, primary_key=True, autoincrement=False),
+    Column("review", Serial, ForeignKey("match_review.id"), nullable=False),
+    Index(None, "review"),
+)
+"""Messages that wait for the review."""
 
 journal = Table(
     "journal",
@@ -188,7 +277,7 @@ journal = Table(
     Column("trigger", String(16)),  # MSH-9.2
     Column("digest", LargeBinary, nullable=False),  # SHA-256 of the bytes
     Column("raw", LargeBinary, nullable=False),
-    Column("state", String(12), nullable=False),  # received, processed, parked, rejected
+    Column("state", String(12), nullable=False),  # received, processed, waiting, parked, rejected
     Column("ack_state", String(8), nullable=False),  # owed, sent, unsent
     Column("ack_code", String(2)),
     Column("ack", LargeBinary),
@@ -197,21 +286,57 @@ journal = Table(
     Column("error_text", Text),
     Column("attempts", Integer, nullable=False),
     Column("processed_at", BigInteger),
+    Column("application", String(2)),  # when an application ACK follows processing (table 0155); None: never
     Index(None, "state", "id"),
     Index(None, "sender", "control_id", "received_at"),
 )
 
+application_ack = Table(
+    "application_ack",
+    metadata,
+    Column("journal", Serial, primary_key=True),
+    Column("sender", String(128), nullable=False),  # name in the senders file
+    Column("code", String(2), nullable=False),  # MSA-1
+    Column("body", LargeBinary, nullable=False),
+    Column("state", String(8), nullable=False),  # owed, sent, failed
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+    Index(None, "state", "sender", "due_at"),
+)
+"""What enhanced mode says after processing; made with its outcome, so that it survives a restart."""
+
 visit_event = Table(
     "visit_event",
     metadata,
-    Column("journal", Serial, primary_key=True),
-    Column("patient", String(64), nullable=False),
+    Column("journal", Serial, primary_key=True, autoincrement=False),
+    Column("part", Integer, primary_key=True, autoincrement=False),  # of a message about two records: which
+    Column("patient", String(64)),  # whom it names; None: somebody else, whose visit is a member's now
     Column("visit", String(512)),  # 'system|value' of the visit; None for an event without one
     Column("sender", String(128), nullable=False),
     Column("facts", LargeBinary, nullable=False),  # JSON of mappers.adt.AdtEvent: kept when the bytes expire
     Index(None, "visit"),
     Index(None, "patient", "sender"),
 )
+
+number_fact = Table(
+    "number_fact",
+    metadata,
+    Column("number", String(1024), primary_key=True),  # 'system|value' of a visit or an account
+    Column("journal", Serial, primary_key=True, autoincrement=False),
+    Column("part", Integer, primary_key=True, autoincrement=False),
+    Index(None, "journal"),
+)
+"""Which events merged, renumbered or moved a visit or an account."""
+
+folded = Table(
+    "folded",
+    metadata,
+    Column("scope", String(768), primary_key=True),  # 'visit …' or 'person …': what was folded
+    Column("type", String(64), primary_key=True),
+    Column("id", String(64), primary_key=True),
+    Index(None, "type", "id"),
+)
+"""What a fold made: what it no longer makes is deleted."""
 
 icm_case = Table(
     "icm_case",
@@ -238,6 +363,15 @@ client = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("revoked_at", BigInteger),
 )
+
+task_clock = Table(
+    "task_clock",
+    metadata,
+    Column("task", String(64), primary_key=True),
+    Column("due_at", BigInteger, nullable=False),
+    Index(None, "due_at"),
+)
+"""Open Tasks that are due at a time and not marked as overdue; kept up on every write of a Task."""
 
 used_assertion = Table(
     "used_assertion",

@@ -95,6 +95,9 @@ async def test_an_exit_of_member_data_gives_what_share_released_and_no_other_giv
     headers = await api.bearer("icm")
     query = "?_page=x" if template == "/fhir" else ""
     body = {"json": {"resourceType": "Patient", "id": "p1"}} if "written" in EXITS[method, template] else {}
+    if template.endswith("$match"):
+        asked = {"name": "resource", "resource": {"resourceType": "Patient"}}
+        body = {"json": {"resourceType": "Parameters", "parameter": [asked]}}
     reply = await api.http.request(method, url(template) + query, headers=headers, **body)
     assert (reply.content == b'{"resourceType":"Released"}') is ("released" in EXITS[method, template])
     assert len(api.ingest.written) == ("written" in EXITS[method, template])

@@ -84,9 +84,64 @@ def upgrade() -> None:
         sa.Column("system", sa.String(length=512), nullable=False),
         sa.Column("value", sa.String(length=256), nullable=False),
         sa.Column("patient", sa.String(length=64), nullable=False),
+        sa.Column("home", sa.String(length=64), nullable=False),
+        sa.Column("given", sa.Boolean(), nullable=False),
+        sa.Column("moved", sa.Boolean(), nullable=False),
+        sa.Column("held", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("system", "value", name=op.f("pk_identity")),
     )
+    op.create_index(op.f("ix_identity_home"), "identity", ["home"], unique=False)
     op.create_index(op.f("ix_identity_patient"), "identity", ["patient"], unique=False)
+    op.create_table(
+        "identity_fact",
+        sa.Column("key", sa.String(length=96), nullable=False),
+        sa.Column("kind", sa.String(length=8), nullable=False),
+        sa.Column("confirmed", sa.Boolean(), nullable=False),
+        sa.Column("sender", sa.String(length=128), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_identity_fact")),
+    )
+    op.create_table(
+        "identity_name",
+        sa.Column("name", sa.String(length=1024), nullable=False),
+        sa.Column("fact", sa.String(length=96), nullable=False),
+        sa.PrimaryKeyConstraint("name", "fact", name=op.f("pk_identity_name")),
+    )
+    op.create_index(op.f("ix_identity_name_fact"), "identity_name", ["fact"], unique=False)
+    op.create_table(
+        "patient_link",
+        sa.Column("patient", sa.String(length=64), nullable=False),
+        sa.Column("other", sa.String(length=64), nullable=False),
+        sa.Column("type", sa.String(length=16), nullable=False),
+        sa.PrimaryKeyConstraint("patient", "other", name=op.f("pk_patient_link")),
+    )
+    op.create_table(
+        "pending_name",
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column(
+            "journal", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
+        sa.PrimaryKeyConstraint("digest", "journal", name=op.f("pk_pending_name")),
+    )
+    op.create_index(op.f("ix_pending_name_journal"), "pending_name", ["journal"], unique=False)
+    op.create_table(
+        "number_fact",
+        sa.Column("number", sa.String(length=1024), nullable=False),
+        sa.Column(
+            "journal", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
+        sa.Column("part", sa.Integer(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("number", "journal", "part", name=op.f("pk_number_fact")),
+    )
+    op.create_index(op.f("ix_number_fact_journal"), "number_fact", ["journal"], unique=False)
+    op.create_table(
+        "folded",
+        sa.Column("scope", sa.String(length=768), nullable=False),
+        sa.Column("type", sa.String(length=64), nullable=False),
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("scope", "type", "id", name=op.f("pk_folded")),
+    )
+    op.create_index(op.f("ix_folded_type_id"), "folded", ["type", "id"], unique=False)
     op.create_table(
         "journal",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -106,6 +161,7 @@ def upgrade() -> None:
         sa.Column("error_text", sa.Text(), nullable=True),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("processed_at", sa.BigInteger(), nullable=True),
+        sa.Column("application", sa.String(length=2), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_journal")),
     )
     op.create_index(
@@ -199,6 +255,13 @@ def upgrade() -> None:
     op.create_index(op.f("ix_resource_patient_type"), "resource", ["patient", "type"], unique=False)
     op.create_index(op.f("ix_resource_type_updated_at"), "resource", ["type", "updated_at"], unique=False)
     op.create_table(
+        "task_clock",
+        sa.Column("task", sa.String(length=64), nullable=False),
+        sa.Column("due_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("task", name=op.f("pk_task_clock")),
+    )
+    op.create_index(op.f("ix_task_clock_due_at"), "task_clock", ["due_at"], unique=False)
+    op.create_table(
         "used_assertion",
         sa.Column("client", sa.String(length=128), nullable=False),
         sa.Column("jti", sa.String(length=256), nullable=False),
@@ -206,13 +269,77 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("client", "jti", name=op.f("pk_used_assertion")),
     )
     op.create_table(
-        "visit_event",
+        "application_ack",
         sa.Column("journal", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("sender", sa.String(length=128), nullable=False),
+        sa.Column("code", sa.String(length=2), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("state", sa.String(length=8), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("due_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("journal", name=op.f("pk_application_ack")),
+    )
+    op.create_index(
+        op.f("ix_application_ack_state_sender_due_at"),
+        "application_ack",
+        ["state", "sender", "due_at"],
+        unique=False,
+    )
+    op.create_table(
+        "block_key",
+        sa.Column("key", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("patient", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("key", "patient", name=op.f("pk_block_key")),
+    )
+    op.create_index(op.f("ix_block_key_patient"), "block_key", ["patient"], unique=False)
+    op.create_table(
+        "match_review",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("opened_at", sa.BigInteger(), nullable=False),
+        sa.Column("sender", sa.String(length=128), nullable=False),
+        sa.Column("state", sa.String(length=12), nullable=False),
+        sa.Column("decided_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_match_review")),
+    )
+    op.create_index(op.f("ix_match_review_state_id"), "match_review", ["state", "id"], unique=False)
+    op.create_table(
+        "match_candidate",
+        sa.Column("review", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("patient", sa.String(length=64), nullable=False),
+        sa.Column("probability", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(length=12), nullable=False),
+        sa.ForeignKeyConstraint(["review"], ["match_review.id"], name=op.f("fk_match_candidate_review")),
+        sa.PrimaryKeyConstraint("review", "patient", name=op.f("pk_match_candidate")),
+    )
+    op.create_table(
+        "match_message",
+        sa.Column(
+            "journal", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
+        sa.Column("review", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.ForeignKeyConstraint(["review"], ["match_review.id"], name=op.f("fk_match_message_review")),
+        sa.PrimaryKeyConstraint("journal", name=op.f("pk_match_message")),
+    )
+    op.create_index(op.f("ix_match_message_review"), "match_message", ["review"], unique=False)
+    op.create_table(
+        "match_subject",
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("review", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.ForeignKeyConstraint(["review"], ["match_review.id"], name=op.f("fk_match_subject_review")),
+        sa.PrimaryKeyConstraint("digest", "review", name=op.f("pk_match_subject")),
+    )
+    op.create_index(op.f("ix_match_subject_review"), "match_subject", ["review"], unique=False)
+    op.create_table(
+        "visit_event",
+        sa.Column(
+            "journal", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
+        sa.Column("part", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("patient", sa.String(length=64), nullable=True),
         sa.Column("visit", sa.String(length=512), nullable=True),
         sa.Column("sender", sa.String(length=128), nullable=False),
         sa.Column("facts", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("journal", name=op.f("pk_visit_event")),
+        sa.PrimaryKeyConstraint("journal", "part", name=op.f("pk_visit_event")),
     )
     op.create_index(op.f("ix_visit_event_patient_sender"), "visit_event", ["patient", "sender"], unique=False)
     op.create_index(op.f("ix_visit_event_visit"), "visit_event", ["visit"], unique=False)
@@ -315,10 +442,23 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_search_date_resource_param"), table_name="search_date")
     op.drop_table("search_date")
     op.drop_table("label_group")
+    op.drop_index(op.f("ix_match_subject_review"), table_name="match_subject")
+    op.drop_table("match_subject")
+    op.drop_index(op.f("ix_match_message_review"), table_name="match_message")
+    op.drop_table("match_message")
+    op.drop_table("match_candidate")
+    op.drop_index(op.f("ix_match_review_state_id"), table_name="match_review")
+    op.drop_table("match_review")
+    op.drop_index(op.f("ix_block_key_patient"), table_name="block_key")
+    op.drop_table("block_key")
     op.drop_index(op.f("ix_visit_event_visit"), table_name="visit_event")
     op.drop_index(op.f("ix_visit_event_patient_sender"), table_name="visit_event")
     op.drop_table("visit_event")
+    op.drop_index(op.f("ix_application_ack_state_sender_due_at"), table_name="application_ack")
+    op.drop_table("application_ack")
     op.drop_table("used_assertion")
+    op.drop_index(op.f("ix_task_clock_due_at"), table_name="task_clock")
+    op.drop_table("task_clock")
     op.drop_index(op.f("ix_resource_type_updated_at"), table_name="resource")
     op.drop_index(op.f("ix_resource_patient_type"), table_name="resource")
     op.drop_table("resource")
@@ -332,6 +472,17 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_journal_state_id"), table_name="journal")
     op.drop_index(op.f("ix_journal_sender_control_id_received_at"), table_name="journal")
     op.drop_table("journal")
+    op.drop_index(op.f("ix_folded_type_id"), table_name="folded")
+    op.drop_table("folded")
+    op.drop_index(op.f("ix_number_fact_journal"), table_name="number_fact")
+    op.drop_table("number_fact")
+    op.drop_index(op.f("ix_pending_name_journal"), table_name="pending_name")
+    op.drop_table("pending_name")
+    op.drop_table("patient_link")
+    op.drop_index(op.f("ix_identity_name_fact"), table_name="identity_name")
+    op.drop_table("identity_name")
+    op.drop_table("identity_fact")
+    op.drop_index(op.f("ix_identity_home"), table_name="identity")
     op.drop_index(op.f("ix_identity_patient"), table_name="identity")
     op.drop_table("identity")
     op.drop_table("icm_case")

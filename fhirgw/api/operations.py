@@ -1,0 +1,35 @@
+"""What the Parameters of an operation ask.
+
+See: FHIR R4 operations.html; http://hl7.org/fhir/R4/patient-operation-match.html
+"""
+
+from fhirgw.api.negotiation import Json
+from fhirgw.errors import InvalidElement
+from fhirgw.lookup import MOST, Match
+from fhirgw.profiles.validation import require_valid
+
+_MATCH = {"resource": "resource", "onlyCertainMatches": "valueBoolean", "count": "valueInteger"}
+
+
+def match_asked(parameters: Json) -> Match:
+    """The question of ``Patient/$match``.
+
+    Raises:
+        InvalidElement: A parameter that the operation does not have, twice, or of another type; no Patient.
+        ExceptionGroup: Everything that is wrong with the Patient.
+    """
+    asked: Json = {}
+    parts = parameters.get("parameter")
+    for part in parts if isinstance(parts, list) else []:
+        name = part.get("name") if isinstance(part, dict) else None
+        if name not in _MATCH or name in asked or _MATCH[name] not in part:
+            raise InvalidElement("$match takes resource, onlyCertainMatches and count, each once.")
+        asked[name] = part[_MATCH[name]]
+    patient, count = asked.get("resource"), asked.get("count", MOST)
+    certain = asked.get("onlyCertainMatches", False)
+    if not isinstance(patient, dict) or patient.get("resourceType") != "Patient":
+        raise InvalidElement("The parameter resource is a Patient.", location="Parameters.parameter")
+    if not isinstance(certain, bool) or not isinstance(count, int) or isinstance(count, bool) or count < 1:
+        raise InvalidElement("onlyCertainMatches is true or false, count a positive number.")
+    require_valid(patient)
+    return Match(patient, certain, count)

@@ -1,0 +1,295 @@
+"""A message about somebody who may be a member waits until a person has said who it is."""
+
+import asyncio
+from dataclasses import replace
+
+import orjson
+import pytest
+from composed_gateway import ALMA, case, composed, message
+from sqlalchemy import func, select
+
+from fhirgw.audit import verify
+from fhirgw.errors import InvalidElement, NotFound
+from fhirgw.share import History, Read, Search
+from fhirgw.store import candidates, identity, policy, repository, reviews
+from fhirgw.store.schema import block_key, ledger, match_subject, outbox, resource, visit_event
+
+UNKNOWN = (("MRN-1001^^^ELMHOSP^MR~CT-TEST-0001^^^CTMEDICAID^MA", "MRN-7777^^^ELMHOSP^MR"),)
+MRN = ("http://fhirgw.org/fhir/sid/elm-hospital-mrn", "MRN-7777")
+NOBODY = (
+    *UNKNOWN,
+    ("TESTPERSON^ALMA^Q", "STRANGER^ZOE"),
+    ("19840302", "20010909"),
+    ("860)555-0101", "212)555-0177"),
+)
+
+
+def unknown(event, control, *changes):
+    """A message about Alma by a record number that nobody here bears."""
+    return message(f"{event}/{'update' if event == 'A08' else 'member'}.hl7", *UNKNOWN, *changes, control=control)
+
+
+@pytest.fixture
+def whole(tmp_path):
+    with composed(tmp_path) as gateway:
+        yield gateway
+
+
+def asked(whole, state="open"):
+    with whole.gateway.database.read() as connection:
+        return reviews.list_(connection, state=state)
+
+
+def states(whole):
+    return [row.state for row in whole.rows()]
+
+
+def tasks(whole):
+    return [one for one in whole.bodies("Task") if one["code"]["coding"][0]["code"] == "match-review"]
+
+
+def count(whole, table):
+    with whole.gateway.database.read() as connection:
+        return connection.scalar(select(func.count()).select_from(table))
+
+
+async def confirm(whole, review, patient):
+    for _ in await whole.gateway.ingest.reviews.confirm(review, patient):
+        pass
+    await whole.process()
+
+
+async def reject(whole, review, patient=None):
+    await whole.gateway.ingest.reviews.reject(review, patient)
+    await whole.process()
+
+
+# --- waiting ------------------------------------------------------------------------------------------------------
+
+
+async def test_what_may_be_about_a_member_waits_and_a_task_asks_who_it_is(whole):
+    before = {kind: len(whole.stored(kind)) for kind in ("Encounter", "Condition", "Patient")}
+    await whole.take(unknown("A01", "W1"), unknown("A03", "W2"))
+    (review,) = asked(whole)
+    alma = whole.patient(ALMA)
+    assert [one.patient for one in review.candidates] == [alma]
+    assert 0.5 < review.candidates[0].probability < 1
+    assert states(whole) == ["waiting", "waiting"]
+    assert list(review.messages) == [row.id for row in whole.rows()]
+    (task,) = tasks(whole)
+    assert (task["status"], task["input"][0]["valueReference"]) == ("requested", {"reference": f"Patient/{alma}"})
+    assert {kind: len(whole.stored(kind)) for kind in before} == before
+    assert count(whole, outbox) == count(whole, visit_event) == 0
+
+
+async def test_a_message_about_nobody_here_leaves_its_row_and_nothing_else(whole):
+    before = whole.everything()
+    await whole.take(message("A01/member.hl7", *NOBODY, control="W1"))
+    assert states(whole) == ["processed"]
+    assert asked(whole, None) == []
+    assert whole.everything() == before
+    assert count(whole, match_subject) == 0
+
+
+async def test_who_is_in_no_programmes_care_is_not_compared(whole):
+    alma = whole.patient(ALMA)
+    whole.gateway.database.write_sync(lambda tx: policy.enrol(tx, alma, "ct-bhp", "finished"))
+    await whole.take(unknown("A01", "W1"))
+    assert (states(whole), asked(whole)) == (["processed"], [])
+
+
+async def test_a_replay_of_what_waits_asks_no_second_time(whole):
+    await whole.take(unknown("A01", "W1"))
+    before = whole.everything()
+    for _ in range(2):
+        assert await whole.gateway.ingest.messages.process(whole.row(whole.rows()[0].id)) == "waiting"
+    assert len(asked(whole)) == 1
+    assert whole.everything() == before
+
+
+async def test_of_a_stranger_the_review_keeps_no_identifier(whole):
+    await whole.take(unknown("A01", "W1"))
+    with whole.gateway.database.read() as connection:
+        kept = [digest for (digest,) in connection.execute(select(match_subject.c.digest))]
+    assert kept
+    assert not any("7777" in digest or "elm" in digest for digest in kept)
+    assert "7777" not in str(tasks(whole))
+
+
+# --- no word of it outside ----------------------------------------------------------------------------------------
+
+
+async def test_outside_a_waiting_review_changes_no_answer(whole):
+    """The twin law, with a store in which the messages never came (consent specification §4)."""
+    alma = whole.patient(ALMA)
+    asks = [
+        Read("Patient", alma),
+        History("Patient", alma),
+        *(
+            Search(kind, ((name, f"Patient/{alma}"),))
+            for kind, name in (("Encounter", "patient"), ("CarePlan", "patient"), ("Task", "patient"))
+        ),
+        Search("Task", ()),
+        Search("Task", (("code", "match-review"),)),
+        History("Task", None),
+    ]
+
+    async def answers():
+        found = []
+        for ask in asks:
+            released = await whole.gateway.share.release(whole.requester("pcmh-elm"), ask)
+            found.append((released.body, dict(released.headers)))
+        return found
+
+    before = await answers()
+    await whole.take(unknown("A01", "W1"))
+    (task,) = tasks(whole)
+    assert await answers() == before
+    with pytest.raises(NotFound):
+        await whole.gateway.share.release(whole.requester("pcmh-elm"), Read("Task", task["id"]))
+    released = await whole.gateway.share.release(whole.requester("icm-system"), Read("Task", task["id"]))
+    assert orjson.loads(released.body)["status"] == "requested"
+
+
+async def test_the_task_stays_inside_whoever_writes_it(whole):
+    await whole.take(unknown("A01", "W1"))
+    (task,) = tasks(whole)
+    task.pop("meta", None)
+    changed = task | {"priority": "urgent"}
+    await whole.gateway.ingest.resources.write(
+        replace(whole.requester("icm-system")), changed, id=task["id"], if_match=None
+    )
+    with whole.gateway.database.read() as connection:
+        assert connection.scalar(select(resource.c.standing).where(resource.c.id == task["id"])) == "several"
+    with pytest.raises(NotFound):
+        await whole.gateway.share.release(whole.requester("pcmh-elm"), Read("Task", task["id"]))
+
+
+# --- confirmed ----------------------------------------------------------------------------------------------------
+
+
+async def test_confirmed_the_store_is_as_if_the_record_number_had_been_known(tmp_path):
+    with composed(tmp_path / "known") as known:
+        alma = known.patient(ALMA)
+        known.gateway.database.write_sync(lambda tx: identity.bind(tx, [MRN], alma))
+        await known.take(unknown("A01", "W1"), unknown("A03", "W2"))
+        expected = {name: body for name, body in known.everything().items() if name[0] != "Task"}
+    with composed(tmp_path / "asked") as whole:
+        await whole.take(unknown("A01", "W1"), unknown("A03", "W2"))
+        (review,) = asked(whole)
+        await confirm(whole, review.id, alma)
+        assert states(whole) == ["processed", "processed"]
+        assert whole.patient(MRN) == alma
+        assert {name: body for name, body in whole.everything().items() if name[0] != "Task"} == expected
+        (task,) = tasks(whole)
+        assert (task["status"], len(task["output"])) == ("completed", 1)
+        assert asked(whole) == []
+        await whole.take(unknown("A08", "W3"))
+        assert states(whole) == ["processed"] * 3
+
+
+async def test_confirming_and_rejecting_are_accounted_for(whole):
+    await whole.take(unknown("A01", "W1"))
+    (review,) = asked(whole)
+    alma = whole.patient(ALMA)
+    await whole.gateway.ingest.reviews.confirm(review.id, alma)
+    with whole.gateway.database.read() as connection:
+        row = connection.execute(select(ledger).where(ledger.c.patient == alma)).one()
+        assert list(verify(connection, whole.gateway.keys.audit)) == []
+    event = orjson.loads(row.event)
+    assert event["subtype"][0]["code"] == "match-confirm"
+    assert (row.recipient, row.disclosure) == ("operator", False)
+    assert {"reference": f"journal/{review.messages[0]}"} in [one["what"] for one in event["entity"]]
+
+
+async def test_an_identifier_that_answers_the_question_ends_the_waiting(whole):
+    await whole.take(unknown("A01", "W1"))
+    both = ("MRN-1001^^^ELMHOSP^MR~", "MRN-7777^^^ELMHOSP^MR~")
+    await whole.take(message("A08/update.hl7", both, control="W2"))
+    await whole.process()
+    assert states(whole) == ["processed", "processed"]
+    assert asked(whole) == []
+    assert [one.state for one in asked(whole, "confirmed")] == ["confirmed"]
+
+
+# --- rejected -----------------------------------------------------------------------------------------------------
+
+
+async def test_rejected_nothing_is_left_and_nobody_is_asked_again(whole):
+    before = whole.everything()
+    await whole.take(unknown("A01", "W1"))
+    (review,) = asked(whole)
+    await reject(whole, review.id)
+    assert states(whole) == ["processed"]
+    await whole.take(unknown("A03", "W2"))
+    assert (states(whole), asked(whole)) == (["processed", "processed"], [])
+    assert set(whole.everything()) - set(before) == {("Task", tasks(whole)[0]["id"])}
+    assert count(whole, visit_event) == 0
+
+
+async def test_one_of_two_rejected_leaves_the_question_of_the_other(whole):
+    def twin(body):
+        body["key"] = "ct-bhp:TWIN"
+        body["member"]["identifiers"] = [{"system": "http://example.org/sid", "value": "TWIN"}]
+        body["member"]["name"]["given"] = ["Amla"]
+
+    await whole.gateway.ingest.cases.store(case("ct-bhp.json", twin))
+    await whole.take(unknown("A01", "W1"))
+    (review,) = asked(whole)
+    alma, other = whole.patient(ALMA), whole.patient(("http://example.org/sid", "TWIN"))
+    assert [one.patient for one in review.candidates] == [alma, other]
+    await reject(whole, review.id, alma)
+    assert states(whole) == ["waiting"]
+    with pytest.raises(InvalidElement):
+        await whole.gateway.ingest.reviews.confirm(review.id, alma)
+    await confirm(whole, review.id, other)
+    assert whole.patient(MRN) == other
+
+
+async def test_a_review_that_is_closed_or_not_there_takes_no_answer(whole):
+    await whole.take(unknown("A01", "W1"))
+    (review,) = asked(whole)
+    with pytest.raises(InvalidElement):
+        await whole.gateway.ingest.reviews.confirm(review.id, "somebody-else")
+    await reject(whole, review.id)
+    with pytest.raises(InvalidElement):
+        await whole.gateway.ingest.reviews.reject(review.id)
+    with pytest.raises(NotFound):
+        await whole.gateway.ingest.reviews.confirm(99, whole.patient(ALMA))
+
+
+async def test_two_who_decide_at_once_decide_once(whole):
+    await whole.take(unknown("A01", "W1"))
+    (review,) = asked(whole)
+    ours = whole.gateway.ingest.reviews
+    said = await asyncio.gather(
+        ours.confirm(review.id, whole.patient(ALMA)), ours.reject(review.id), return_exceptions=True
+    )
+    assert [type(one) for one in said] == [list, InvalidElement]
+
+
+# --- the index ----------------------------------------------------------------------------------------------------
+
+
+def body(birth="1951-11-30", **more):
+    return {"resourceType": "Patient", "id": "p", "birthDate": birth, "name": [{"family": "Roe"}], **more}
+
+
+def test_the_index_follows_every_write_of_a_patient(whole):
+    def kept():
+        with whole.gateway.database.read() as connection:
+            found = connection.scalars(select(block_key.c.key).where(block_key.c.patient == "p"))
+            return set(found)
+
+    write = whole.gateway.database.write_sync
+    write(lambda tx: repository.put(tx, body()))
+    first = kept()
+    write(lambda tx: repository.put(tx, body("1952-01-02")))
+    assert kept() != first
+    write(lambda tx: repository.put(tx, body()))
+    assert kept() == first
+    with whole.gateway.database.read() as connection:
+        assert candidates.sharing(connection, first) == ["p"]
+        assert candidates.in_care(connection, first) == []
+    write(lambda tx: repository.delete(tx, "Patient", "p"))
+    assert kept() == set()
