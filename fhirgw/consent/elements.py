@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Iterator
+from functools import lru_cache
 from importlib.resources import files
 from typing import Final
 
@@ -28,6 +29,7 @@ def _is_one_of(element: str, stems: list[str]) -> bool:
     )
 
 
+@lru_cache(maxsize=4096)
 def is_defining(resource_type: str, element: str) -> bool:
     """Whether a label inside this top-level element is a label of the whole resource."""
     table = _TABLE["defining"]
@@ -35,11 +37,13 @@ def is_defining(resource_type: str, element: str) -> bool:
     return element == "modifierExtension" or _is_one_of(element, stems) or is_closure(resource_type, element)
 
 
+@lru_cache(maxsize=4096)
 def is_closure(resource_type: str, element: str) -> bool:
     """Whether references in this top-level element pass their target's labels on to the whole resource."""
     return _is_one_of(element, _TABLE["closure"].get(resource_type, []))
 
 
+@lru_cache(maxsize=4096)
 def is_dv_protected(resource_type: str, element: str) -> bool:
     """Whether the element tells where a person is; ``*`` asks for the whole resource."""
     return element in _TABLE["dv"].get(resource_type, [])

@@ -6,7 +6,10 @@ computation only raises. See: the consent specification, §2.3, and docs/decisio
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
+
+import orjson
 
 from fhirgw.consent import codes, vocabulary
 from fhirgw.consent.elements import (
@@ -100,7 +103,6 @@ class _Found:
     labels: int = 0
     conf: int = 0
     targets: list[tuple[str, int, int]] = field(default_factory=list)
-    texts: list[Path] = field(default_factory=list)
 
     def add(self, labels: int, conf: int = 0) -> None:
         self.labels |= labels
@@ -142,11 +144,10 @@ class _Labeller:
 
     def run(self) -> Labels:
         labels, conf = self._carried()
-        kept: list[tuple[Path, _Found]] = []
-        for path, unit in _units(self.resource):
-            element = str(path[0])
-            found = _Found()
-            self._read(unit, path, found)
+        kept: list[tuple[_Unit, _Found]] = []
+        for unit in self._units():
+            element = str(unit.path[0])
+            found = self._found(unit)
             if self.context.dv_protected and is_dv_protected(self.type, element):
                 found.add(BITS["SDV"])
             if is_closure(self.type, element):
@@ -154,7 +155,7 @@ class _Labeller:
                     found.add(target_labels | (UNREADABLE if target in NEVER_OUTSIDE else 0), target_conf)
             if is_defining(self.type, element):
                 labels, conf = labels | found.labels, max(conf, found.conf)
-            kept.append((path, found))
+            kept.append((unit, found))
         conf = confidentiality(conf, labels)
         return Labels(labels, conf, tuple(self._elements(kept, labels, conf)))
 
@@ -172,14 +173,15 @@ class _Labeller:
             labels |= BITS["SDV"]
         return labels, max(levels, default=NORMAL)
 
-    def _elements(self, kept: list[tuple[Path, _Found]], labels: int, conf: int) -> Iterator[ElementLabel]:
-        for path, found in kept:
+    def _elements(self, kept: list[tuple["_Unit", _Found]], labels: int, conf: int) -> Iterator[ElementLabel]:
+        for unit, found in kept:
+            path = unit.path
             own = confidentiality(found.conf, found.labels)
             if found.labels & ~labels or own > conf:
                 yield ElementLabel(path, found.labels, own)
             for target, target_labels, target_conf in dict.fromkeys(found.targets):
                 yield ElementLabel(path, target_labels, target_conf, target)
-            for text in found.texts:
+            for text in unit.texts:
                 yield ElementLabel(text, FREE_TEXT, HIGH)
         for index, inner in enumerate(self.resource.get("contained", [])):
             target, (inner_labels, inner_conf) = inner["resourceType"], self._whole(inner)
@@ -188,70 +190,22 @@ class _Labeller:
                     ("contained", index), inner_labels, inner_conf, None if target in ABOUT_NOBODY else target
                 )
 
-    def _read(self, value: Any, path: Path, found: _Found) -> None:
-        if isinstance(value, list):
-            for index, inner in enumerate(value):
-                self._read(inner, (*path, index), found)
-        elif isinstance(value, dict):
-            self._read_object(value, path, found)
-        elif isinstance(value, str) and path[-1] in TEXT_PROPERTIES:
-            self._words(path, found)
+    def _units(self) -> Iterator["_Unit"]:
+        """The parts that are kept or dropped as one: each item of a list, each other top-level element."""
+        for name, value in self.resource.items():
+            if name not in STRUCTURE:
+                yield from _units_of(self.type, name, value, cleared=self.cleared)
 
-    def _words(self, path: Path, found: _Found) -> None:
-        if not self.cleared and path[0] not in TEXT_EXEMPT:
-            found.add(FREE_TEXT)
+    def _found(self, unit: "_Unit") -> _Found:
+        """What the unit reveals in this store: its references are looked up."""
+        found = _Found(unit.labels, unit.conf)
+        for literal, kind in unit.references:
+            if literal not in self.patients:
+                self._look_up(literal, kind, found)
+        return found
 
-    def _read_object(self, value: Json, path: Path, found: _Found) -> None:
-        if "code" in value:
-            self._read_coding(value, path, found)
-        if "coding" in value and isinstance(value.get("text"), str):
-            self._read_concept_text(value, path, found)
-        if _is_reference(value):
-            self._read_reference(value, path, found)
-        if value.get("url") == INLINE:
-            self._read_inline(value, found)
-        is_extension = len(path) > 1 and path[-2] in {"extension", "modifierExtension"}
-        if isinstance(value.get("url"), str) and not is_extension:
-            self._words((*path, "url"), found)  # an attachment elsewhere
-        for name, inner in value.items():
-            if name == "text" and "coding" in value:
-                continue
-            self._read(inner, (*path, name), found)
-
-    def _read_coding(self, coding: Json, path: Path, found: _Found) -> None:
-        system, code = coding.get("system"), coding["code"]
-        found.add(codes.labels_of(system, code))
-        # A drug tells its indication; until a class table has judged it, it may be about anything.
-        drug = self.type.startswith("Medication") and str(path[0]).startswith(("medication", "ingredient", "code"))
-        if drug and isinstance(code, str) and not codes.is_known(system, code) and not self.cleared:
-            found.add(FREE_TEXT)
-
-    def _read_concept_text(self, concept: Json, path: Path, found: _Found) -> None:
-        if self.cleared or path[0] in TEXT_EXEMPT:
-            return
-        displays = {str(coding.get("display", "")).strip().casefold() for coding in concept["coding"]}
-        if not concept["coding"]:
-            found.add(FREE_TEXT)
-        elif concept["text"].strip().casefold() not in displays:
-            found.texts.append((*path, "text"))
-
-    def _read_inline(self, extension: Json, found: _Found) -> None:
-        coding = extension.get("valueCoding", {})
-        said = vocabulary.security_label(coding.get("system"), coding.get("code"))
-        if said is not None:
-            found.add(said[0], said[1] or 0)
-        elif not vocabulary.says_nothing_sensitive(coding.get("system"), coding.get("code")):
-            found.add(UNREADABLE)
-
-    def _read_reference(self, reference: Json, path: Path, found: _Found) -> None:
-        literal, kind = bare(reference.get("reference")), reference_type(reference)
+    def _look_up(self, literal: str, kind: str, found: _Found) -> None:
         said: tuple[int, int] | None
-        if literal in self.patients:
-            return
-        if not literal:
-            if kind not in ABOUT_NOBODY:  # a name or an identifier of something nobody can look up
-                self._words(path, found)
-            return
         if literal in self.contained:
             kind, said = self.contained[literal]
         else:
@@ -263,15 +217,121 @@ class _Labeller:
             found.targets.append((kind or "Resource", labels, conf))
 
 
-def _units(resource: Json) -> Iterator[tuple[Path, Any]]:
-    """The parts that are kept or dropped as one: each item of a top-level list, each other top-level element."""
-    for name, value in resource.items():
-        if name in STRUCTURE:
-            continue
+# Reading: what an element says by itself, whoever's it is ---------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    """A part of a resource that is kept or dropped as one, and what it says by itself.
+
+    Attributes:
+        path: Of the part.
+        references: (literal, type) of what it refers to, in order.
+        texts: Paths of words inside it that nobody has reviewed and that can be left out alone.
+    """
+
+    path: Path
+    labels: int
+    conf: int
+    references: tuple[tuple[str, str], ...]
+    texts: tuple[Path, ...]
+
+
+def _units_of(resource_type: str, name: str, value: Any, *, cleared: bool) -> tuple[_Unit, ...]:
+    """The units of one top-level element: most elements say what many others have said before them."""
+    try:
+        raw = orjson.dumps(value)
+    except TypeError:  # JSON that orjson does not take: integers over 64 bits, deep nesting
+        return _read_units(resource_type, name, value, cleared=cleared)
+    return _known_units(resource_type, name, raw, cleared=cleared)
+
+
+@lru_cache(maxsize=16384)
+def _known_units(resource_type: str, name: str, raw: bytes, *, cleared: bool) -> tuple[_Unit, ...]:
+    return _read_units(resource_type, name, orjson.loads(raw), cleared=cleared)
+
+
+def _read_units(resource_type: str, name: str, value: Any, *, cleared: bool) -> tuple[_Unit, ...]:
+    parts: list[tuple[Path, Any]] = [((name,), value)]
+    if isinstance(value, list):
+        parts = [((name, index), inner) for index, inner in enumerate(value) if inner is not None]
+    return tuple(_Reader(resource_type, cleared=cleared).unit(path, part) for path, part in parts)
+
+
+class _Reader:
+    """Reads one unit; lives for one call."""
+
+    def __init__(self, resource_type: str, *, cleared: bool) -> None:
+        self.type, self.cleared = resource_type, cleared
+        self.labels = self.conf = 0
+        self.references: list[tuple[str, str]] = []
+        self.texts: list[Path] = []
+
+    def unit(self, path: Path, part: Any) -> _Unit:
+        self._read(part, path)
+        return _Unit(path, self.labels, self.conf, tuple(self.references), tuple(self.texts))
+
+    def _read(self, value: Any, path: Path) -> None:
         if isinstance(value, list):
-            yield from (((name, index), inner) for index, inner in enumerate(value) if inner is not None)
-        else:
-            yield (name,), value
+            for index, inner in enumerate(value):
+                self._read(inner, (*path, index))
+        elif isinstance(value, dict):
+            self._read_object(value, path)
+        elif isinstance(value, str) and path[-1] in TEXT_PROPERTIES:
+            self._words(path)
+
+    def _words(self, path: Path) -> None:
+        if not self.cleared and path[0] not in TEXT_EXEMPT:
+            self.labels |= FREE_TEXT
+
+    def _read_object(self, value: Json, path: Path) -> None:
+        if "code" in value:
+            self._read_coding(value, path)
+        if "coding" in value and isinstance(value.get("text"), str):
+            self._read_concept_text(value, path)
+        if _is_reference(value):
+            self._read_reference(value, path)
+        if value.get("url") == INLINE:
+            self._read_inline(value)
+        is_extension = len(path) > 1 and path[-2] in {"extension", "modifierExtension"}
+        if isinstance(value.get("url"), str) and not is_extension:
+            self._words((*path, "url"))  # an attachment elsewhere
+        for name, inner in value.items():
+            if name == "text" and "coding" in value:
+                continue
+            self._read(inner, (*path, name))
+
+    def _read_coding(self, coding: Json, path: Path) -> None:
+        system, code = coding.get("system"), coding["code"]
+        self.labels |= codes.labels_of(system, code)
+        # A drug tells its indication; until a class table has judged it, it may be about anything.
+        drug = self.type.startswith("Medication") and str(path[0]).startswith(("medication", "ingredient", "code"))
+        if drug and isinstance(code, str) and not codes.is_known(system, code) and not self.cleared:
+            self.labels |= FREE_TEXT
+
+    def _read_concept_text(self, concept: Json, path: Path) -> None:
+        if self.cleared or path[0] in TEXT_EXEMPT:
+            return
+        displays = {str(coding.get("display", "")).strip().casefold() for coding in concept["coding"]}
+        if not concept["coding"]:
+            self.labels |= FREE_TEXT
+        elif concept["text"].strip().casefold() not in displays:
+            self.texts.append((*path, "text"))
+
+    def _read_inline(self, extension: Json) -> None:
+        coding = extension.get("valueCoding", {})
+        said = vocabulary.security_label(coding.get("system"), coding.get("code"))
+        if said is not None:
+            self.labels, self.conf = self.labels | said[0], max(self.conf, said[1] or 0)
+        elif not vocabulary.says_nothing_sensitive(coding.get("system"), coding.get("code")):
+            self.labels |= UNREADABLE
+
+    def _read_reference(self, reference: Json, path: Path) -> None:
+        literal, kind = bare(reference.get("reference")), reference_type(reference)
+        if literal:
+            self.references.append((literal, kind))
+        elif kind not in ABOUT_NOBODY:  # a name or an identifier of something nobody can look up
+            self._words(path)
 
 
 def _is_reference(value: Json) -> bool:

@@ -284,7 +284,7 @@ class _Node:
 @dataclass(frozen=True, slots=True)
 class _Plan:
     parameters: Mapping[str, SearchParameter]
-    tree: tuple[_Node, ...]
+    by_name: Mapping[str, tuple[_Node, ...]]  # top-level property to the branches that begin there
     flags: tuple[tuple[str, tuple[str, ...]], ...]  # parameter, and the properties it tests
     uncompiled: tuple[str, ...]
 
@@ -327,7 +327,10 @@ def _plan(resource_type: str) -> _Plan:
             for chain in chains:
                 if emit := _emitter(published.kind, chain):
                     _grow(tree, chain, published.code, emit)
-    return _Plan(MappingProxyType(parameters), tuple(tree.children), tuple(flags), tuple(uncompiled))
+    by_name: dict[str, tuple[_Node, ...]] = {}
+    for branch in tree.children:
+        by_name[branch.step.name] = (*by_name.get(branch.step.name, ()), branch)
+    return _Plan(MappingProxyType(parameters), MappingProxyType(by_name), tuple(flags), tuple(uncompiled))
 
 
 def parameters(resource_type: str) -> Mapping[str, SearchParameter]:
@@ -347,12 +350,28 @@ def uncompiled(resource_type: str) -> tuple[str, ...]:
 
 def extract(resource: Json) -> list[IndexEntry]:
     """The index entries of a resource, in no particular order; expects one that ``validation`` accepts."""
-    plan = _plan(resource["resourceType"])
     found: list[IndexEntry] = []
-    _walk(plan.tree, resource, (), found)
-    for param, names in plan.flags:
+    for name, value in resource.items():
+        found += of_element(resource["resourceType"], name, value)
+    return found + flags(resource)
+
+
+def flags(resource: Json) -> list[IndexEntry]:
+    """The entries of the parameters that say whether an element is there."""
+    found: list[IndexEntry] = []
+    for param, names in _plan(resource["resourceType"]).flags:
         name = next((name for name in names if name in resource), None)
         _boolean(found, param, (name,) if name else (), name is not None and resource[name] is not False)
+    return found
+
+
+def of_element(resource_type: str, name: str, value: Any) -> Sequence[IndexEntry]:
+    """The index entries of one top-level element."""
+    branches = _plan(resource_type).by_name.get(name)
+    if branches is None:
+        return ()
+    found: list[IndexEntry] = []
+    _walk(branches, {name: value}, (), found)
     return found
 
 

@@ -95,10 +95,24 @@ class Node:
         """The problems of one object, its elements' included."""
         if type(value) is not dict or not value:
             return _EMPTY if value == {} else _NO_OBJECT
-        found: list[Problem] = []
+        return self._problems(value, value, [], root)
+
+    def check_resource(self, value: Json) -> list[Problem] | None:
+        """The problems of a resource; an element that was once found without fault is not looked at again."""
+        doubtful: Json = {}
         chosen: list[str] = []
-        rules = self._rules or self.rules
         for name, content in value.items():
+            if not _is_known(self.path, name, content):
+                doubtful[name] = content
+            elif choice := self.rules[name].choice:
+                chosen.append(choice)
+        return self._problems(value, doubtful, chosen, value)
+
+    def _problems(self, value: Json, doubtful: Json, chosen: list[str], root: Json) -> list[Problem] | None:
+        """The problems of the doubtful ones of its elements, and of the whole; ``chosen``: stems of the others."""
+        found: list[Problem] = []
+        rules = self._rules or self.rules
+        for name, content in doubtful.items():
             rule = rules.get(name)
             if rule is None:
                 found += self._other(name, content, root)
@@ -140,6 +154,27 @@ class Node:
 @cache
 def _node(path: str) -> Node:
     return Node(path)
+
+
+def _is_known(path: str, name: str, content: Any) -> bool:
+    """Whether such an element was found without fault before, as most were: a class, a ward."""
+    try:
+        raw = orjson.dumps(content)
+    except TypeError:  # what orjson does not take is looked at each time
+        return False
+    # What refers to something contained is right or wrong with the resource around it.
+    return b'"#' not in raw and _sound(path, name, raw)
+
+
+@lru_cache(maxsize=16384)
+def _sound(path: str, name: str, raw: bytes) -> bool:
+    rule = _node(path).rules.get(name)
+    if rule is None:
+        return False
+    content = orjson.loads(raw)
+    if rule.listed:
+        return not _members(rule.check, name, {name: content}, {})
+    return not rule.check(content, {})
 
 
 def _members(check: Check, name: str, owner: Json, root: Json) -> list[Problem]:
@@ -259,7 +294,7 @@ def _typed(value: Json, root: Json) -> list[Problem] | None:
         return [Problem("structure", ".resourceType", "R4 has no such resource type.")]
     if name not in definitions.resource_types():
         return [Problem("structure", ".resourceType", "The gateway does not take this resource type.")]
-    return _node(name).check(value, root)
+    return _node(name).check_resource(value) if value is root else _node(name).check(value, root)
 
 
 def _containing(value: Json) -> Iterator[Problem]:

@@ -32,6 +32,9 @@ _SUBJECT = ("subject", "patient", "for", "beneficiary", "individual")
 _ABOUT = {"Provenance": "target", "Task": "focus"}
 """Where a type without a subject says what it is about: that resource's patient is its own."""
 
+FOLLOWERS = frozenset(_ABOUT)
+"""Types whose place may change though they say the same: what they are about has moved to another patient."""
+
 
 def place(
     resource: Json, standing: str | None, patient_of: Callable[[str, str], str | None]

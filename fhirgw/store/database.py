@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from alembic import command
 from alembic.config import Config
@@ -34,17 +34,40 @@ GROUP = 256  # units in a group at most
 BUSY_MS = 10_000  # how long the writer of another process is waited for
 
 
-@dataclass(frozen=True, slots=True)
+class Unwritten(Protocol):
+    """What a part of the store holds back in a unit of work, to write it at once."""
+
+    def write(self) -> None:
+        """Write it, and forget what was read."""
+
+
 class Transaction:
     """One unit of work: a connection inside a transaction, and its instant.
 
     Attributes:
-        connection: Open, writable; never commit it.
+        direct: The connection, for tables of which nothing is held back. Never commit it.
         now: Microseconds since the epoch, UTC; strictly greater than that of the unit before.
+        unwritten: What the repository holds back (``held.Held``).
     """
 
-    connection: Connection
-    now: int
+    __slots__ = ("direct", "now", "unwritten")
+
+    def __init__(self, connection: Connection, now: int) -> None:
+        """Begin."""
+        self.direct = connection
+        self.now = now
+        self.unwritten: Unwritten | None = None
+
+    @property
+    def connection(self) -> Connection:
+        """Open, writable, with everything written that this unit has put; never commit it."""
+        self.settle()
+        return self.direct
+
+    def settle(self) -> None:
+        """Write what is held back."""
+        if self.unwritten is not None:
+            self.unwritten.write()
 
 
 @dataclass(slots=True)
@@ -190,7 +213,9 @@ class Database:
         self._last = max(self._clock(), self._last + 1)
         connection.exec_driver_sql("SAVEPOINT unit")
         try:
-            outcome = work.unit(Transaction(connection, self._last))
+            transaction = Transaction(connection, self._last)
+            outcome = work.unit(transaction)
+            transaction.settle()
         except BaseException as error:  # noqa: BLE001 -- it belongs to the unit's caller, who gets it
             # Where the database has rolled everything back by itself (disk full), this raises and ends the group.
             connection.exec_driver_sql("ROLLBACK TO SAVEPOINT unit")

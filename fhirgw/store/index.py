@@ -8,10 +8,27 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Connection, Table, bindparam, delete, insert, select, text, update
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Select,
+    Table,
+    Text,
+    bindparam,
+    cast,
+    delete,
+    insert,
+    literal_column,
+    null,
+    select,
+    text,
+    union_all,
+    update,
+)
 
 from fhirgw.consent.elements import lacks_mandatory
 from fhirgw.consent.labels import Labels
@@ -36,12 +53,20 @@ _VALUES = {
     search_reference: ("target_type", "target_id"),
 }
 _COLUMNS = {table: ("param", "guard", *values) for table, values in _VALUES.items()}
-_SELECT = {
-    table: Prepared(
-        select(table.c.pk, *(table.c[name] for name in columns)).where(table.c.resource == bindparam("owner"))
-    )
-    for table, columns in _COLUMNS.items()
-}
+_DATE = TABLES.index(search_date)
+
+
+def _present(number: int, table: Table) -> Select[Any]:
+    """The rows of one resource in one table, in the form that they share."""
+    values = [table.c[name] for name in _VALUES[table]]
+    texts: list[Any] = [cast(null(), Text), cast(null(), Text)]
+    numbers: list[Any] = [cast(null(), BigInteger), cast(null(), BigInteger)]
+    shape = [*texts, *values] if number == _DATE else [*values, *numbers]
+    head: tuple[Any, ...] = (literal_column(str(number)), table.c.pk, table.c.param, table.c.guard)
+    return select(*head, *shape).where(table.c.resource == bindparam("owner"))
+
+
+_PRESENT = Prepared(union_all(*(_present(number, table) for number, table in enumerate(TABLES))))
 _DELETE = {table: Prepared(delete(table).where(table.c.pk == bindparam("row"))) for table in TABLES}
 _INSERT = {table: Prepared(insert(table), (*_HEAD, *columns)) for table, columns in _COLUMNS.items()}
 _GROUPS = Prepared(
@@ -86,8 +111,10 @@ class Guards:
         self._needs: dict[Path, set[Need]] = defaultdict(set)
         self._below: dict[Path, list[Path]] = defaultdict(list)
         self._made: dict[frozenset[Need], Guard] = {}
+        self._touched: set[str | int] = set()
         for element in labels.elements:
             path = tuple(element.path)
+            self._touched.add(path[0])
             # As consent.decide.element_visible: as part of the resource, and its target on its own.
             self._needs[path].add((kind, labels.labels | element.labels, max(labels.conf, element.conf)))
             if element.target:
@@ -102,6 +129,10 @@ class Guards:
     def holds_labelled(self, path: Path) -> bool:
         """Whether something below this element is labelled."""
         return path in self._below
+
+    def touched(self, name: str) -> bool:
+        """Whether this top-level element, or something in it, is labelled."""
+        return name in self._touched
 
     def around(self, path: Path) -> Guard:
         """The guard of an element by itself: the resource and whatever is labelled on the way to it."""
@@ -137,35 +168,75 @@ class Guards:
     def _guard(self, paths: Iterable[Path]) -> Guard:
         needs = frozenset({self._base}.union(*(self._needs[path] for path in paths if path in self._needs)))
         if needs not in self._made:
-            digest = hashlib.sha256(orjson.dumps([self._kind, sorted(needs)])).digest()
-            self._made[needs] = Guard(int.from_bytes(digest[:8]) >> 1, self._kind, needs)
+            self._made[needs] = _guard_of(self._kind, needs)
         return self._made[needs]
+
+
+@lru_cache(maxsize=4096)  # most elements share a guard
+def _guard_of(kind: str, needs: frozenset[Need]) -> Guard:
+    digest = hashlib.sha256(orjson.dumps([kind, sorted(needs)])).digest()
+    return Guard(int.from_bytes(digest[:8]) >> 1, kind, needs)
 
 
 Rows = dict[Table, set[tuple[Any, ...]]]
 
 
+class _Element(NamedTuple):
+    """What one top-level element gives the index, whoever's it is: most give what many others have given.
+
+    Attributes:
+        entries: (table, parameter, path, values).
+        links: (path, type, id) of all that it refers to.
+    """
+
+    entries: tuple[tuple[Table, str, Path, tuple[Any, ...]], ...]
+    links: tuple[tuple[Path, str, str], ...]
+
+
+@lru_cache(maxsize=16384)
+def _element(kind: str, name: str, raw: bytes) -> _Element:
+    value = orjson.loads(raw)
+    part = {name: value}
+    entries = [
+        (table, entry.param, entry.path, values)
+        for entry in search.of_element(kind, name, value)
+        # meta is not released, so nothing may be found by it (consent specification, leak 15)
+        if not entry.param.startswith("_")
+        for table, values in _values(entry, part)
+    ]
+    links = [
+        (path, *target)
+        for path, reference in _references(part, ())
+        if "://" not in reference and (target := literal(reference))
+    ]
+    return _Element(tuple(entries), tuple(links))
+
+
 def rows(resource: Json, guards: Guards) -> Rows:
     """The index rows of a resource: parameter, guard, values."""
     found: Rows = {table: set() for table in TABLES}
-    entries = search.extract(resource)
-    subjects = {(one.target_type, one.target_id) for one in entries if one.param == "subject"}
-    guard: dict[Path, int] = {}
-    for entry in entries:
-        if entry.param.startswith("_"):
-            continue  # meta is not released, so nothing may be found by it (consent specification, leak 15)
-        if entry.param == "patient" and (entry.target_type, entry.target_id) in subjects:
-            continue  # search.parse asks for `subject` instead
-        if entry.path not in guard:
-            guard[entry.path] = guards.whole(entry.path).id
-        for table, values in _values(entry, resource):
-            found[table].add((entry.param, guard[entry.path], *values))
+    kind, base = resource["resourceType"], guards.whole(()).id
+    elements = {name: _element(kind, name, orjson.dumps(value)) for name, value in resource.items()}
+    for name, element in elements.items():
+        touched = guards.touched(name)
+        for table, param, path, values in element.entries:
+            found[table].add((param, guards.whole(path).id if touched else base, *values))
+    for flag in search.flags(resource):
+        for table, values in _values(flag, resource):
+            found[table].add((flag.param, guards.whole(flag.path).id, *values))
+    links = found[search_reference]
+    # search.parse asks for `subject` instead
+    subjects = {row[2:] for row in links if row[0] == "subject"}
+    links = {row for row in links if row[0] != "patient" or row[2:] not in subjects}
     # A second reference to a target counts where its guard is another: one may be seen where the other is not.
-    covered = {row[1:] for row in found[search_reference]}
-    for path, reference in _references(resource, ()):
-        other = literal(reference) if "://" not in reference else None
-        if other and (link := (guards.whole(path).id, *other)) not in covered:
-            found[search_reference].add((OTHER, *link))
+    covered = {row[1:] for row in links}
+    for name, element in elements.items():
+        touched = guards.touched(name)
+        for path, *target in element.links:
+            link = (guards.whole(path).id if touched else base, *target)
+            if link not in covered:
+                links.add((OTHER, *link))
+    found[search_reference] = links
     return found
 
 
@@ -203,6 +274,13 @@ def _texts(element: Any) -> Iterator[str]:
 def references(resource: Json) -> set[str]:
     """What a resource refers to, as written."""
     return {reference for _, reference in _references(resource, ())}
+
+
+def targets(resource: Json) -> set[tuple[str, str]]:
+    """(type, id) of what a resource refers to in this store."""
+    kind = resource["resourceType"]
+    elements = (_element(kind, name, orjson.dumps(value)) for name, value in resource.items())
+    return {(of, logical) for element in elements for _, of, logical in element.links}
 
 
 def _references(element: Any, path: Path) -> Iterator[tuple[Path, str]]:
@@ -252,59 +330,78 @@ def _hash(content: object) -> bytes:
     return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).digest()[:16]
 
 
-def replace(
-    connection: Connection, owner: int, kind: str, resource: Json | None, guards: Guards, now: int, *, new: bool
-) -> None:
-    """Bring the index rows and label groups of a resource up to date, writing only what changed.
+class Changes:
+    """Index rows, label groups and guards to be written together, only what changed."""
 
-    Args:
-        connection: Writable.
-        owner: ``resource.pk``.
-        kind: Its type.
-        resource: The content; None when it is deleted.
-        guards: Of its elements.
-        now: When it changed.
-        new: There are no rows of it yet.
-    """
-    wanted = rows(resource, guards) if resource else {table: set() for table in TABLES}
-    parts = groups(resource, guards) if resource else {}
-    needs = [
-        {"kind": kind, "guard": guard.id, "type": of, "labels": bits, "conf": conf}
-        for guard in guards.all
-        for of, bits, conf in guard.needs
-    ]
-    _KEEP_NEEDS.run(connection, needs)
-    for table in TABLES:
-        _replace_rows(connection, table, owner, kind, wanted[table], new)
-    _replace_groups(connection, owner, parts, now, new)
+    def __init__(self, connection: Connection) -> None:
+        """Nothing yet."""
+        self._connection = connection
+        self._needs: dict[tuple[str, int], Guard] = {}
+        self._gone: dict[Table, list[Json]] = {table: [] for table in TABLES}
+        self._new: dict[Table, list[Json]] = {table: [] for table in TABLES}
+        self._groups_new: list[Json] = []
+        self._groups_changed: list[Json] = []
 
+    def add(self, owner: int, kind: str, resource: Json | None, guards: Guards, now: int, *, new: bool) -> None:
+        """Bring the index rows and label groups of a resource up to date.
 
-def _replace_rows(
-    connection: Connection, table: Table, owner: int, kind: str, wanted: set[tuple[Any, ...]], new: bool
-) -> None:
-    if not new:
-        present = {row[1:]: row[0] for row in _SELECT[table].rows(connection, owner=owner)}
-        gone = [{"row": pk} for values, pk in present.items() if values not in wanted]
-        _DELETE[table].run(connection, gone)
-        wanted = wanted - present.keys()
-    names = (*_HEAD, *_COLUMNS[table])
-    _INSERT[table].run(connection, [dict(zip(names, (owner, kind, *row), strict=True)) for row in wanted])
+        Args:
+            owner: ``resource.pk``.
+            kind: Its type.
+            resource: The content; None when it is deleted.
+            guards: Of its elements.
+            now: When it changed.
+            new: There are no rows of it yet.
+        """
+        wanted = rows(resource, guards) if resource else {table: set() for table in TABLES}
+        parts = groups(resource, guards) if resource else {}
+        for guard in guards.all:
+            self._needs[kind, guard.id] = guard
+        present = {} if new else self._present(owner)
+        for table in TABLES:
+            names, known = (*_HEAD, *_COLUMNS[table]), present.get(table, {})
+            self._gone[table] += [{"row": pk} for values, pk in known.items() if values not in wanted[table]]
+            self._new[table] += [
+                dict(zip(names, (owner, kind, *values), strict=True))
+                for values in wanted[table]
+                if values not in known
+            ]
+        self._add_groups(owner, parts, now, new=new)
 
+    def _present(self, owner: int) -> dict[Table, dict[tuple[Any, ...], int]]:
+        """The rows that the resource has now, with their keys."""
+        present: dict[Table, dict[tuple[Any, ...], int]] = {table: {} for table in TABLES}
+        for number, pk, param, guard, *values in _PRESENT.rows(self._connection, owner=owner):
+            texts = tuple(values[:2]) if number != _DATE else tuple(values[2:])
+            present[TABLES[number]][param, guard, *texts] = pk
+        return present
 
-def _replace_groups(connection: Connection, owner: int, wanted: Mapping[int, bytes], now: int, new: bool) -> None:
-    present: dict[int, bytes] = {}
-    if not new:
-        present = {guard: bytes(digest) for guard, digest in _GROUPS.rows(connection, owner=owner)}
-    added = [
-        {"resource": owner, "guard": guard, "hash": digest, "changed_at": now}
-        for guard, digest in wanted.items()
-        if guard not in present
-    ]
-    # A group that vanishes keeps its row: whoever saw it sees that something is gone.
-    changed = [
-        {"owner": owner, "of": guard, "new_hash": wanted.get(guard, _NOTHING), "at": now}
-        for guard, digest in present.items()
-        if wanted.get(guard, _NOTHING) != digest
-    ]
-    _ADD_GROUP.run(connection, added)
-    _CHANGE_GROUP.run(connection, changed)
+    def _add_groups(self, owner: int, wanted: Mapping[int, bytes], now: int, *, new: bool) -> None:
+        present: dict[int, bytes] = {}
+        if not new:
+            present = {guard: bytes(digest) for guard, digest in _GROUPS.rows(self._connection, owner=owner)}
+        self._groups_new += [
+            {"resource": owner, "guard": guard, "hash": digest, "changed_at": now}
+            for guard, digest in wanted.items()
+            if guard not in present
+        ]
+        # A group that vanishes keeps its row: whoever saw it sees that something is gone.
+        self._groups_changed += [
+            {"owner": owner, "of": guard, "new_hash": wanted.get(guard, _NOTHING), "at": now}
+            for guard, digest in present.items()
+            if wanted.get(guard, _NOTHING) != digest
+        ]
+
+    def write(self) -> None:
+        """Write it all."""
+        needs = [
+            {"kind": kind, "guard": number, "type": of, "labels": bits, "conf": conf}
+            for (kind, number), guard in self._needs.items()
+            for of, bits, conf in guard.needs
+        ]
+        _KEEP_NEEDS.run(self._connection, needs)
+        for table in TABLES:
+            _DELETE[table].run(self._connection, self._gone[table])
+            _INSERT[table].run(self._connection, self._new[table])
+        _ADD_GROUP.run(self._connection, self._groups_new)
+        _CHANGE_GROUP.run(self._connection, self._groups_changed)

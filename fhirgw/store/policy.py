@@ -25,6 +25,9 @@ STORE = ""
 ACTORS = frozenset({"Organization", "PractitionerRole", "CareTeam", "Practitioner", "RelatedPerson", "Group"})
 """Types whose content decides whom a consent names."""
 
+ORGANIZED = frozenset({"Organization", "PractitionerRole", "CareTeam"})
+"""Those of them whose every change moves the revision of the whole store."""
+
 _ENDED = frozenset({"inactive", "entered-in-error", "rejected"})
 _DEPTH = 4  # CareTeam ► PractitionerRole ► Practitioner
 
@@ -187,7 +190,7 @@ def actor_changed(tx: Transaction, kind: str, logical: str) -> None:
         row = _current(tx.connection, "Consent", consent)
         if row is not None:
             consent_changed(tx, row.patient, consent, orjson.loads(row.body))
-    if kind in ("Organization", "PractitionerRole", "CareTeam"):
+    if kind in ORGANIZED:
         bump(tx)
 
 

@@ -47,9 +47,14 @@ class Prepared:
 
     def rows(self, connection: Connection, **parameters: Any) -> list[tuple[Any, ...]]:
         """Execute, and give all rows."""
-        with _cursor(connection) as cursor:
+        cursor = connection.connection.cursor()
+        try:
             cursor.execute(*self._call(connection, parameters))
-            return list(cursor.fetchall())
+            return cursor.fetchall()  # type: ignore[return-value]  # tuples, whatever the driver calls them
+        except connection.dialect.loaded_dbapi.OperationalError as error:
+            raise OperationalError(None, None, error) from None
+        finally:
+            cursor.close()
 
     def first(self, connection: Connection, **parameters: Any) -> tuple[Any, ...] | None:
         """Execute, and give the first row."""
@@ -79,8 +84,11 @@ class Prepared:
                 cursor.executemany(calls[0][0], [arguments for _, arguments in calls])
 
     def _call(self, connection: Connection, parameters: Parameters) -> tuple[str, Any]:
-        known = self._compiled.get(connection.dialect.name) or self._compile(connection)
+        known = self._for(connection)
         return known.sql, known.arguments({**known.literals, **parameters} if known.literals else parameters)
+
+    def _for(self, connection: Connection) -> _Compiled:
+        return self._compiled.get(connection.dialect.name) or self._compile(connection)
 
     def _compile(self, connection: Connection) -> _Compiled:
         compiled: Any = self._statement.compile(dialect=connection.dialect, column_keys=self._columns)

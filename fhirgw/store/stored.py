@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import orjson
@@ -31,16 +32,16 @@ class Row(NamedTuple):
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Stored:
-    """A resource as it is kept.
+    """A resource as it is kept; what most callers do not ask for is read when it is asked for.
 
     Attributes:
         updated_at: Microseconds; for an outside visibility, of the last visible change.
         patient: Whose compartment it is in; None: nobody's, or several people's.
         standing: ``compartment.Standing``.
-        labels: Of the resource and its elements.
-        body: With ``meta.versionId`` and ``meta.lastUpdated``.
+        labelled: Its labels, or the row that has them.
+        content: Its body without version and time, or the bytes of it.
     """
 
     type: str
@@ -50,8 +51,19 @@ class Stored:
     deleted: bool
     patient: str | None
     standing: str
-    labels: Labels
-    body: Json
+    labelled: Labels | Row
+    content: Json | bytes
+
+    @cached_property
+    def labels(self) -> Labels:
+        """Of the resource and its elements."""
+        return labels_of(self.labelled) if isinstance(self.labelled, Row) else self.labelled
+
+    @cached_property
+    def body(self) -> Json:
+        """With ``meta.versionId`` and ``meta.lastUpdated``."""
+        content = orjson.loads(self.content) if isinstance(self.content, bytes) else self.content
+        return dated(content, self.version, self.updated_at)
 
 
 def content(resource: Json) -> Json:
@@ -95,6 +107,5 @@ def stored(row: Row, shown: int | None = None) -> Stored:
     """The row as a resource; ``shown``: the instant of the last visible change, where that is another."""
     at = row.updated_at if shown is None else shown
     return Stored(
-        row.type, row.id, row.version, at, bool(row.deleted), row.patient, row.standing, labels_of(row),
-        dated(orjson.loads(row.body), row.version, at),
-    )  # fmt: skip
+        row.type, row.id, row.version, at, bool(row.deleted), row.patient, row.standing, row, bytes(row.body)
+    )

@@ -19,7 +19,7 @@ from store_samples import (
 
 from fhirgw.consent.vocabulary import BITS, UNREADABLE
 from fhirgw.errors import InvalidElement, VersionConflict
-from fhirgw.store import repository
+from fhirgw.store import repository, versions
 
 SUD = "F11.20"
 
@@ -31,7 +31,7 @@ def read(database, kind, logical, visibility=INSIDE):
 
 def history(database, kind, logical=None, visibility=INSIDE):
     with database.read() as connection:
-        return repository.history(connection, kind, logical, visibility)
+        return versions.kept_versions(connection, kind, logical, visibility)
 
 
 def test_a_version_for_each_change_and_none_without(database, clock):

@@ -1,0 +1,135 @@
+"""How many kept messages a second become resources, on one core, in a store that is not empty.
+
+``python bench/process.py``: a gateway fills a store with 100,000 processed messages (kept under ``build/`` for the
+next run), then processes the next ones on one core: mapped, labelled, validated, indexed, referred, stored.
+``--profile`` prints where the time goes, function by function; ``--fill N`` and ``--next N`` change the sizes.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import cProfile
+import hashlib
+import logging
+import os
+import platform
+import pstats
+import shutil
+import sqlite3
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+import structlog
+from feed import ROOT, SENDERS, cases, hospital
+
+import fhirgw.store.schema
+from fhirgw.app import build
+from fhirgw.cli.files import read_case
+from fhirgw.settings import Settings
+from fhirgw.store.database import migrate
+
+CHUNK = 2048
+"""Messages are kept and processed in turns of so many, as long as the store is filled."""
+
+
+def gateway_at(folder):
+    """A gateway over a store in this folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "senders.toml").write_text(SENDERS)
+    settings = Settings(data_dir=folder)
+    migrate(settings.database)
+    return build(settings)
+
+
+async def keep(gateway, feed):
+    """Receive messages as a channel does."""
+    for start in range(0, len(feed), 256):
+        await asyncio.gather(*(gateway.intake.receive(raw, "file", "bench") for raw in feed[start : start + 256]))
+
+
+async def process(gateway):
+    """Everything that is due; (wall seconds, CPU seconds)."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    while await gateway.ingest.messages.process_due():
+        pass
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+async def fill(gateway, people, feed):
+    """Members, and the messages that the store holds before anything is measured."""
+    for case in cases(people):
+        await gateway.ingest.cases.store(read_case(case))
+    started = time.perf_counter()
+    for start in range(0, len(feed), CHUNK):
+        await keep(gateway, feed[start : start + CHUNK])
+        await process(gateway)
+        done = start + len(feed[start : start + CHUNK])
+        print(f"{done} messages, {time.perf_counter() - started:.0f} s", file=sys.stderr)
+
+
+def filled(people, messages, feed):
+    """The folder of a filled store: of an earlier run with this schema, else a new one."""
+    schema = hashlib.sha256(Path(fhirgw.store.schema.__file__).read_bytes()).hexdigest()[:8]
+    folder = ROOT / "build" / "bench" / f"process-{people}-{messages}-{schema}"
+    if not (folder / "full").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        gateway = gateway_at(folder)
+        asyncio.run(fill(gateway, people, feed))
+        gateway.database.close()
+        (folder / "full").touch()
+    return folder
+
+
+def counts(folder, *tables):
+    with contextlib.closing(sqlite3.connect(folder / "fhirgw.db")) as connection:
+        return {table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables}
+
+
+def states(folder):
+    with contextlib.closing(sqlite3.connect(folder / "fhirgw.db")) as connection:
+        return dict(connection.execute("SELECT state, count(*) FROM journal GROUP BY state").fetchall())
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--people", type=int, default=5000)
+    parser.add_argument("--fill", type=int, default=100_000)
+    parser.add_argument("--next", type=int, default=5000, dest="more")
+    parser.add_argument("--profile", action="store_true")
+    arguments = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    feed = hospital(arguments.people, arguments.fill + arguments.more)
+    folder = filled(arguments.people, arguments.fill, feed[: arguments.fill])
+    with tempfile.TemporaryDirectory(dir=ROOT / "build") as copied:
+        store = Path(copied) / "store"
+        shutil.copytree(folder, store)
+        before = counts(store, "journal", "resource", "history")
+        gateway = gateway_at(store)
+        asyncio.run(keep(gateway, feed[arguments.fill :]))
+        profiler = cProfile.Profile()
+        if arguments.profile:
+            write = gateway.database._submit
+            gateway.database._submit = lambda unit, *, urgent: write(
+                lambda tx: profiler.runcall(unit, tx), urgent=urgent
+            )
+        wall, cpu = asyncio.run(process(gateway))
+        gateway.database.close()
+        after = counts(store, "journal", "resource", "history")
+        print(states(store))
+    print(f"{os.cpu_count()} cores, one used; Python {platform.python_version()}")
+    print("store:", before, "size MB:", (folder / "fhirgw.db").stat().st_size // 1_000_000)
+    print("message bytes, mean:", sum(map(len, feed)) // len(feed))
+    print("versions a message:", round((after["history"] - before["history"]) / arguments.more, 2))
+    print(f"{arguments.more / wall:.0f} messages/s, {wall / arguments.more * 1e3:.3f} ms a message", end="")
+    print(f", CPU {cpu / arguments.more * 1e3:.3f} ms")
+    if arguments.profile:
+        pstats.Stats(profiler).sort_stats("tottime").print_stats(45)
+        pstats.Stats(profiler).sort_stats("cumtime").print_stats(60)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,243 @@
+"""What a unit of work has put, held back until it is read or the unit ends.
+
+A message puts a visit whose parts refer to one another, and a unit may take many messages: held together, each
+resource is labelled as often as it has to be, but its row and its index are written once, with those of all the
+others. Every version is written. (docs/decisions/0115.)
+
+INVARIANT: whoever reads the tables ``resource``, ``history``, the index or the guards in a unit of work does so
+through ``Transaction.connection``, which writes first what is here; or through this.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import orjson
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from fhirgw.consent.labels import TABLE_VERSION, LabelContext, Labels, label
+from fhirgw.consent.model import Json
+from fhirgw.store import index, policy
+from fhirgw.store.compartment import PATIENT_FREE
+from fhirgw.store.database import Transaction
+from fhirgw.store.prepared import Prepared
+from fhirgw.store.schema import history as version_table
+from fhirgw.store.schema import resource as table
+from fhirgw.store.schema import search_reference
+from fhirgw.store.stored import Row, columns
+
+Key = tuple[str, str]
+"""(type, id)."""
+Level = tuple[int, int, str | None]
+"""Labels and confidentiality of a resource as a whole, and its patient."""
+
+DV_TYPES = ("Patient", "RelatedPerson")
+_VISITS = 3  # of one resource in a cycle; then its labels only rise, so that it ends
+_UNWRITTEN = 0  # pk of a row that is not there yet
+
+_NAMES = tuple(column.name for column in table.c)
+_VERSION_NAMES = tuple(column.name for column in version_table.c)
+CURRENT = Prepared(select(table).where(table.c.type == bindparam("kind"), table.c.id == bindparam("logical")))
+SEEN = Prepared(
+    select(table.c.labels, table.c.conf, table.c.patient).where(
+        table.c.type == bindparam("kind"), table.c.id == bindparam("logical"), table.c.deleted.is_(False)
+    )
+)
+_REFERRERS = Prepared(
+    select(table.c.type, table.c.id)
+    .join(search_reference, search_reference.c.resource == table.c.pk)
+    .where(
+        search_reference.c.target_id == bindparam("logical"), search_reference.c.target_type == bindparam("kind")
+    )
+    .distinct()
+)
+_INSERT = Prepared(insert(table).returning(table.c.pk), _NAMES[1:])
+_UPDATE = Prepared(
+    update(table)
+    .where(table.c.pk == bindparam("key"))
+    .values({name: bindparam(f"new_{name}") for name in _NAMES[1:]})
+)
+_VERSION = Prepared(insert(version_table), _VERSION_NAMES)
+
+
+def level(connection: Connection, kind: str, logical: str) -> Level | None:
+    """What the stored resource is labelled as a whole, and whose it is; None when there is none."""
+    found = SEEN.first(connection, kind=kind, logical=logical)
+    return (found[0], found[1], found[2]) if found is not None else None
+
+
+def stored_referrers(connection: Connection, key: Key) -> set[Key]:
+    """What refers to a stored resource."""
+    return {(kind, logical) for kind, logical in _REFERRERS.rows(connection, kind=key[0], logical=key[1])}
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A resource as it will be written: ``body`` is None when it is deleted."""
+
+    row: Row
+    body: Json | None
+    labels: Labels
+
+
+def held(tx: Transaction) -> "Held":
+    """What this unit of work holds back."""
+    if not isinstance(tx.unwritten, Held):
+        tx.unwritten = Held(tx)
+    return tx.unwritten
+
+
+class Held:
+    """What one unit of work has put and read."""
+
+    def __init__(self, tx: Transaction) -> None:
+        """Nothing yet."""
+        self._connection, self._now = tx.direct, tx.now
+        self._rows: dict[Key, Row | None] = {}
+        self._levels: dict[Key, Level | None] = {}
+        self._drafts: dict[Key, _Draft] = {}
+        self._versions: list[Json] = []
+        self._referrers: dict[Key, set[Key]] = {}
+
+    # Reading
+
+    def row(self, key: Key) -> Row | None:
+        """The current row, deleted or not; None when there is none."""
+        draft = self._drafts.get(key)
+        if draft is not None:
+            return draft.row
+        if key not in self._rows:
+            found = CURRENT.first(self._connection, kind=key[0], logical=key[1])
+            self._rows[key] = Row(*found) if found is not None else None
+        return self._rows[key]
+
+    def level(self, key: Key) -> Level | None:
+        """Labels and patient of a resource; None when it is absent or deleted."""
+        draft = self._drafts.get(key)
+        row = draft.row if draft is not None else self._rows.get(key)
+        if row is not None:
+            return None if row.deleted else (row.labels, row.conf, row.patient)
+        if key in self._rows:
+            return None
+        if key not in self._levels:
+            self._levels[key] = level(self._connection, *key)
+        return self._levels[key]
+
+    def patient_of(self, kind: str, logical: str) -> str | None:
+        """Whose a resource is."""
+        found = self.level((kind, logical))
+        return found[2] if found is not None else None
+
+    def referrers(self, key: Key) -> set[Key]:
+        """What refers to a resource, and perhaps what did before this unit."""
+        return stored_referrers(self._connection, key) | self._referrers.get(key, set())
+
+    def label(self, body: Json, patient: str | None, source_labels: int) -> Labels:
+        """The labels of a resource, as what it refers to is labelled now."""
+        return relabelled(self.level, self._connection, body, patient, source_labels)
+
+    # Holding
+
+    def keep(self, before: Row | None, row: Row, body: Json | None, labels: Labels, *, new_version: bool) -> Row:
+        """Hold a resource; the row with its key, version and instant."""
+        if before is None:
+            row = row._replace(pk=_UNWRITTEN, version=1, updated_at=self._now)
+        elif new_version:
+            row = row._replace(pk=before.pk, version=before.version + 1, updated_at=self._now)
+        else:
+            row = row._replace(pk=before.pk, version=before.version, updated_at=before.updated_at)
+        key = (row.type, row.id)
+        self._drafts[key] = _Draft(row, body, labels)
+        for target in index.targets(body) if body else ():
+            self._referrers.setdefault(target, set()).add(key)
+        if new_version:
+            self._versions.append({name: getattr(row, name) for name in _VERSION_NAMES})
+        return row
+
+    def spread(self, changed: Sequence[Key]) -> None:
+        """Label anew whatever refers to these resources, and what refers to that if its own labels moved."""
+        pending, visits = deque(changed), dict[Key, int]()
+        while pending:
+            for key in sorted(self.referrers(pending.popleft())):
+                visits[key] = visits.get(key, 0) + 1
+                if self.relabel(key, raise_only=visits[key] > _VISITS):
+                    pending.append(key)
+
+    def relabel(self, key: Key, *, raise_only: bool = False) -> bool:
+        """Label a resource anew; whether the labels of the resource itself changed.
+
+        Args:
+            key: Of the resource.
+            raise_only: Keep the labels that it has: in a cycle, labels that only rise come to rest.
+        """
+        row = self.row(key)
+        if row is None or row.deleted:
+            return False
+        draft = self._drafts.get(key)
+        body: Json = draft.body if draft is not None and draft.body else orjson.loads(row.body)
+        labels = self.label(body, row.patient, row.source_labels)
+        if raise_only:
+            labels = Labels(labels.labels | row.labels, max(labels.conf, row.conf), labels.elements)
+        fresh = columns(labels) | {"label_table": TABLE_VERSION}
+        if all(getattr(row, name) == value for name, value in fresh.items()):
+            return False
+        self._drafts[key] = _Draft(row._replace(**fresh), body, labels)
+        return (row.labels, row.conf) != (labels.labels, labels.conf)
+
+    # Writing
+
+    def write(self) -> None:
+        """Write what is held, and forget what was read: others may write from here on."""
+        if self._drafts:
+            self._write()
+        self._rows.clear()
+        self._levels.clear()
+        self._referrers.clear()
+
+    def _write(self) -> None:
+        drafts, self._drafts = self._drafts, {}
+        versions, self._versions = self._versions, []
+        changes, updates = index.Changes(self._connection), []
+        for draft in drafts.values():
+            guards = index.Guards(draft.row.type, draft.labels)
+            body = draft.body or orjson.loads(draft.row.body)
+            row = draft.row._replace(guard=guards.required(body).id)
+            if new := row.pk == _UNWRITTEN:
+                written = _INSERT.rows(self._connection, **row._asdict())
+                row = row._replace(pk=written[0][0])
+            else:
+                updates.append({"key": row.pk, **{f"new_{name}": getattr(row, name) for name in _NAMES[1:]}})
+            changes.add(row.pk, row.type, draft.body, guards, self._now, new=new)
+        _UPDATE.run(self._connection, updates)
+        _VERSION.run(self._connection, versions)
+        changes.write()
+
+
+def relabelled(
+    level_of: Callable[[Key], Level | None],
+    connection: Connection,
+    body: Json,
+    patient: str | None,
+    source_labels: int,
+) -> Labels:
+    """The labels of a resource, by what its targets are labelled.
+
+    Args:
+        level_of: Of a target; None when it is not there.
+        connection: To see whether the patient has a DV safety list.
+        body: The resource.
+        patient: Whose it is.
+        source_labels: What its source gives it.
+    """
+
+    def target(reference: str) -> tuple[int, int] | None:
+        kind, _, logical = reference.partition("/")
+        found = level_of((kind, logical))
+        if found is None or (kind not in PATIENT_FREE and found[2] != patient):
+            return None  # somebody else's record: what they allow, this patient's consents do not say
+        return found[0], found[1]
+
+    protected = body["resourceType"] in DV_TYPES and patient is not None
+    # Consents are never held back: policy.consent_changed reads and writes through the connection.
+    dv = protected and patient is not None and policy.dv_protected(connection, patient)
+    return label(body, LabelContext(target, source_labels=source_labels, dv_protected=dv))
