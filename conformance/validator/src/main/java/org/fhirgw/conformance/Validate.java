@@ -1,0 +1,108 @@
+package org.fhirgw.conformance;
+
+import ca.uhn.fhir.context.FhirContext;
+import ca.uhn.fhir.context.support.DefaultProfileValidationSupport;
+import ca.uhn.fhir.parser.IParser;
+import ca.uhn.fhir.validation.FhirValidator;
+import ca.uhn.fhir.validation.ResultSeverityEnum;
+import ca.uhn.fhir.validation.SingleValidationMessage;
+import ca.uhn.fhir.validation.ValidationResult;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.hl7.fhir.common.hapi.validation.support.CommonCodeSystemsTerminologyService;
+import org.hl7.fhir.common.hapi.validation.support.InMemoryTerminologyServerValidationSupport;
+import org.hl7.fhir.common.hapi.validation.support.PrePopulatedValidationSupport;
+import org.hl7.fhir.common.hapi.validation.support.SnapshotGeneratingValidationSupport;
+import org.hl7.fhir.common.hapi.validation.support.ValidationSupportChain;
+import org.hl7.fhir.common.hapi.validation.validator.FhirInstanceValidator;
+import org.hl7.fhir.instance.model.api.IBaseResource;
+
+/**
+ * The HAPI instance validator over NDJSON: a resource a line in, its problems a line out.
+ *
+ * <p>Arguments: folders of definitions (JSON): ours, and those of other packages. A line out is
+ * {@code {"line": n, "issues": [{"severity", "location", "message", "id"}]}}.
+ */
+public final class Validate {
+  private Validate() {}
+
+  public static void main(String[] folders) throws IOException {
+    FhirContext context = FhirContext.forR4();
+    IParser parser = context.newJsonParser();
+    PrePopulatedValidationSupport given = new PrePopulatedValidationSupport(context);
+    for (String folder : folders) {
+      load(Path.of(folder), parser, given);
+    }
+    ValidationSupportChain chain =
+        new ValidationSupportChain(
+            new DefaultProfileValidationSupport(context),
+            given,
+            new CommonCodeSystemsTerminologyService(context),
+            new InMemoryTerminologyServerValidationSupport(context),
+            new SnapshotGeneratingValidationSupport(context));
+    FhirInstanceValidator module = new FhirInstanceValidator(chain);
+    module.setAnyExtensionsAllowed(true);
+    module.setErrorForUnknownProfiles(false);
+    module.setNoTerminologyChecks(false);
+    FhirValidator validator = context.newValidator().registerValidatorModule(module);
+
+    PrintStream out = new PrintStream(System.out, false, StandardCharsets.UTF_8);
+    BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+    int number = 0;
+    for (String line = in.readLine(); line != null; line = in.readLine()) {
+      number++;
+      ValidationResult result = validator.validateWithResult(line);
+      out.print("{\"line\":" + number + ",\"issues\":[");
+      String comma = "";
+      for (SingleValidationMessage message : result.getMessages()) {
+        if (message.getSeverity() == ResultSeverityEnum.INFORMATION) {
+          continue;
+        }
+        out.print(comma);
+        out.print("{\"severity\":" + quoted(message.getSeverity().getCode()));
+        out.print(",\"location\":" + quoted(message.getLocationString()));
+        out.print(",\"id\":" + quoted(message.getMessageId()));
+        out.print(",\"message\":" + quoted(message.getMessage()) + "}");
+        comma = ",";
+      }
+      out.println("]}");
+    }
+    out.flush();
+  }
+
+  private static void load(Path folder, IParser parser, PrePopulatedValidationSupport support) throws IOException {
+    try (DirectoryStream<Path> files = Files.newDirectoryStream(folder, "*.json")) {
+      for (Path file : files) {
+        String text = Files.readString(file);
+        if (!text.contains("\"resourceType\"")) {
+          continue;
+        }
+        IBaseResource resource = parser.parseResource(text);
+        switch (resource.fhirType()) {
+          case "StructureDefinition", "ValueSet", "CodeSystem" -> support.addResource(resource);
+          default -> { }
+        }
+      }
+    }
+  }
+
+  private static String quoted(String text) {
+    StringBuilder quoted = new StringBuilder("\"");
+    for (char c : (text == null ? "" : text).toCharArray()) {
+      if (c == '"' || c == '\\') {
+        quoted.append('\\').append(c);
+      } else if (c < ' ') {
+        quoted.append(String.format("\\u%04x", (int) c));
+      } else {
+        quoted.append(c);
+      }
+    }
+    return quoted.append('"').toString();
+  }
+}
