@@ -13,6 +13,7 @@ from joserfc.jwk import ECKey, KeySet
 from sqlalchemy import select
 
 from fhirgw import app
+from fhirgw.admission import Peer
 from fhirgw.cli.files import read_case
 from fhirgw.demo import CASES, CLIENTS, SENDERS
 from fhirgw.ingest import register_organization
@@ -25,6 +26,7 @@ from fhirgw.store.schema import resource
 from fhirgw.v2.codec import parse
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
+PEER = Peer("test", "127.0.0.1")
 START = 1_790_000_000_000_000
 MEDICAID = "http://fhirgw.org/fhir/sid/ct-medicaid"
 ALMA = (MEDICAID, "CT-TEST-0001")
@@ -71,7 +73,7 @@ class Composed:
 
     async def receive(self, raw, **how):
         """The answer's bytes; None when there is none."""
-        received = await self.gateway.intake.receive(raw, "mllp", "test", **how)
+        received = await self.gateway.intake.receive(raw, "mllp", PEER, **how)
         return received.answer.body if received.answer else None
 
     async def process(self):

@@ -4,11 +4,13 @@ import contextlib
 import sqlite3
 from datetime import UTC, datetime
 
+import orjson
 import pytest
-from composed_gateway import composed, err, message, msa
+from composed_gateway import PEER, composed, err, message, msa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fhirgw.admission import Peer
 from fhirgw.errors import DependencyDown
 from fhirgw.store import database as store
 from fhirgw.store import journal
@@ -52,7 +54,7 @@ BAD = {
     "unknown character set": (with_msh(18, "KLINGON"), "AE", "103"),
     "bytes of another character set": (with_msh(18, "UNICODE UTF-8").replace(b"ALMA", b"\xc9L\xc9"), "AE", "102"),
     "unknown version": (with_msh(12, "9.9"), "AR", "203"),
-    "unknown event": (message("A60/unknown-event.hl7"), "AR", "201"),
+    "unknown event": (message("A20/unknown-event.hl7"), "AR", "201"),
     "unknown message type": (with_msh(9, "ORU^R01"), "AR", "200"),
     "unknown processing id": (with_msh(11, "X"), "AR", "202"),
     "no control id": (with_msh(10, ""), "AE", "101"),
@@ -149,24 +151,144 @@ async def test_what_an_operator_took_in_after_its_rejection_is_taken_when_it_is_
         f'{senders.read_text("utf-8")}\n[senders.elm-hospital.codes.0004]\n"{code}" = "I"\n', "utf-8"
     )
     (row,) = whole.rows()
-    assert await whole.gateway.ingest.messages.process(whole.row(row.id)) == "processed"
+    assert (await whole.gateway.ingest.messages.replay(row.id)).state == "processed"
     before = whole.everything()
-    assert msa(await whole.receive(wrong))[0] == "AA"
+    answer = await whole.receive(wrong)
+    assert msa(answer)[0] == "AA"
+    assert await whole.receive(wrong) == answer
     await whole.process()
     assert whole.everything() == before
+    assert [(one.state, one.ack_code) for one in whole.rows()] == [("processed", "AA")]
+
+
+async def test_what_was_replayed_in_vain_is_processed_when_it_is_sent_again_after_the_fix(whole):
+    wrong = message("A01/unmapped-class.hl7")
+    assert msa(await whole.receive(wrong))[0] == "AE"
+    assert (await whole.gateway.ingest.messages.replay(1)).state == "parked"
+    assert msa(await whole.receive(wrong))[0] == "AE"
+    rows = len(whole.rows())
+    register(whole, codes={"0004": {code_of(wrong): "I"}})
+    assert msa(await whole.receive(wrong))[0] == "AA"
+    await whole.process()
+    assert len(whole.rows()) == rows
+    assert whole.row(1).state == "processed"
+
+
+async def test_a_message_that_is_refused_again_for_the_same_reason_gets_the_stored_ack_and_no_second_row(whole):
+    wrong = message("A01/unmapped-class.hl7")
+    answer = await whole.receive(wrong)
+    whole.clock.tick(seconds=60)
+    assert await whole.receive(wrong) == answer
+    assert len(whole.rows()) == 1
+    whole.clock.tick(days=8)
+    assert await whole.receive(wrong) != answer
+    assert len(whole.rows()) == 2
+
+
+# --- per-sender settings ------------------------------------------------------------------------------------------
+
+
+def code_of(raw):
+    return raw.decode().split("PV1|")[1].split("|")[1]
+
+
+def register(whole, **more):
+    """Add keys to the demo's hospital."""
+    path = whole.gateway.settings.data_dir / "senders.toml"
+    lines = path.read_text("utf-8").split("\n")
+    codes = more.pop("codes", {})
+    at = lines.index("[senders.elm-hospital]") + 1
+    lines[at:at] = [f"{name} = {orjson.dumps(value).decode()}" for name, value in more.items()]
+    for table, pairs in codes.items():
+        lines += [
+            f"[senders.elm-hospital.codes.{table}]",
+            *(f'"{one}" = "{other}"' for one, other in pairs.items()),
+        ]
+    path.write_text("\n".join(lines), "utf-8")
+
+
+async def test_an_aa_only_sender_is_told_aa_for_whatever_is_on_disk_and_the_operator_what_is_wrong(
+    whole, monkeypatch
+):
+    register(whole, ack="aa-only")
+    for raw in (in_mode(GOOD, "AL", "AL"), WRONG, UNACCEPTABLE.replace(b"GOOD", b"OTHER")):
+        assert msa(await whole.receive(raw))[0] == "AA"
+    assert [(row.state, row.error_code) for row in whole.rows()] == [
+        ("received", None),
+        ("parked", "103"),
+        ("parked", "203"),
+    ]
+    monkeypatch.setattr(journal, "keep", lambda *_, **__: 1 / 0)
+    assert msa(await whole.receive(with_msh(10, "NEW")))[0] == "AR"
+
+
+@pytest.mark.parametrize(("ack", "code"), [("original", "AA"), ("AL/NE", "CA"), ("NE/AL", None), ("ER/NE", None)])
+async def test_a_registration_overrides_what_the_message_asks_for(whole, ack, code):
+    register(whole, ack=ack)
+    answer = await whole.receive(in_mode(GOOD, "AL", "AL"))
+    assert (msa(answer)[0] if answer else None) == code
+
+
+async def test_a_message_over_its_senders_cap_is_refused_and_its_head_kept(whole):
+    register(whole, max_message_bytes=len(GOOD))
+    assert msa(await whole.receive(GOOD))[0] == "AA"
+    large = with_msh(10, "LARGE") + b"NTE|1||" + b"x" * 20_000 + b"\r"
+    assert msa(await whole.receive(large))[0] == "AE"
+    assert len(whole.row(2).raw) < 5000
+
+
+async def test_a_sender_that_did_not_prove_who_it_is_is_refused_and_kept(whole):
+    assert msa(await whole.receive(GOOD))[0] == "AA"
+    register(whole, certificates=["CN=elm"])
+    answer = await whole.receive(GOOD)
+    assert (msa(answer), err(answer)) == (("AR", "GOOD"), ("MSH^1^4", "207"))
+    assert [(row.state, row.ack_code) for row in whole.rows()] == [("received", "AA"), ("rejected", "AR")]
+    known = Peer("elm", "127.0.0.1", certificate=frozenset({"CN=elm"}))
+    received = await whole.gateway.intake.receive(GOOD, "mllp", known)
+    assert msa(received.answer.body) == ("AA", "GOOD")
+    assert len(whole.rows()) == 2
+
+
+async def test_a_sender_over_its_caps_is_told_to_come_again_and_nothing_is_kept(whole):
+    register(whole, max_connections=1, messages_per_second=0.001)
+    first, second = Peer("1", "127.0.0.1"), Peer("2", "127.0.0.1")
+    intake = whole.gateway.intake
+    assert msa((await intake.receive(GOOD, "mllp", first)).answer.body)[0] == "AA"
+    for peer in (first, second):
+        received = await intake.receive(with_msh(10, "NEXT"), "mllp", peer)
+        assert (msa(received.answer.body)[0], received.row, received.last) == ("AR", None, True)
+    assert len(whole.rows()) == 1
+
+
+async def test_a_sender_over_its_rate_is_made_to_wait(whole):
+    register(whole, messages_per_second=1)
+    waited = []
+
+    async def sleep(seconds):
+        waited.append(seconds)
+
+    whole.gateway.intake._sleep = sleep
+    for number in range(4):
+        assert msa(await whole.receive(with_msh(10, f"R{number}")))[0] == "AA"
+    assert len(waited) in (2, 3)
+    assert waited == sorted(waited)
 
 
 # --- enhanced mode ------------------------------------------------------------------------------------------------
 
 WRONG, UNACCEPTABLE = message("A01/unmapped-class.hl7"), with_msh(12, "9.9")
-MODES = [
-    *(
-        ((accept, ""), sent)
-        for accept, sent in {"AL": "CA CE CR", "SU": "CA - -", "ER": "- CE CR", "NE": "- - -"}.items()
-    ),
-    *((("NE", app), sent) for app, sent in {"AL": "AA AE AR", "SU": "AA - -", "ER": "- AE AR"}.items()),
-    *(((accept, "AL"), sent) for accept, sent in {"AL": "CA CE CR", "SU": "CA - -"}.items()),
-]
+MODES = {
+    ("", ""): "AA AE AR",
+    **{
+        (accept, application): sent
+        for accept, sent in {"AL": "CA CE CR", "SU": "CA - -", "ER": "- CE CR"}.items()
+        for application in ("AL", "ER", "SU", "NE")
+    },
+    ("NE", "AL"): "- AE AR",
+    ("NE", "ER"): "- AE AR",
+    ("NE", "SU"): "- - -",
+    ("NE", "NE"): "- - -",
+}
 
 
 def in_mode(raw, accept, application):
@@ -176,7 +298,7 @@ def in_mode(raw, accept, application):
     return b"\r".join([b"|".join(fields), *raw.split(b"\r")[1:]])
 
 
-@pytest.mark.parametrize(("mode", "sent"), MODES)
+@pytest.mark.parametrize(("mode", "sent"), MODES.items())
 async def test_enhanced_mode_answers_what_was_asked_for_and_keeps_all(whole, mode, sent):
     raws = [in_mode(raw, *mode) for raw in (GOOD, WRONG, UNACCEPTABLE)]
     answers = [await whole.receive(raw) for raw in raws]
@@ -195,8 +317,11 @@ async def test_what_cannot_be_stored_is_refused_and_taken_once_it_can(tmp_path, 
         with locked(whole):
             answer = await whole.receive(GOOD)
             assert (msa(answer), err(answer)[1]) == (("AR", "GOOD"), "207")
-            await whole.gateway.intake.discard(b"junk", "test")
-            await whole.gateway.intake.delivered(1, sent=True)
+            for mode, code in ((("AL", "NE"), "CE"), (("NE", "AL"), "AR"), (("SU", "NE"), None)):
+                answer = await whole.receive(in_mode(GOOD, *mode))
+                assert (msa(answer)[0] if answer else None) == code
+            await whole.gateway.intake.discard(b"junk", PEER)
+            await whole.gateway.intake.delivered([1], sent=True)
         assert whole.rows() == []
         await whole.take(GOOD)
         assert [row.state for row in whole.rows()] == ["processed"]
@@ -274,8 +399,8 @@ def door(tmp_path_factory):
 @given(raw=damaged() | st.binary(max_size=200))
 def test_whatever_the_bytes_they_are_judged_and_answered(door, raw):
     intake = door.gateway.intake
-    judged = intake._judge(raw, truncated=False)
-    code, answer = intake._answer(judged.message, judged.errors, NOW)
+    judged = intake._judge(raw, PEER, truncated=False)
+    code, answer = intake._answer(judged, judged.errors, NOW)
     assert (answer is None) == (code is None)
     if answer and judged.message.header.get(10):
         assert parse(answer.body, charset="8859/1").first("MSA").get(1) == code

@@ -97,7 +97,7 @@ async def form(request: Request, cap: int) -> Parameters:
         UnsupportedMedia: It is no form.
     """
     raw = await body(request, cap)
-    if raw and _media(request.headers.get("content-type", ""))[0] != FORM:
+    if raw and media_type(request.headers.get("content-type", ""))[0] != FORM:
         raise UnsupportedMedia(f"The body is {FORM}.")
     return _pairs(raw)
 
@@ -110,7 +110,7 @@ async def resource(request: Request, kind: str, cap: int) -> Json:
         MalformedMessage: It is no JSON object.
         InvalidElement: It is another type of resource.
     """
-    media, parameters = _media(request.headers.get("content-type", ""))
+    media, parameters = media_type(request.headers.get("content-type", ""))
     if media not in JSON_BODY or parameters.get("charset", "utf-8") != "utf-8" or not _fhir_version(parameters):
         raise UnsupportedMedia("The body is application/fhir+json in UTF-8, of FHIR 4.0.")
     try:
@@ -135,7 +135,7 @@ def _pairs(raw: bytes) -> Parameters:
 
 
 def _suits(one: str, formats: frozenset[str]) -> bool:
-    media, parameters = _media(one)
+    media, parameters = media_type(one)
     return (
         media in formats and _fhir_version(parameters) and not re.fullmatch(r"0(\.0*)?", parameters.get("q", "1"))
     )
@@ -145,7 +145,7 @@ def _fhir_version(parameters: dict[str, str]) -> bool:
     return parameters.get("fhirversion", "4.0") in FHIR_VERSIONS
 
 
-def _media(text: str) -> tuple[str, dict[str, str]]:
+def media_type(text: str) -> tuple[str, dict[str, str]]:
     """A media type or range and its parameters, names and values in lower case."""
     media, *rest = (part.strip().lower() for part in text.split(";"))
     return media, dict(_parameters(rest))

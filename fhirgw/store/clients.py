@@ -25,6 +25,8 @@ from fhirgw.store.schema import used_assertion
 CLIENT_ID = re.compile(r"[A-Za-z0-9._~-]{1,128}", re.ASCII)
 PURPOSE = re.compile(r"[A-Z][A-Z0-9]{0,31}", re.ASCII)
 SCOPE = re.compile(r"system/(\*|[A-Z][A-Za-z]{1,63})\.(?=[cruds])(c?r?u?d?s?)", re.ASCII)
+FEED = "system/hl7v2"
+"""Scope of a system that may send HL7 v2 messages; it reads nothing."""
 RSA_BITS = 2048
 NOTIFICATIONS = frozenset({"notification-admit", "notification-transfer", "notification-discharge"})
 """What a client may take notifications of: Da Vinci Unsolicited Notifications 1.1.0, notification-event."""
@@ -169,7 +171,7 @@ def _client(values: tuple[Any, ...]) -> Client:
 def _require_valid(client: Client) -> None:
     if not CLIENT_ID.fullmatch(client.id):
         raise InvalidElement("A client id is 1 to 128 letters, digits and ._~-", location="client")
-    if not client.scopes or not all(SCOPE.fullmatch(scope) for scope in client.scopes):
+    if not client.scopes or not all(scope == FEED or SCOPE.fullmatch(scope) for scope in client.scopes):
         raise InvalidElement("Scopes are written system/Patient.rs, with cruds in this order.", location="scopes")
     if not client.purposes or not all(PURPOSE.fullmatch(purpose) for purpose in client.purposes):
         raise InvalidElement("Purposes are v3-ActReason codes, at least one.", location="purposes")
@@ -221,16 +223,18 @@ def scope_allows(scopes: Iterable[str], kind: str, action: str) -> bool:
 def scopes_meet(asked: Iterable[str], registered_scopes: Iterable[str]) -> tuple[str, ...]:
     """The scopes that both sides have, one for each type, in order of type; what is no scope v2 is left out."""
     granted: dict[str, set[str]] = {}
-    mine = [match for scope in registered_scopes if (match := SCOPE.fullmatch(scope))]
-    for wanted in (match for scope in asked if (match := SCOPE.fullmatch(scope))):
+    held_scopes, asked_scopes = set(registered_scopes), set(asked)
+    mine = [match for scope in held_scopes if (match := SCOPE.fullmatch(scope))]
+    for wanted in (match for scope in asked_scopes if (match := SCOPE.fullmatch(scope))):
         for held in mine:
             actions = set(wanted[2]) & set(held[2])
             if actions and (wanted[1] == held[1] or "*" in (wanted[1], held[1])):
                 kind = held[1] if wanted[1] == "*" else wanted[1]
                 granted.setdefault(kind, set()).update(actions)
     everywhere = granted.get("*", set())
-    return tuple(
+    fhir = tuple(
         f"system/{kind}.{''.join(letter for letter in 'cruds' if letter in actions)}"
         for kind, actions in sorted(granted.items())
         if kind == "*" or not actions <= everywhere
     )
+    return (*fhir, FEED) if FEED in held_scopes & asked_scopes else fhir

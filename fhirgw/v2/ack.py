@@ -33,6 +33,8 @@ ERROR_TEXTS = {  # table 0357
     "207": "Application internal error",
 }
 
+OUR_FAILURE = "207"
+
 # Table 0155, by whether the message was taken.
 _WANTED = {
     "AL": (True, False),
@@ -50,41 +52,74 @@ _LOCATION = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class AckMode:
-    """Which acknowledgments the sender asked for (table 0155: AL, NE, ER, SU).
+    """Which acknowledgments are given (table 0155: AL, NE, ER, SU); both empty is original mode.
 
-    Original mode is accept NE, application AL: the two are equivalent (v2.8.2 ch. 2.9.2 note).
+    In original mode one answer, AA, AE or AR, leaves when the message is on disk. In enhanced mode the accept
+    acknowledgment (CA, CE, CR) does, and the application acknowledgment (AA, AE, AR) follows the processing. A
+    message that is refused at the door is never processed: where no accept acknowledgment can say so (NE), the
+    application acknowledgment does at once. See: v2.5.1 ch. 2.9.2 and 2.9.3.
     """
 
-    accept: str = "NE"
-    application: str = "AL"
+    accept: str = ""
+    application: str = ""
 
-    def code(self, errors: Sequence[GatewayError]) -> str | None:
-        """MSA-1 of the answer to send now, None when the sender wants none.
+    def at_once(self, errors: Sequence[GatewayError]) -> str | None:
+        """MSA-1 of the answer to send now, None when none is.
 
         Positive answers release the sender from resending: send them only after the durable commit.
-        AR and CR say that MSH is unacceptable or that the failure is ours; AE and CE, that the message is wrong.
         """
-        kind, condition = ("A", self.application) if self.accept == "NE" else ("C", self.accept)
-        if (not errors) not in _WANTED[condition]:
+        if self.accept not in ("", "NE"):
+            return _code("C", self.accept, errors)
+        if self.accept and not errors:
             return None
-        if any(error.msa in {"AR", None} for error in errors):
-            return kind + "R"
-        return kind + ("E" if errors else "A")
+        return _code("A", self.application or "AL", errors)
+
+    def after_processing(self, errors: Sequence[GatewayError]) -> str | None:
+        """MSA-1 of the application acknowledgment of a message that was taken; None when none is wanted."""
+        return _code("A", self.application, errors) if self.application else None
+
+    @property
+    def follows(self) -> str | None:
+        """The condition of an application acknowledgment that may follow the processing; None: none ever does."""
+        return None if self.application in ("", "NE") else self.application
 
 
-def accept_mode(message: Message) -> AckMode:
-    """The mode of MSH-15 and MSH-16: both empty is original; an empty one beside a valued one is NE.
+def _code(kind: str, condition: str, errors: Sequence[GatewayError]) -> str | None:
+    """MSA-1 of an acknowledgment of this kind, if it is wanted.
 
-    A condition that table 0155 does not know counts as AL: an answer too many is better than a sender waiting.
-    An ACK is never acknowledged.
+    AR: MSH-9, 11 or 12 is not acceptable, or the failure is ours and the same bytes may pass later. CR is about
+    MSH alone; CE is every other reason not to accept, a store that is away included. See: table 0008.
+    """
+    if (not errors) not in _WANTED[condition]:
+        return None
+    if not errors:
+        return kind + "A"
+    rejecting = (error for error in errors if error.msa in {"AR", None})
+    if kind == "C":
+        rejecting = (error for error in rejecting if error.err != OUR_FAILURE)
+    return kind + ("R" if any(rejecting) else "E")
+
+
+def accept_mode(message: Message, registered: str = "message") -> AckMode:
+    """The mode of a message: by its sender's registration, else by MSH-15 and MSH-16.
+
+    Both empty is original mode; an empty one beside a valued one is NE. A condition that table 0155 does not know
+    counts as AL: an answer too many is better than a sender waiting. An ACK is never acknowledged.
+
+    Args:
+        message: The message.
+        registered: ``settings.Sender.ack``.
     """
     msh = message.header
     if msh.get(9) == "ACK":
         return AckMode("NE", "NE")
-    accept, application = (value if value != NULL else None for value in (msh.get(15), msh.get(16)))
-    if accept is None and application is None:
+    if registered != "message":
+        accept, _, application = registered.partition("/")
+        return AckMode(accept, application) if application else AckMode()
+    if not msh.field(15) and not msh.field(16):
         return AckMode()
-    return AckMode(_condition(accept), _condition(application))
+    given = [value if value != NULL else None for value in (msh.get(15), msh.get(16))]
+    return AckMode(*map(_condition, given)) if any(given) else AckMode()
 
 
 def _condition(code: str | None) -> str:
@@ -124,7 +159,13 @@ def _valued(text: str | None) -> str | None:
 
 
 def acknowledge(
-    message: Message | None, code: str, errors: Sequence[GatewayError], *, now: datetime, control_id: str
+    message: Message | None,
+    code: str,
+    errors: Sequence[GatewayError],
+    *,
+    now: datetime,
+    control_id: str,
+    apart: bool = False,
 ) -> bytes:
     """The ACK to a message, in the sender's delimiters, character set and version.
 
@@ -135,13 +176,14 @@ def acknowledge(
         errors: Become MSA-3 (the first) and ERR.
         now: For MSH-7.
         control_id: MSH-10 of the ACK.
+        apart: It is a message of its own, not the answer to one: MSH-15 and MSH-16 say that nobody acknowledges it.
     """
     if message is None:
         return b""
     delimiters = message.delimiters
     first = escape(errors[0].text, delimiters) if errors else ""
     segments = [
-        _header(message, now, escape(control_id, delimiters)),
+        _header(message, now, escape(control_id, delimiters), apart=apart),
         ["MSA", code, message.header.field(10), first],
         *_errors(errors, delimiters, _version(message)),
     ]
@@ -149,17 +191,23 @@ def acknowledge(
     return encode(replace(build(segments, delimiters), mark=mark))
 
 
-def _header(message: Message, now: datetime, control_id: str) -> list[str]:
+def _header(message: Message, now: datetime, control_id: str, *, apart: bool) -> list[str]:
     msh = message.header
-    separator = message.delimiters.component
-    trigger = escape(_valued(msh.get(9, 2)) or "", message.delimiters)
     charset = msh.field(18) if (msh.get(18) or "").upper() in CHARSETS else ""  # no answer in what nobody can read
     return [
         *("MSH", "", "", msh.field(5), msh.field(6), msh.field(3), msh.field(4)),
-        *(now.astimezone(UTC).strftime("%Y%m%d%H%M%S+0000"), ""),
-        *(separator.join(("ACK", trigger, "ACK")) if trigger else "ACK", control_id),
-        *(msh.field(11) or "P", msh.field(12) or "2.5.1", "", "", "", "", msh.field(17), charset),
+        *(now.astimezone(UTC).strftime("%Y%m%d%H%M%S+0000"), "", _type(message), control_id),
+        *(msh.field(11) or "P", msh.field(12) or "2.5.1", "", ""),
+        *(("NE", "NE") if apart else ("", "")),
+        *(msh.field(17), charset),
     ]
+
+
+def _type(message: Message) -> str:
+    """MSH-9 of the ACK: ``ACK``, the trigger where the message names one, the structure since v2.3.1."""
+    trigger = escape(_valued(message.header.get(9, 2)) or "", message.delimiters)
+    parts = ["ACK", trigger, "ACK" if _version(message) >= (2, 3, 1) else ""] if trigger else ["ACK"]
+    return message.delimiters.component.join(part for part in parts if part)
 
 
 def _version(message: Message) -> tuple[int, ...]:

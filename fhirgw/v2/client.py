@@ -56,6 +56,31 @@ class MllpClient:
             self._writer.transport.abort()
             raise DependencyDown("The MLLP server did not answer in time.") from error
 
+    async def tell(self, *messages: bytes, linger: float) -> None:
+        """Send messages that nobody answers, such as application ACKs.
+
+        A peer that answers all the same, or closes, has read them; one that does neither within ``linger`` seconds
+        has taken them as far as TCP can tell.
+
+        Raises:
+            DependencyDown: the connection is gone.
+        """
+        try:
+            async with asyncio.timeout(self._timeout):
+                for message in messages:
+                    self._writer.write(frame(message))
+                await self._writer.drain()
+        except (OSError, TimeoutError) as error:
+            self._writer.transport.abort()
+            raise DependencyDown("The MLLP server does not take the message.") from error
+        try:
+            async with asyncio.timeout(linger):
+                await self._reader.read(READ_BYTES)
+        except TimeoutError:
+            return
+        except OSError as error:
+            raise DependencyDown("The MLLP server closed the connection.") from error
+
     async def _answer(self) -> bytes:
         while not self._answers:
             received = await self._reader.read(READ_BYTES)

@@ -10,6 +10,18 @@ from dataclasses import dataclass
 START, END = b"\x0b", b"\x1c"
 HEAD_BYTES = 4096  # enough to hold MSH, so that an oversized message can be answered
 
+BATCH_STARTS = tuple(
+    mark + name.encode(codec)
+    for codec, marks in (
+        ("ascii", (b"", b"\xef\xbb\xbf")),
+        ("utf-16-le", (b"", b"\xff\xfe")),
+        ("utf-16-be", (b"", b"\xfe\xff")),
+    )
+    for mark in marks
+    for name in ("FHS", "BHS")
+)
+_TOLD = 8  # bytes by which a batch is told from a message
+
 _AFTER_END = b"\r\n\x0b\x1c"  # elsewhere 1C is content: cutting a message short there would lose its rest unseen
 _BETWEEN = b"\r\n\0 \t\x1c"  # what stands between frames without meaning anything
 
@@ -39,6 +51,21 @@ class Oversized:
     head: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some of a frame that holds a batch: those are given as they come, for they may be of any size.
+
+    Attributes:
+        last: The frame has ended with it.
+    """
+
+    content: bytes
+    last: bool
+
+
+Event = Frame | Junk | Oversized | Part
+
+
 def frame(content: bytes) -> bytes:
     """One frame around the content."""
     return START + content + END + b"\r"
@@ -56,21 +83,22 @@ class Deframer:
         self._scanned = 0
         self._in_frame = False
         self._skipping = False
+        self._streaming: bool | None = None  # None: not enough of the frame is here to tell
 
     @property
     def pending(self) -> bytes:
         """The half frame held now, empty between frames."""
         return bytes(self._buffer)
 
-    def feed(self, received: bytes) -> list[Frame | Junk | Oversized]:
+    def feed(self, received: bytes) -> list[Event]:
         """Take what was read from the stream; give what it completes."""
         self._buffer += received
-        events: list[Frame | Junk | Oversized] = []
+        events: list[Event] = []
         while self._buffer and (self._finish_frame(events) if self._in_frame else self._find_start(events)):
             pass
         return events
 
-    def _find_start(self, events: list[Frame | Junk | Oversized]) -> bool:
+    def _find_start(self, events: list[Event]) -> bool:
         start = self._buffer.find(START)
         junk = bytes(self._buffer if start < 0 else self._buffer[:start]).strip(_BETWEEN)
         if junk:
@@ -82,8 +110,12 @@ class Deframer:
         self._in_frame, self._scanned = True, 0
         return True
 
-    def _finish_frame(self, events: list[Frame | Junk | Oversized]) -> bool:
+    def _finish_frame(self, events: list[Event]) -> bool:
         end = self._find_end()
+        if self._streaming is None and (end >= 0 or len(self._buffer) >= _TOLD):
+            self._streaming = self._buffer.lstrip(START + b"\r\n").startswith(BATCH_STARTS)
+        if self._streaming:
+            return self._pass_on(end, events)
         if (len(self._buffer) if end < 0 else end) > self._max_bytes and not self._skipping:
             head = bytes(self._buffer[: HEAD_BYTES if end < 0 else min(end, HEAD_BYTES)]).lstrip(START)
             events.append(Oversized(head[: max(head.rfind(b"\r"), head.rfind(b"\n")) + 1] or head))
@@ -95,9 +127,22 @@ class Deframer:
             return False
         if not self._skipping:
             _complete(bytes(self._buffer[:end]), events)
+        self._leave_frame(end)
+        return True
+
+    def _pass_on(self, end: int, events: list[Event]) -> bool:
+        events.append(Part(bytes(self._buffer if end < 0 else self._buffer[:end]), last=end >= 0))
+        if end < 0:
+            self._buffer.clear()
+            self._scanned = 0
+            return False
+        self._leave_frame(end)
+        return True
+
+    def _leave_frame(self, end: int) -> None:
         del self._buffer[: end + 1]
         self._in_frame = self._skipping = False
-        return True
+        self._streaming = None
 
     def _find_end(self) -> int:
         """Position of the ``1C`` that ends the frame, -1 when it has not arrived.
@@ -112,7 +157,7 @@ class Deframer:
         return end
 
 
-def _complete(content: bytes, events: list[Frame | Junk | Oversized]) -> None:
+def _complete(content: bytes, events: list[Event]) -> None:
     content = content.lstrip(START)
     unfinished, restart, last = content.rpartition(START + b"MSH")
     if restart:  # the peer gave up a message and began the next one on the same connection

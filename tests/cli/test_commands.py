@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from fhirgw.cli.files import error_told
+from fhirgw.cli.feeds import error_told
 from fhirgw.v2.codec import parse
 
 ROOT = Path(__file__).parent.parent.parent

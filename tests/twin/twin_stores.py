@@ -19,6 +19,7 @@ from fhirgw.api import create_api
 from fhirgw.audit import Ledger
 from fhirgw.consent.model import ConsentSettings
 from fhirgw.errors import GatewayError
+from fhirgw.lookup import Match
 from fhirgw.settings import Keys, Settings
 from fhirgw.share import History, NextPage, Notification, Read, Requester, Search, Share, VRead
 from fhirgw.store import clients, policy, repository
@@ -48,7 +49,7 @@ class Gateway:
         numbers = itertools.count()
         self.api = create_api(
             self.share, None, self.database, Settings(base_url=ORIGIN, data_dir=path.parent), KEYS,
-            lambda: self.now, lambda: f"id-{next(numbers)}",
+            lambda: self.now, lambda: f"id-{next(numbers)}", feeds=None,
         )  # fmt: skip
 
     def set_up(self, world: World) -> None:
@@ -143,9 +144,9 @@ async def over_http(gateway: Gateway, method: str, url: str, headers: dict[str, 
 # -- asks ----------------------------------------------------------------------------------------------------------
 
 MEMBER = ("Patient", "Goal", "Condition", "CarePlan", "Encounter", "Observation", "Task", "ServiceRequest",
-          "CareTeam", "RelatedPerson", "Provenance")  # fmt: skip
+          "CareTeam", "RelatedPerson", "Provenance", "Coverage", "Account")  # fmt: skip
 OTHER = ("Practitioner", "PractitionerRole", "Location", "Organization", "PlanDefinition", "Consent", "AuditEvent")
-LETTERS = dict(zip(MEMBER, "pgckeotsmfq", strict=True))
+LETTERS = dict(zip(MEMBER, "pgckeotsmfqva", strict=True))
 DATES = ("2026-05-01", "2026-06-02", "2026-07", "2026", "2027", "2026-06-20T21:20:00Z", "2026-06-21")
 
 IDS = {
@@ -239,6 +240,13 @@ PARAMS: dict[str, dict[str, st.SearchStrategy[str]]] = {
     "ServiceRequest": {"patient": WHO, "code": CODE, "requester": PERSON, "authored": DATE},
     "CareTeam": {"patient": WHO, "participant": st.one_of(PERSON, _references("RelatedPerson")), "date": DATE},
     "RelatedPerson": {"patient": WHO, "name": st.sampled_from(["roe", "x"]), "birthdate": DATE},
+    "Coverage": {
+        "patient": WHO,
+        "type": CODE,
+        "subscriber": _references("RelatedPerson"),
+        "policy-holder": _references("Organization"),
+    },
+    "Account": {"patient": WHO, "type": CODE, "owner": _references("Organization"), "period": DATE},
     "Provenance": {
         "patient": WHO,
         "target": _references("Goal", "Encounter", "Condition"),
@@ -269,6 +277,8 @@ INCLUDES = {
     "Provenance": ("target", "agent"),
     "ServiceRequest": ("requester",),
     "CareTeam": ("participant",),
+    "Coverage": ("subscriber", "policy-holder", "patient"),
+    "Account": ("owner", "patient"),
     "PractitionerRole": ("practitioner", "organization"),
 }
 BAD = (
@@ -328,7 +338,20 @@ _notices = st.builds(
     st.sampled_from(["A01", "A03"]),
     st.just("https://x"),
 )
-asks = st.one_of(searches(), searches(), searches(), searches(), _reads, _histories, _vreads, _notices, _pages)
+MRN = "http://hospital.example.org/mrn"
+_somebody = st.fixed_dictionaries(
+    {"resourceType": st.just("Patient")},
+    optional={
+        "name": st.sampled_from([[{"family": "Doep1"}], [{"family": "doep2", "given": ["Ann"]}]]),
+        "birthDate": st.sampled_from([day for day in DATES if len(day) == 10]),
+        "address": st.sampled_from([[{"city": "Troy"}], [{"city": "Albany", "postalCode": "12201"}]]),
+        "identifier": st.sampled_from(["p1", "p2", "p3", "p9"]).map(lambda value: [{"system": MRN, "value": value}]),
+    },
+)
+_matches = st.builds(Match, _somebody, st.booleans(), st.sampled_from([1, 50]))
+asks = st.one_of(
+    searches(), searches(), searches(), searches(), _reads, _histories, _vreads, _notices, _pages, _matches
+)
 requesters = st.sampled_from(
     [requester()] * 8
     + [requester(purpose="HMARKT"), requester("oak"), requester(channel="notification"), requester("unknown"),

@@ -131,11 +131,12 @@ def test_any_text_makes_an_ack_of_the_same_segments(text, head, version):
 @pytest.mark.parametrize(
     ("rest", "mode"),
     [
-        ("", AckMode("NE", "AL")),
+        ("", AckMode("", "")),
         ("AL|NE", AckMode("AL", "NE")),
         ("AL", AckMode("AL", "NE")),
         ("|AL", AckMode("NE", "AL")),
-        ('""|""', AckMode("NE", "AL")),
+        ("NE|NE", AckMode("NE", "NE")),
+        ('""|""', AckMode("", "")),
         ("er|su", AckMode("ER", "SU")),
         ("??|NE", AckMode("AL", "NE")),
     ],
@@ -144,29 +145,105 @@ def test_msh_15_and_16_choose_the_mode(rest, mode):
     assert accept_mode(message(rest=rest)) == mode
 
 
+@pytest.mark.parametrize("rest", ["", "AL|AL", "NE|NE"])
+@pytest.mark.parametrize(
+    ("registered", "mode"),
+    [
+        ("original", AckMode()),
+        ("aa-only", AckMode()),
+        ("AL/NE", AckMode("AL", "NE")),
+        ("NE/ER", AckMode("NE", "ER")),
+    ],
+)
+def test_a_registration_chooses_before_the_message(rest, registered, mode):
+    assert accept_mode(message(rest=rest), registered) == mode
+
+
 def test_an_ack_is_never_acknowledged():
-    mode = accept_mode(message(nine="ACK^A01"))
-    assert (mode.code([]), mode.code([MISSING])) == (None, None)
+    for registered in ("message", "original", "AL/AL"):
+        mode = accept_mode(message(nine="ACK^A01"), registered)
+        assert (mode.at_once([]), mode.at_once([MISSING]), mode.follows) == (None, None, None)
+
+
+VERSION, AWAY = UnsupportedMessage("Version.", err="203"), DependencyDown("Later.")
+# What is sent at once for a message that is taken, wrong, not acceptable, or met a failure of ours; what follows
+# the processing of a taken one that was processed, or parked.
+ALL_MODES = {
+    ("", ""): "AA AE AR AR - -",
+    ("NE", "AL"): "-  AE AR AR AA AE",
+    ("NE", "ER"): "-  AE AR AR -  AE",
+    ("NE", "SU"): "-  -  -  -  AA -",
+    ("NE", "NE"): "-  -  -  -  -  -",
+    ("AL", "AL"): "CA CE CR CE AA AE",
+    ("AL", "ER"): "CA CE CR CE -  AE",
+    ("AL", "SU"): "CA CE CR CE AA -",
+    ("AL", "NE"): "CA CE CR CE -  -",
+    ("ER", "AL"): "-  CE CR CE AA AE",
+    ("ER", "ER"): "-  CE CR CE -  AE",
+    ("ER", "SU"): "-  CE CR CE AA -",
+    ("ER", "NE"): "-  CE CR CE -  -",
+    ("SU", "AL"): "CA -  -  -  AA AE",
+    ("SU", "ER"): "CA -  -  -  -  AE",
+    ("SU", "SU"): "CA -  -  -  AA -",
+    ("SU", "NE"): "CA -  -  -  -  -",
+}
+
+
+@pytest.mark.parametrize(("pair", "codes"), ALL_MODES.items())
+def test_every_pair_of_conditions_gives_the_acknowledgments_of_the_standard(pair, codes):
+    mode = accept_mode(message(rest="|".join(pair)))
+    assert mode == AckMode(*pair)
+    sent = [
+        *(mode.at_once(errors) for errors in ([], [MISSING], [MISSING, VERSION], [AWAY])),
+        *(mode.after_processing(errors) for errors in ([], [MISSING])),
+    ]
+    assert [code or "-" for code in sent] == codes.split()
+    assert (mode.follows is None) == (codes.split()[4:] == ["-", "-"])
+
+
+def test_an_error_without_an_hl7_form_is_ours():
+    assert AckMode().at_once([VersionConflict("No v2 form.")]) == "AR"
 
 
 @pytest.mark.parametrize(
-    ("mode", "taken", "wrong", "unacceptable"),
+    ("version", "nine", "told"),
     [
-        (AckMode("NE", "AL"), "AA", "AE", "AR"),
-        (AckMode("NE", "ER"), None, "AE", "AR"),
-        (AckMode("NE", "NE"), None, None, None),
-        (AckMode("AL", "AL"), "CA", "CE", "CR"),
-        (AckMode("AL", "NE"), "CA", "CE", "CR"),
-        (AckMode("ER", "AL"), None, "CE", "CR"),
-        (AckMode("SU", "NE"), "CA", None, None),
+        ("2.1", "ADT^A01", "ACK^A01"),
+        ("2.2", "ADT^A01", "ACK^A01"),
+        ("2.3", "ADT^A01", "ACK^A01"),
+        ("2.3.1", "ADT^A01", "ACK^A01^ACK"),
+        ("2.8.2", "ADT^A01^ADT_A01", "ACK^A01^ACK"),
+        ("2.1", "ADT", "ACK"),
+        ("2.8", "ADT", "ACK"),
+        ("9.9", "ADT^A01", "ACK^A01^ACK"),
     ],
 )
-def test_the_code_follows_the_mode_and_the_worst_error(mode, taken, wrong, unacceptable):
-    version = UnsupportedMessage("Version.", err="203")
-    assert mode.code([]) == taken
-    assert mode.code([MISSING]) == wrong
-    for worst in (version, DependencyDown("Later."), VersionConflict("No v2 form.")):
-        assert mode.code([MISSING, worst]) == unacceptable
+def test_msh_9_of_the_ack_has_the_parts_its_version_has(version, nine, told):
+    assert parse(ack(message(version, nine), "AA", ())).header.field(9) == told
+
+
+@pytest.mark.parametrize(
+    ("parties", "swapped"),
+    [
+        ("APP|FAC|GW|ICM", "GW|ICM|APP|FAC"),
+        ("|||", "|||"),
+        ("APP|||", "||APP|"),
+        ("|FAC^1.2.3^ISO||^^", "|^^||FAC^1.2.3^ISO"),
+        (r"A\T\B|F||", r"||A\T\B|F"),
+    ],
+)
+def test_the_parties_are_swapped_as_they_were_written(parties, swapped):
+    raw = f"MSH|^~\\&|{parties}|2024||ADT^A01|1|T|2.4^USA^7|||||USA|8859/1".encode()
+    header_of_ack = ack(parse(raw), "AA", ()).split(b"\r")[0].decode().split("|")
+    assert "|".join(header_of_ack[2:6]) == swapped
+    assert header_of_ack[9] == "G1"
+    assert header_of_ack[10:] == ["T", "2.4^USA^7", "", "", "", "", "USA", "8859/1"]
+
+
+def test_an_application_ack_apart_says_that_nobody_acknowledges_it():
+    answer = acknowledge(message(rest="AL|AL"), "AA", (), now=NOW, control_id="G", apart=True)
+    assert parse(answer).header.field(15) == parse(answer).header.field(16) == "NE"
+    assert parse(ack(message(rest="AL|AL"), "CA", ())).header.field(15) == ""
 
 
 def envelope(raw):

@@ -8,16 +8,20 @@ from datetime import UTC, datetime
 
 import pytest
 import structlog
+from cryptography import x509
 from hl7.client import MLLPClient
+from mllp_certificates import Authority
 
-from fhirgw.errors import DependencyDown, GatewayError, MalformedMessage, TooLarge
+from fhirgw.errors import DependencyDown, GatewayError, InvalidElement, MalformedMessage, TooLarge
 from fhirgw.released import Public
 from fhirgw.settings import Settings
 from fhirgw.v2.ack import accept_mode, acknowledge, check_envelope
 from fhirgw.v2.client import MllpClient
 from fhirgw.v2.codec import header, parse
 from fhirgw.v2.framing import frame
-from fhirgw.v2.server import JUNK_BYTES, MllpServer, Reply
+from fhirgw.v2.receiving import Reply
+from fhirgw.v2.server import JUNK_BYTES, MllpServer
+from fhirgw.v2.tls import client_context, server_context
 
 NOW = datetime(2024, 1, 5, 15, 0, 0, tzinfo=UTC)
 CANARY = "QUILLFEATHER"
@@ -28,18 +32,31 @@ def adt(control, text=""):
 
 
 class Receiver:
-    """Stands where ingest will: judges the envelope, keeps the bytes, answers; and can be made to wait."""
+    """Stands where the intake is: judges the envelope, keeps the bytes, answers; and can be made to wait."""
 
-    def __init__(self):
+    def __init__(self, *, welcome=True, **reply):
         self.kept = []
         self.sent = []
         self.discarded = []
+        self.peers = []
+        self.gone = []
+        self.pushes = []
+        self.welcome = welcome
+        self.reply = reply
         self.noted = asyncio.Event()
         self.arrived = asyncio.Event()
+        self.followed = asyncio.Event()
         self.go = asyncio.Event()
         self.go.set()
 
-    async def __call__(self, raw, peer, *, truncated):
+    def welcomes(self, address):
+        return self.welcome
+
+    def left(self, peer):
+        self.gone.append(peer)
+
+    async def receive(self, raw, peer, *, truncated):
+        self.peers.append(peer)
         self.arrived.set()
         await self.go.wait()
         self.kept.append((raw, truncated))
@@ -52,21 +69,52 @@ class Receiver:
             errors = [error]
         if message is None:
             return Reply(None)
-        code = accept_mode(message).code(errors)
-        return Reply(Public(acknowledge(message, code, errors, now=NOW, control_id="G")), self.delivered)
+        mode = accept_mode(message)
+        code = mode.at_once(errors)
+        answer = Public(acknowledge(message, code, errors, now=NOW, control_id="G")) if code else None
+        follows = 0 if errors or mode.follows is None else 1
+        return Reply(answer, self.delivered, self.follow if follows else None, follows, **self.reply)
 
     async def delivered(self, sent):
         self.sent.append(sent)
         self.noted.set()
 
+    def follow(self, push):
+        self.pushes.append(push)
+        self.followed.set()
+
     async def discard(self, raw, peer):
         self.discarded.append(raw)
         self.noted.set()
 
+    def batch(self, peer):
+        self.incoming = Incoming(self)
+        return self.incoming
+
+
+class Incoming:
+    """A batch that counts."""
+
+    def __init__(self, receiver):
+        self.receiver = receiver
+        self.parts = []
+        self.abandoned = False
+
+    async def feed(self, received):
+        self.parts.append(received)
+        self.receiver.arrived.set()
+
+    async def finish(self):
+        return Reply(Public(b"BHS|^~\\&|answer\r"), self.receiver.delivered)
+
+    async def abandon(self):
+        self.abandoned = True
+        self.receiver.noted.set()
+
 
 @asynccontextmanager
-async def serving(receiver, **settings):
-    server = MllpServer(receiver, Settings(mllp_port=0, **settings), discard=receiver.discard)
+async def serving(receiver, *, tls=None, **settings):
+    server = MllpServer(receiver, Settings(mllp_port=0, **settings), tls=tls)
     await server.start()
     try:
         yield server
@@ -165,7 +213,6 @@ async def test_dialects_of_framing_and_terminators_are_accepted(sent):
         (adt("1").replace(b"ADT", b"ORU"), ("AR", "1")),
         (adt("1").replace(CANARY.encode(), b"M\xfcLLER"), ("AE", "1")),
         (adt("1", "stray\r"), ("AE", "1")),
-        (adt("1") + adt("2"), ("AE", "1")),
         (b"MSH|^~\\&|APP|FAC", ("AE", None)),
     ],
 )
@@ -303,16 +350,14 @@ async def test_stop_lets_a_message_being_received_have_its_answer():
 
 
 async def test_a_failure_of_the_receiver_closes_the_connection_without_an_ack_and_without_a_word_of_the_message():
-    async def failing(raw, peer, *, truncated):
-        raise RuntimeError(raw.decode())
+    class Failing(Receiver):
+        async def receive(self, raw, peer, *, truncated):
+            raise RuntimeError(raw.decode())
 
-    server = MllpServer(failing, Settings(mllp_port=0))
-    await server.start()
     with structlog.testing.capture_logs() as logs:
-        async with connected(server) as (reader, writer):
+        async with serving(Failing()) as server, connected(server) as (reader, writer):
             writer.write(frame(adt("1")))
             assert await closed(reader)
-        await server.stop()
     assert "RuntimeError" in str(logs)
     assert CANARY not in str(logs)
 
@@ -331,6 +376,255 @@ async def test_no_log_line_holds_content():
         "mllp connection ended",
     }
     assert CANARY not in str(logs)
+
+
+# --- framing that senders get wrong (facts of interface engines in the field) ---
+
+
+@pytest.mark.parametrize(
+    ("sent", "discarded"),
+    [
+        (adt("1") + b"\x1c\r" + frame(adt("2")), [adt("1")]),  # no start byte
+        (b"\x0b" + adt("1") + frame(adt("2")), [adt("1")]),  # no end bytes: given up for the next
+        (b"\0\0\r\n" + frame(adt("2")), []),  # what connections are kept alive with
+        (b"\x0b\x1c\r" + frame(adt("2")), []),  # an empty frame, kept as what it is
+        (b"\x1c\r\x1c\r" + frame(adt("2")), []),  # end bytes twice
+    ],
+)
+async def test_a_frame_that_is_none_is_kept_apart_and_the_next_one_answered(sent, discarded):
+    receiver = Receiver()
+    async with serving(receiver) as server, connected(server) as (reader, writer):
+        writer.write(sent)
+        assert await ack(reader) == ("AA", "2")
+    assert [raw for raw, _ in receiver.kept if raw] == [adt("2")]
+    assert [raw.rstrip(b"\x1c\r") for raw in receiver.discarded] == [raw.rstrip(b"\r") for raw in discarded]
+
+
+@pytest.mark.parametrize("end", [b"\x1c", b"\x1c\n", b"\x1c\r\n", b"\x1c\r\x1c\r"])
+async def test_a_frame_may_end_as_it_likes(end):
+    async with serving(Receiver()) as server, connected(server) as (reader, writer):
+        for control in ("1", "2"):
+            writer.write(b"\x0b" + adt(control) + end)
+            assert await ack(reader) == ("AA", control)
+
+
+async def test_a_frame_without_end_bytes_is_not_taken_when_the_connection_ends():
+    receiver = Receiver()
+    async with serving(receiver) as server, connected(server) as (reader, writer):
+        writer.write(b"\x0b" + adt("1"))
+        writer.write_eof()
+        assert await closed(reader)
+    assert (receiver.kept, receiver.discarded) == ([], [adt("1")])
+
+
+async def test_a_hundred_messages_sent_without_waiting_get_a_hundred_answers_in_order():
+    async with serving(Receiver()) as server, connected(server) as (reader, writer):
+        writer.write(b"".join(frame(adt(str(number))) for number in range(100)))
+        assert [await ack(reader) for _ in range(100)] == [("AA", str(number)) for number in range(100)]
+
+
+# --- batches ---
+
+
+async def test_a_batch_is_passed_on_as_it_comes_and_answered_once():
+    receiver = Receiver()
+    batch = b"BHS|^~\\&|A\r" + b"".join(adt(str(number)) for number in range(2000)) + b"BTS|2000\r"
+    async with serving(receiver, max_message_bytes=5000) as server, connected(server) as (reader, writer):
+        writer.write(frame(batch) + frame(adt("next")))
+        async with asyncio.timeout(10):
+            assert await reader.readuntil(b"\x1c\r") == frame(b"BHS|^~\\&|answer\r")
+        assert await ack(reader) == ("AA", "next")
+    assert b"".join(receiver.incoming.parts) == batch
+    assert len(receiver.incoming.parts) > 2
+    assert receiver.kept == [(adt("next"), False)]
+
+
+async def test_several_messages_in_one_frame_are_a_batch():
+    receiver = Receiver()
+    async with serving(receiver) as server, connected(server) as (reader, writer):
+        writer.write(frame(adt("1") + adt("2")))
+        async with asyncio.timeout(10):
+            assert await reader.readuntil(b"\x1c\r") == frame(b"BHS|^~\\&|answer\r")
+    assert receiver.incoming.parts == [adt("1") + adt("2")]
+    assert receiver.sent == [True]
+
+
+async def test_a_connection_lost_in_a_batch_abandons_it():
+    receiver = Receiver()
+    async with serving(receiver) as server:
+        async with connected(server) as (_, writer):
+            writer.write(frame(b"FHS|^~\\&|A\r" + adt("1"))[:-4])
+            async with asyncio.timeout(10):
+                await receiver.arrived.wait()
+        async with asyncio.timeout(10):
+            await receiver.noted.wait()
+        assert await still_serves(server)
+    assert receiver.incoming.abandoned
+
+
+# --- application acknowledgments on the same connection ---
+
+
+def enhanced(control, accept, application):
+    return adt(control).replace(b"|2.5.1", f"|2.5.1|||{accept}|{application}".encode())
+
+
+async def test_an_application_ack_follows_its_accept_ack_on_the_connection():
+    receiver = Receiver()
+    async with serving(receiver) as server, connected(server) as (reader, writer):
+        writer.write(frame(enhanced("1", "AL", "AL")))
+        assert await ack(reader) == ("CA", "1")
+        async with asyncio.timeout(10):
+            await receiver.followed.wait()
+        writer.write(frame(adt("2")))
+        assert await ack(reader) == ("AA", "2")
+        assert await receiver.pushes[0](Public(b"MSH|^~\\&|\rMSA|AA|1\r"))
+        assert await ack(reader) == ("AA", "1")
+
+
+async def test_a_peer_that_half_closes_is_still_sent_what_its_message_is_owed():
+    receiver = Receiver()
+    async with serving(receiver) as server, connected(server) as (reader, writer):
+        writer.write(frame(enhanced("1", "NE", "AL")))
+        writer.write_eof()
+        async with asyncio.timeout(10):
+            await receiver.followed.wait()
+        assert await receiver.pushes[0](Public(b"MSH|^~\\&|\rMSA|AA|1\r"))
+        assert await ack(reader) == ("AA", "1")
+        assert await closed(reader)
+
+
+async def test_an_application_ack_that_is_not_due_lets_the_connection_go():
+    receiver = Receiver()
+    async with serving(receiver) as server, connected(server) as (reader, writer):
+        writer.write(frame(enhanced("1", "NE", "ER")))
+        writer.write_eof()
+        async with asyncio.timeout(10):
+            await receiver.followed.wait()
+        assert await receiver.pushes[0](None)
+        assert await closed(reader)
+
+
+async def test_a_drain_gives_application_acks_before_it_closes():
+    receiver = Receiver()
+    async with serving(receiver) as server, connected(server) as (reader, writer):
+        writer.write(frame(enhanced("1", "AL", "AL")))
+        assert await ack(reader) == ("CA", "1")
+        async with asyncio.timeout(10):
+            await receiver.followed.wait()
+            await server.quiesce()
+            assert await receiver.pushes[0](Public(b"MSH|^~\\&|\rMSA|AA|1\r"))
+            assert await ack(reader) == ("AA", "1")
+            await server.stop()
+        assert await closed(reader)
+
+
+async def test_a_push_on_a_connection_that_is_gone_says_so():
+    receiver = Receiver()
+    async with serving(receiver) as server:
+        async with connected(server) as (reader, writer):
+            writer.write(frame(enhanced("1", "AL", "AL")))
+            assert await ack(reader) == ("CA", "1")
+            async with asyncio.timeout(10):
+                await receiver.followed.wait()
+        await server.stop()
+        assert not await receiver.pushes[0](Public(b"MSH"))
+
+
+# --- who is let in ---
+
+
+async def test_an_address_that_nobody_sends_from_is_not_listened_to():
+    receiver = Receiver(welcome=False)
+    async with serving(receiver) as server, connected(server) as (reader, _):
+        assert await closed(reader)
+    assert receiver.peers == []
+
+
+async def test_a_connection_that_is_not_worth_keeping_is_closed_after_its_answer():
+    receiver = Receiver(last=True)
+    async with serving(receiver) as server, connected(server) as (reader, writer):
+        writer.write(frame(adt("1")) + frame(adt("2")))
+        assert await ack(reader) == ("AA", "1")
+        assert await closed(reader)
+
+
+async def test_a_senders_own_silence_counts_once_it_is_known():
+    receiver = Receiver(idle=0.01)
+    async with serving(receiver, idle_timeout_seconds=600) as server, connected(server) as (reader, writer):
+        writer.write(frame(adt("1")))
+        assert await ack(reader) == ("AA", "1")
+        assert await closed(reader)
+
+
+async def test_each_connection_is_a_peer_of_its_own_and_its_end_is_told():
+    receiver = Receiver()
+    async with serving(receiver) as server:
+        for control in ("1", "2"):
+            async with MllpClient("127.0.0.1", server.port) as client:
+                await client.send(adt(control))
+    assert receiver.peers[0] is not receiver.peers[1]
+    assert {peer.address for peer in receiver.peers} == {"127.0.0.1"}
+    assert set(receiver.gone) == set(receiver.peers)
+
+
+async def test_over_tls_the_same_messages_get_the_same_answers(tmp_path):
+    authority, receiver = Authority(tmp_path / "ca"), Receiver()
+    async with serving(receiver, tls=server_context(*authority.server(), None)) as server:
+        async with MllpClient("127.0.0.1", server.port, tls=client_context(authority.ca)) as client:
+            assert b"MSA|AA|1" in await client.send(adt("1"))
+        async with connected(server) as (reader, writer):  # in the clear
+            writer.write(frame(adt("2")))
+            assert await closed(reader)
+    assert receiver.kept == [(adt("1"), False)]
+    assert receiver.peers[0].certificate == frozenset()
+
+
+async def test_mutual_tls_names_the_peer_by_subject_and_alternative_names(tmp_path):
+    authority, receiver = Authority(tmp_path / "ca"), Receiver()
+    names = [
+        x509.DNSName("adt.elm.example"),
+        x509.UniformResourceIdentifier("urn:elm"),
+        x509.RFC822Name("a@elm.example"),
+    ]
+    elm = authority.issue("elm", organization="Elm Hospital", alternative=names)
+    plain = authority.issue("plain")
+    tls = server_context(*authority.server(), authority.ca)
+    async with serving(receiver, tls=tls) as server:
+        for pair in (elm, plain):
+            async with MllpClient("127.0.0.1", server.port, tls=client_context(authority.ca, *pair)) as client:
+                await client.send(adt("1"))
+    assert [peer.certificate for peer in receiver.peers] == [
+        {"O=Elm Hospital,CN=elm", "DNS:adt.elm.example", "URI:urn:elm", "email:a@elm.example"},
+        {"CN=plain"},
+    ]
+
+
+async def test_mutual_tls_takes_no_certificate_of_another_authority_and_none_without(tmp_path):
+    authority, other, receiver = Authority(tmp_path / "ca"), Authority(tmp_path / "other"), Receiver()
+    tls = server_context(*authority.server(), authority.ca)
+    async with serving(receiver, tls=tls) as server:
+        for pair in (other.issue("elm"), ()):
+            with pytest.raises(DependencyDown):
+                async with MllpClient("127.0.0.1", server.port, tls=client_context(authority.ca, *pair)) as client:
+                    await client.send(adt("1"))
+        with pytest.raises(DependencyDown):  # ours is not of the authority that the client believes
+            await MllpClient("127.0.0.1", server.port, tls=client_context(other.ca)).__aenter__()
+    assert receiver.kept == []
+
+
+def test_certificates_that_cannot_be_read_are_told_without_their_content(tmp_path):
+    (tmp_path / "bad.pem").write_text("nothing")
+    for make in (
+        lambda: server_context(tmp_path / "bad.pem", None, None),
+        lambda: server_context(tmp_path / "none.pem", None, None),
+        lambda: client_context(tmp_path / "none.pem"),
+    ):
+        with pytest.raises(InvalidElement):
+            make()
+
+
+# --- our client ---
 
 
 async def test_a_server_that_was_not_started_has_no_port_and_stops():
@@ -384,3 +678,34 @@ async def test_our_client_says_that_no_answer_came():
         with pytest.raises(DependencyDown):
             async with MllpClient("127.0.0.1", server.port, timeout=0.05) as client:
                 await client.send(adt("1"))
+
+
+async def test_our_client_tells_without_waiting_for_an_answer_and_notices_a_peer_that_is_gone():
+    heard = asyncio.Event()
+
+    async def listen(reader, writer):
+        assert await reader.readuntil(b"\x1c\r") == frame(b"MSH|told")
+        heard.set()
+        await reader.read(1)
+        writer.close()
+
+    server = await asyncio.start_server(listen, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        async with MllpClient("127.0.0.1", port) as client:
+            await client.tell(b"MSH|told", linger=0.01)
+            async with asyncio.timeout(10):
+                await heard.wait()
+
+    async def reset(reader, writer):
+        await reader.read(1)
+        linger = struct.pack("ii", 1, 0)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        writer.transport.abort()
+
+    server = await asyncio.start_server(reset, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(DependencyDown):
+            async with MllpClient("127.0.0.1", port) as client:
+                await client.tell(b"MSH|" + b"x" * 100, linger=10)

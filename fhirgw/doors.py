@@ -1,0 +1,171 @@
+"""What the channels are given of the intake: a message or a batch in, a reply out, with everything to be noted.
+
+MLLP answers on a connection that stays; HTTP has one answer, so that an application ACK that is the only one wanted
+is waited for.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from fhirgw.admission import Peer
+from fhirgw.batches import Batch
+from fhirgw.intake import Intake, Received
+from fhirgw.released import Public
+from fhirgw.replies import Replies
+from fhirgw.settings import Settings
+from fhirgw.v2.receiving import Incoming, Push, Reply
+
+HTTP_SECONDS = 30.0
+"""How long an HTTP request waits for an application ACK; after that, sending it again gives it."""
+
+
+class Doors:
+    """Both channels' side of the intake. One instance; it is awaited at the end, by ``drained``.
+
+    Attributes:
+        work: Set when something was kept that may have to be processed.
+    """
+
+    def __init__(
+        self,
+        intake: Intake,
+        replies: Replies,
+        settings: Settings,
+        *,
+        new_id: Callable[[], str],
+    ) -> None:
+        """Compose.
+
+        Args:
+            intake: Keeps and answers.
+            replies: Hands over application ACKs.
+            settings: Caps.
+            new_id: Control ids of batch answers.
+        """
+        self.intake = intake
+        self.replies = replies
+        self.settings = settings
+        self.work = asyncio.Event()
+        self.new_id = new_id
+        self._notes: set[asyncio.Task[None]] = set()
+
+    def welcomes(self, address: str | None) -> bool:
+        """Whether anybody could send from this address."""
+        return self.intake.welcomes(address)
+
+    async def receive(self, raw: bytes, peer: Peer, *, truncated: bool) -> Reply:
+        """One message over MLLP."""
+        return self.reply([await self.intake.receive(raw, "mllp", peer, truncated=truncated)])
+
+    def batch(self, peer: Peer) -> Incoming:
+        """A batch over MLLP."""
+        return _Incoming(self, "mllp", peer)
+
+    async def discard(self, raw: bytes, peer: Peer) -> None:
+        """Bytes that were no frame."""
+        await self.intake.discard(raw, peer)
+
+    def left(self, peer: Peer) -> None:
+        """A connection has ended."""
+        self.intake.left(peer)
+
+    def reply(self, received: Sequence[Received], answer: Public | None = None) -> Reply:
+        """What the channel has to do about messages that were received together."""
+        self.work.set()
+        answered = [one.row for one in received if one.answer and one.row is not None]
+        followed = [
+            one.row
+            for one in received
+            if one.follows and one.row is not None and not self.intake.returns(one.sender)
+        ]
+        first = received[0] if received else Received(None, None)
+        sent = answer or (first.answer if len(received) == 1 else None)
+
+        async def delivered(taken: bool) -> None:
+            """Before the sender's next message is kept, which does not wait for this to be durable."""
+            note = asyncio.create_task(self.intake.delivered(answered, sent=taken))
+            self._notes.add(note)
+            note.add_done_callback(self._notes.discard)
+
+        def follow(push: Push) -> None:
+            for row in followed:
+                self.replies.follow(row, push)
+
+        return Reply(
+            sent,
+            delivered if answered else None,
+            follow if followed else None,
+            len(followed),
+            idle=first.idle,
+            last=any(one.last for one in received),
+            kept=all(one.row is not None for one in received),
+        )
+
+    async def drained(self) -> None:
+        """Every delivery has been noted."""
+        await asyncio.gather(*self._notes)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpDoor:
+    """The same for HTTP."""
+
+    doors: Doors
+
+    async def receive(self, raw: bytes, peer: Peer, *, truncated: bool) -> Reply:
+        """One message; with its application ACK, where that is the only one wanted."""
+        doors = self.doors
+        received = await doors.intake.receive(raw, "http", peer, truncated=truncated)
+        reply = doors.reply([received])
+        if reply.answer or not reply.follow:
+            return reply
+        told: asyncio.Future[Public | None] = asyncio.get_running_loop().create_future()
+
+        async def push(answer: Public | None) -> bool:
+            if not told.done():
+                told.set_result(answer)
+            return not told.cancelled()
+
+        reply.follow(push)
+        try:
+            return Reply(await asyncio.wait_for(told, HTTP_SECONDS))
+        except TimeoutError:
+            return reply
+
+    def batch(self, peer: Peer) -> Incoming:
+        """A batch."""
+        return _Incoming(self.doors, "http", peer)
+
+
+class _Incoming:
+    """A batch on its way in, over either channel."""
+
+    def __init__(self, doors: Doors, channel: Literal["mllp", "http"], peer: Peer) -> None:
+        self._doors = doors
+        self._batch = Batch(
+            doors.intake,
+            channel,
+            peer,
+            max_message_bytes=doors.settings.max_message_bytes,
+            max_batch_bytes=doors.settings.max_batch_bytes,
+            clock=lambda: datetime.now(UTC),
+            new_id=doors.new_id,
+        )
+
+    async def feed(self, received: bytes) -> None:
+        """Take some of it."""
+        await self._batch.feed(received)
+        self._doors.work.set()
+
+    async def finish(self) -> Reply:
+        """It is whole: its answer."""
+        told = await self._batch.finish()
+        return self._doors.reply(told.received, told.answer)
+
+    async def abandon(self) -> None:
+        """The connection ended in the middle of it."""
+        await self._batch.abandon()
+        self._doors.work.set()
