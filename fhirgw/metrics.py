@@ -21,6 +21,10 @@ messages = Counter(
 processed = Counter(
     "fhirgw_v2_processed", "HL7 v2 messages by what became of them after the ACK", ["state"], registry=registry
 )
+breaches = Counter("fhirgw_clock_breaches", "Tasks whose due time passed while they were open", registry=registry)
+expired = Counter(
+    "fhirgw_journal_expired", "Journal rows whose bytes were removed by retention, by why", ["why"], registry=registry
+)
 journal_rows = Gauge("fhirgw_journal_rows", "Journal rows by processing state", ["state"], registry=registry)
 outbox_rows = Gauge("fhirgw_outbox_rows", "Outbox rows by state", ["state"], registry=registry)
 requests = Counter(

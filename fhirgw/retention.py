@@ -105,9 +105,13 @@ class Retention:
     def _members(self, tx: Transaction, after: int) -> tuple[int, int]:
         before = tx.now - self._periods.member * DAY
         rows = retention.of_members(tx.connection, before, BATCH, after)
-        over = [row for row, visit in rows if visit is None or self._closed(tx, visit, before)]
+        over = [
+            row
+            for row, visits in rows.items()
+            if all(one is None or self._closed(tx, one, before) for one in visits)
+        ]
         retention.empty(tx, over)
-        return len(over), rows[-1][0] if len(rows) == BATCH else -1
+        return len(over), max(rows) if len(rows) == BATCH else -1
 
     def _closed(self, tx: Transaction, visit: str, before: int) -> bool:
         """Whether the visit ended, and nothing was said of it since."""

@@ -150,10 +150,10 @@ class Settings(BaseSettings):
     idle_timeout_seconds: float = 300.0
     max_connections: int = 256
     duplicate_window_days: int = 7
-    journal_stranger_days: int = Field(14, ge=0)
-    journal_member_days: int = Field(90, ge=0)
-    journal_parked_days: int = Field(90, ge=0)
-    journal_rejected_days: int = Field(30, ge=0)
+    journal_stranger_days: Annotated[int, Field(ge=0)] = 14
+    journal_member_days: Annotated[int, Field(ge=0)] = 90
+    journal_parked_days: Annotated[int, Field(ge=0)] = 90
+    journal_rejected_days: Annotated[int, Field(ge=0)] = 30
     alert_days: int | None = None
     token_seconds: int = 300
     cursor_seconds: int = 900

@@ -12,9 +12,11 @@ from typing import Annotated
 import typer
 from rich.progress import track
 
+from fhirgw import retention
 from fhirgw.app import Gateway, new_id
 from fhirgw.audit import Entry, disclosures
 from fhirgw.audit import verify as verify_ledger
+from fhirgw.cli.feeds import import_v2
 from fhirgw.cli.files import Files, read_case
 from fhirgw.cli.terminal import emit, fail, local, patient_id, people, read, read_json
 from fhirgw.consent import wire
@@ -44,8 +46,17 @@ def register(app: typer.Typer) -> None:
     app.add_typer(audit_app, name="audit")
 
 
-def import_(files: Files) -> None:
-    """Import ICM cases (JSON), each whole or not at all. Example: fhirgw import fixtures/icm/ct-bhp.json"""
+def import_(
+    files: Files,
+    v2: Annotated[bool, typer.Option("--v2", help="They hold HL7 v2 messages or batches, of any size.")] = False,
+    answer: Annotated[Path | None, typer.Option(help="With --v2: where the batch answers go.")] = None,
+) -> None:
+    """Import ICM cases (JSON), each whole or not at all; or HL7 v2 messages, as if they were received.
+
+    Example: fhirgw import fixtures/icm/ct-bhp.json
+    """
+    if v2:
+        import_v2(files, answer)
     failed = False
     with local() as gateway:
         for path in track(files, console=people, disable=len(files) < 10, description="importing"):
@@ -118,6 +129,13 @@ def journal_replay(
     raise typer.Exit(code=int(failed))
 
 
+@journal_app.command("expire")
+def journal_expire() -> None:
+    """Remove what is over its time now, as `serve` does every hour. Example: fhirgw journal expire"""
+    with local() as gateway:
+        emit(asyncio.run(retention.of(gateway.database, gateway.settings, gateway.keys).run()))
+
+
 async def _replay(gateway: Gateway, wanted: list[int]) -> bool:
     with gateway.database.read() as connection:
         again = wanted or sorted(
@@ -125,13 +143,9 @@ async def _replay(gateway: Gateway, wanted: list[int]) -> bool:
         )
     failed = False
     for key in again:
-        with gateway.database.read() as connection:
-            row = journal.get(connection, key)
-        state = await gateway.ingest.messages.process(row)
-        with gateway.database.read() as connection:
-            after = journal.get(connection, key)
-        failed = failed or state != "processed"
-        emit({"id": key, "state": state, "location": after.error_location, "text": after.error_text})
+        row = await gateway.ingest.messages.replay(key)
+        failed = failed or row.state != "processed"
+        emit({"id": key, "state": row.state, "location": row.error_location, "text": row.error_text})
     return failed
 
 

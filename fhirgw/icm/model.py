@@ -32,6 +32,28 @@ class Referral(Classified):
     """Its sensitivity is the referral's."""
 
 
+class PastVisit(Classified):
+    """Treatment history that came with the referral: look-backs count it beside the visits that hospitals tell of.
+
+    CCBH, Admission Criteria, A (Treatment History): "Two admissions to inpatient psychiatric unit or crisis
+    residential"; "walk-in, mobile, or emergency services"; "discharged from SMH in the past 2 years".
+    """
+
+    id: LocalId
+    kind: Literal[
+        "inpatient", "inpatient-psychiatric", "crisis-residential", "state-hospital", "emergency",
+        "walk-in-crisis", "mobile-crisis",
+    ]  # fmt: skip
+    starts_on: date
+    ends_on: date | None = None
+
+    @model_validator(mode="after")
+    def _forwards(self) -> Self:
+        if self.ends_on and self.ends_on < self.starts_on:
+            raise ValueError("a visit ends when it began or later")
+        return self
+
+
 class Closure(Model):
     """Why and when the case was closed, and who agreed.
 
@@ -75,6 +97,8 @@ class Case(Model):
     """CT BHP: "a member who is a candidate for our services"; HUSKY: "Case is closed"."""
     entered: Entered
     referral: Referral | None = None
+    history: tuple[PastVisit, ...] = ()
+    """Supplied with the referral."""
     eligible_on: date | None = None
     """BC 1.3: "Those who meet the eligibility criteria"."""
     admitted_on: date | None = None
@@ -117,6 +141,7 @@ class Case(Model):
             "acuity": [one.id for one in self.acuity],
             "care_team": [one.id for one in self.care_team],
             "contacts": [one.id for one in self.contacts],
+            "history": [one.id for one in self.history],
             "goals": [one.id for one in plan.goals],
             "problems": [one.id for one in plan.problems],
             "interventions": [one.id for one in plan.interventions],

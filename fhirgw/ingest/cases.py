@@ -10,6 +10,7 @@ from fhirgw.ingest.precedence import put, withdraws
 from fhirgw.mappers.icm import map_case, person
 from fhirgw.mappers.visit import merge_patient
 from fhirgw.programs import Program
+from fhirgw.referral import Referrals
 from fhirgw.store import identity, policy
 from fhirgw.store.database import Database, Transaction
 
@@ -22,6 +23,7 @@ class Cases:
         self._database = database
         self._programs = programs
         self._id_key = id_key
+        self._referrals = Referrals(programs, id_key, put)
 
     async def store(self, case: Case) -> bool:
         """Store an ICM case whole, or not at all; False when these bytes were stored before.
@@ -45,7 +47,7 @@ class Cases:
         identity.bind(tx, case.identifiers(), patient)
         identity.picture(tx, patient, "icm", person(case))
         source = BITS["SUD"] if program.part2 else 0
-        merged = merge_patient(patient, identity.pictures(tx.connection, patient))
+        merged = identity.linked(tx.connection, merge_patient(patient, identity.pictures(tx.connection, patient)))
         status: str = case.status
         for resource in resources:
             if resource["resourceType"] == "Patient":  # of several sources: what one of them hid stays hidden
@@ -56,6 +58,7 @@ class Cases:
                 status = "opted-out"
         policy.enrol(tx, patient, case.program, status)
         identity.note_case(tx, case.key, digest, patient)
+        self._referrals.settle(tx, patient, None)
         return True
 
 
@@ -65,7 +68,9 @@ def _person(tx: Transaction, case: Case) -> str | None:
     Raises:
         ProfileViolation: The identifiers, or the case's key, belong to somebody else here.
     """
-    known = identity.find(tx.connection, case.identifiers())
+    known = identity.homes(tx.connection, case.identifiers())
+    if len(known) > 1:  # what a hospital merged stays two cases, until the programme's own system says it is one
+        known = identity.find(tx.connection, case.identifiers())
     earlier = identity.case_patient(tx.connection, case.key)
     if len(known) > 1:
         text = "These identifiers belong to different people here; a person must look at it."

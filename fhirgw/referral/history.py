@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import Connection
@@ -12,7 +12,7 @@ from fhirgw.consent.vocabulary import NORMAL
 from fhirgw.mappers.event import AdtEvent, Effect
 from fhirgw.mappers.ids import resource_id
 from fhirgw.referral.criteria import Diagnosis, Visit
-from fhirgw.store import journal, repository
+from fhirgw.store import repository, visits
 from fhirgw.terminology import BASE, CONDITION_VERIFICATION
 
 Json = dict[str, Any]
@@ -23,7 +23,6 @@ EXPIRED = frozenset({"20", "40", "41", "42", "exp"})
 """Discharge dispositions of the dead: NUBC, Patient Discharge Status 20, 40, 41, 42 (HL7 v2.5.1 table 0112); FHIR
 R4 discharge-disposition ``exp``."""
 _NO_VISIT = frozenset({"planned", "cancelled", "entered-in-error"})
-_event = lru_cache(maxsize=4096)(AdtEvent.from_json)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,21 +58,13 @@ class Person:
     @cached_property
     def visits(self) -> list[Both]:
         """All of them, with the history that came with a referral; not the programme's own contacts."""
-        events: dict[str, list[AdtEvent]] = {}
-        for facts in journal.patient_events(self._connection, self.patient):
-            event = _event(facts)
-            if event.visit:
-                events.setdefault(self.encounter(event.visit), []).append(event)
         found = repository.of_patient(self._connection, self.patient, "Encounter")
-        return [self._both(one, events.get(one.id, [])) for one in found if not _is_contact(one.body)]
+        return [self._both(one) for one in found if not _is_contact(one.body)]
 
     def visit(self, key: tuple[str, str]) -> Both | None:
         """One visit, if it is this person's."""
         found = repository.current(self._connection, "Encounter", self.encounter(key))
-        if found is None or found.patient != self.patient:
-            return None
-        events = [_event(facts) for facts in journal.visit_events(self._connection, "|".join(key))]
-        return self._both(found, events)
+        return self._both(found) if found is not None and found.patient == self.patient else None
 
     def encounter(self, key: tuple[str, str]) -> str:
         """Logical id of the visit's Encounter."""
@@ -92,8 +83,9 @@ class Person:
         """Reference to an Organization by its first identifier."""
         return f"Organization/{resource_id(self._key, 'Organization', system, value)}"
 
-    def _both(self, stored: repository.Stored, events: Sequence[AdtEvent]) -> Both:
+    def _both(self, stored: repository.Stored) -> Both:
         body = stored.body
+        events = [told.event for told in visits.of_encounter(self._connection, stored.id)]
         status = body["status"]
         visit = Visit(
             id=stored.id,

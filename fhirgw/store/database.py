@@ -31,6 +31,7 @@ PATIENT_NS = 50_000_000  # a group in which no ACK waits
 LULL_NS = 3_000_000  # behind an ACK, the next one is waited for so long before other work is taken
 TURN_NS = 50_000_000  # but other work has its turn this often
 GROUP = 256  # units in a group at most
+SCRUB_MS = 250  # how long an ACK may wait while the write-ahead log is emptied
 BUSY_MS = 10_000  # how long the writer of another process is waited for
 
 
@@ -138,6 +139,23 @@ class Database:
     def write_sync(self, unit: Callable[[Transaction], T]) -> T:
         """The same for a caller without an event loop."""
         return self._submit(unit, urgent=True).result()
+
+    def scrub(self) -> bool:
+        """Empty the write-ahead log, which still holds what was removed; False when readers are in the way.
+
+        Blocks for as long as the log takes to be copied; the next call finishes what this one could not.
+        """
+        if self._writers.url.get_backend_name() != "sqlite":
+            return True
+        connection = self._writers.raw_connection()
+        try:
+            cursor = connection.cursor()
+            cursor.execute(f"PRAGMA busy_timeout={SCRUB_MS}")
+            busy, _, _ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            cursor.close()
+        finally:
+            connection.close()
+        return not busy
 
     def close(self) -> None:
         """Finish what was submitted, stop the writer, close the connections."""
@@ -281,6 +299,7 @@ def _writer_pragmas(connection: Any, _record: object) -> None:
         "journal_mode=WAL",
         "synchronous=FULL",  # WAL with NORMAL may lose acknowledged commits on power loss (SQLite, pragma.html)
         "foreign_keys=ON",
+        "secure_delete=ON",  # what retention removes is overwritten, in the file and on its free pages (0113)
         "wal_autocheckpoint=10000",
         "cache_size=-64000",
     ):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, delete, exists, select, update
 
 from fhirgw.store.database import Transaction
-from fhirgw.store.schema import application_ack, journal, match_message, visit_event
+from fhirgw.store.schema import application_ack, journal, match_message, pending_name, visit_event
 
 _OF_MEMBER = exists().where(visit_event.c.journal == journal.c.id)
 
@@ -26,19 +26,22 @@ def in_state(connection: Connection, states: Sequence[str], before: int, limit: 
     return list(connection.scalars(found.order_by(journal.c.state, journal.c.id).limit(limit)))
 
 
-def of_members(connection: Connection, before: int, limit: int, after: int) -> list[tuple[int, str | None]]:
-    """(id, visit) of processed rows about members or candidates, received before the instant, behind ``after``."""
-    found = (
-        select(journal.c.id, visit_event.c.visit)
-        .join(visit_event, visit_event.c.journal == journal.c.id)
-        .where(journal.c.state == "processed", journal.c.received_at < before, journal.c.id > after)
+def of_members(connection: Connection, before: int, limit: int, after: int) -> dict[int, set[str | None]]:
+    """The visits of processed rows about members or candidates, received before the instant, behind ``after``."""
+    found = select(journal.c.id).where(
+        journal.c.state == "processed", journal.c.received_at < before, journal.c.id > after, _OF_MEMBER
     )
-    return [(row.id, row.visit) for row in connection.execute(found.order_by(journal.c.id).limit(limit))]
+    rows = list(connection.scalars(found.order_by(journal.c.id).limit(limit)))
+    visits: dict[int, set[str | None]] = {row: set() for row in rows}
+    parts = select(visit_event.c.journal, visit_event.c.visit).where(visit_event.c.journal.in_(rows))
+    for row in connection.execute(parts):
+        visits[row.journal].add(row.visit)
+    return visits
 
 
 def remove(tx: Transaction, rows: Sequence[int]) -> None:
     """Remove the rows, with what waits on them."""
-    for table in (match_message, application_ack):
+    for table in (match_message, application_ack, pending_name):
         tx.connection.execute(delete(table).where(table.c.journal.in_(rows)))
     tx.connection.execute(delete(journal).where(journal.c.id.in_(rows)))
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from fhirgw import programs
 from fhirgw.programs import Span, load
+from fhirgw.programs.facts import Fact
 
 FOLDER = Path(programs.__file__).parent
 TEXTS = {path.stem: path.read_text("utf-8") for path in sorted(FOLDER.glob("*.toml"))}
@@ -26,7 +27,7 @@ def test_there_are_five_and_all_five_run_clocks_and_rules():
 
 
 def facts(value):
-    if isinstance(value, programs._Fact):
+    if isinstance(value, Fact):
         yield value
     if isinstance(value, BaseModel):
         for inner in value.__dict__.values():
@@ -69,6 +70,29 @@ CONTRADICTIONS = {
     "a fact without a source": (r'sources = [{ section = "ICM role"', 'was = [{ section = "ICM role"'),
     "an unknown field": ("part2 = false", "part2 = false\ncolour = 1"),
     "no time at all": ("amount = 30", "amount = 0"),
+    "a trigger stated twice": ('id = "CT-VISIT"', 'id = "CT-AFTERCARE"'),
+    "a pattern that fits everything": (
+        'visits = [{ classes = ["IMP", "ACUTE", "NONAC", "OBSENC"] }]',
+        "visits = [{}]",
+    ),
+    "a trigger without visits": ('visits = [{ classes = ["IMP", "ACUTE", "NONAC", "OBSENC"] }]', "visits = []"),
+    "a look-back without a measure": ('when = "discharge"', 'when = "look-back"'),
+    "a readmission without a time": ('when = "discharge"', 'when = "readmission"'),
+    "a time where nothing is looked back on": (
+        'when = "discharge"',
+        'when = "discharge"\nwithin = { amount = 3, unit = "day" }',
+    ),
+    "a look-back on working days": (
+        'when = "discharge"',
+        'when = "readmission"\nwithin = { amount = 3, unit = "working-day" }',
+    ),
+    "a criterion that no visit can show": ('when = "discharge"', 'when = "discharge"\nrequires = ["opt-in"]'),
+    "a criterion that is not there": ('when = "discharge"', 'when = "discharge"\nrequires = ["age-99"]'),
+    "a clock that is not there": (
+        'title = "First contact", due = { amount = 7, unit = "day" }',
+        'title = "First contact", clock = "CT-NONE"',
+    ),
+    "two lengths": ('title = "First contact", due', 'title = "First contact", clock = "CT-PLAN-30", due'),
 }
 
 
@@ -112,3 +136,15 @@ def test_a_day_is_due_until_its_last_second_where_the_programme_is():
     due = program.due(Span(amount=3, unit="day"), date(2025, 3, 7))
     assert due.isoformat() == "2025-03-10T23:59:59-07:00"  # summer time began in between
     assert program.day(datetime(2025, 3, 8, 5, 0, tzinfo=UTC)) == date(2025, 3, 7)
+
+
+@pytest.mark.parametrize("days", [1, 30])
+@pytest.mark.parametrize("unit", ["day", "week"])
+def test_the_time_before_a_day_ends_with_it(days, unit):
+    span = Span(amount=days, unit=unit)
+    assert span.after(span.before(date(2026, 3, 5))) == date(2026, 3, 5)
+
+
+def test_two_years_back_is_the_same_day_of_the_year():
+    assert Span(amount=24, unit="month").before(date(2026, 3, 5)) == date(2024, 3, 5)
+    assert Span(amount=12, unit="month").before(date(2024, 2, 29)) == date(2023, 2, 28)

@@ -25,6 +25,7 @@ _PARTS = (
     enrolment.referral,
     enrolment.episode,
     consents.consents,
+    enrolment.history,
     enrolment.contacts,
     assessments.assessments,
     plan.care_plan,

@@ -37,6 +37,15 @@ _CLASS: Mapping[str, tuple[str, str]] = {
     "skilled-nursing": ("AMB", "ambulatory"),
     "corrections": ("FLD", "field"),
 }
+_PAST: Mapping[str, tuple[str, str]] = {
+    "inpatient": ("IMP", "inpatient encounter"),
+    "inpatient-psychiatric": ("IMP", "inpatient encounter"),
+    "crisis-residential": ("NONAC", "inpatient non-acute"),
+    "state-hospital": ("IMP", "inpatient encounter"),
+    "emergency": ("EMER", "emergency"),
+    "walk-in-crisis": ("AMB", "ambulatory"),
+    "mobile-crisis": ("FLD", "field"),
+}
 _VIRTUAL = ("VR", "virtual")
 
 
@@ -116,6 +125,34 @@ def referral(scope: Scope) -> Iterator[Json]:
         ),
         *([stated] if stated.reason else []),
     )
+
+
+def history(scope: Scope) -> Iterator[Json]:
+    """An Encounter for every visit that came with the referral; what kind of place it was says it is sensitive."""
+    for visit in scope.case.history:
+        code, display = _PAST[visit.kind]
+        general = visit.kind in ("inpatient", "emergency")
+        yield labelled(
+            compact(
+                {
+                    "resourceType": "Encounter",
+                    "id": scope.id("Encounter", "history", visit.id),
+                    "status": "finished" if visit.ends_on else "unknown",
+                    "class": coding(ACT_CODE, code, display),
+                    "type": [concept(local("icm-past-visit", visit.kind))],
+                    "serviceType": concept(local("icm-past-visit", visit.kind)),
+                    "subject": scope.patient,
+                    "period": compact(
+                        {
+                            "start": instant(visit.starts_on),
+                            "end": instant(visit.ends_on) if visit.ends_on else None,
+                        }
+                    ),
+                }
+            ),
+            *([visit] if visit.codes else []),
+            codes=() if general else ("MH",),
+        )
 
 
 def contacts(scope: Scope) -> Iterator[Json]:

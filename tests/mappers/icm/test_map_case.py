@@ -329,7 +329,7 @@ def test_clocks_run_from_what_the_case_states():
         "NE-WRSP-90": ("open", "2025-08-03T23:59:59-05:00"),
         "NE-CONSULT-90": ("open", "2025-08-04T23:59:59-05:00"),
     }
-    assert clocks(mapped("bc-icmt"))["BC-CONTACT-3"] == ("met", "2025-05-05T23:59:59-07:00")
+    assert clocks(mapped("bc-icmt"))["BC-CONTACT-3"] == ("met", "2025-05-07T23:59:59-07:00")
 
 
 def test_a_recurring_clock_runs_from_admission_before_its_first_occurrence():
