@@ -5,7 +5,7 @@ from datetime import date, timedelta
 
 import orjson
 import pytest
-from composed_gateway import FENN, composed
+from composed_gateway import FENN, case, composed
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -212,6 +212,18 @@ async def test_two_psychiatric_admissions_of_twenty_days_in_two_years(whole, sta
     for number, (start, nights) in enumerate(stays):
         await whole.take(*stay(f"V{number}", start, nights, **PSYCHIATRIC))
     assert (REVIEW in names(whole)) == met
+
+
+async def test_history_that_came_with_the_referral_counts_in_a_look_back(whole):
+    def supplied(body):
+        body |= {"program": "ccbh-peer", "key": "ccbh-peer:CT-TEST-0006"}
+        stated = {"kind": "inpatient-psychiatric", "starts_on": "2025-01-05", "ends_on": "2025-01-17"}
+        body["history"] = [{"id": "h1", **stated}]
+
+    await whole.gateway.ingest.cases.store(case("ct-bhp-candidate.json", supplied))
+    assert REVIEW not in names(whole)
+    await whole.take(*stay("V1", "20260305", 8, **PSYCHIATRIC))
+    assert REVIEW in names(whole)
 
 
 async def test_an_admission_elsewhere_in_the_hospital_is_none_to_a_psychiatric_unit(whole):
