@@ -12,7 +12,7 @@ import typer
 from fhirgw.app import Gateway, new_id
 from fhirgw.audit import Entry
 from fhirgw.cli.terminal import emit, local, patient_id
-from fhirgw.errors import GatewayError
+from fhirgw.errors import GatewayError, InvalidElement
 from fhirgw.intake import read
 from fhirgw.mappers.adt import extract
 from fhirgw.matching import levels, traits
@@ -92,6 +92,52 @@ def match_reject(
         who = patient_id(gateway, patient) if patient else None
         due = asyncio.run(_said(gateway, review, who, confirmed=False))
     _finish(review, due)
+
+
+# --- two who are here -----------------------------------------------------------------------------------------
+
+Survivor = Annotated[
+    str, typer.Argument(help="Whose record stays: logical id, or system|value.", show_default=False)
+]
+Merged = Annotated[str, typer.Argument(help="The other's: logical id, or system|value.", show_default=False)]
+
+
+@match_app.command("merge")
+def match_merge(survivor: Survivor, merged: Merged) -> None:
+    """Two people here are one; permissions do not move. Example: fhirgw match merge k2v5abc m7x3def"""
+    _settle("merge", survivor, merged)
+
+
+@match_app.command("unmerge")
+def match_unmerge(survivor: Survivor, merged: Merged) -> None:
+    """They are two, whoever merged them: each has its own again. Example: fhirgw match unmerge k2v5abc m7x3def"""
+    _settle("unmerge", survivor, merged)
+
+
+@match_app.command("accept")
+def match_accept(survivor: Survivor, merged: Merged) -> None:
+    """A merge that a hospital told of is right. Example: fhirgw match accept k2v5abc m7x3def"""
+    _settle("accept", survivor, merged)
+
+
+def _settle(what: str, survivor: str, merged: str) -> None:
+    with local() as gateway:
+        pair = patient_id(gateway, survivor), patient_id(gateway, merged)
+        with gateway.database.read() as connection:
+            here = [one for one in pair if repository.current(connection, "Patient", one)]
+        if len({*here}) != 2:
+            raise InvalidElement("Name two different Patients who are here.", location="patient")
+        persons = gateway.ingest.persons
+        asyncio.run({"merge": persons.merge, "unmerge": persons.unmerge, "accept": persons.confirm}[what](*pair))
+        entries = [
+            Entry(one, "operator", None, "HOPERAT", False, f"match-{what}", (f"Patient/{other}",), (), new_id())
+            for one, other in (pair, pair[::-1])
+        ]
+        gateway.database.write_sync(lambda tx: gateway.ledger.append(tx, entries))
+    emit({what: {"survivor": pair[0], "merged": pair[1]}})
+
+
+# --- how it is told -------------------------------------------------------------------------------------------
 
 
 async def _said(gateway: Gateway, review: int, patient: str | None, *, confirmed: bool) -> dict[int, str]:

@@ -25,6 +25,7 @@ from twin_worlds import World, left, visible, worlds
 from fhirgw.answer import show
 from fhirgw.consent.decide import decide
 from fhirgw.consent.model import ConsentSettings
+from fhirgw.lookup import Match
 from fhirgw.share import History, NextPage, Read, Search, VRead
 from fhirgw.store import policy, repository
 from fhirgw.store.database import migrate
@@ -277,6 +278,9 @@ def _requests(ask):
             yield "GET", f"/fhir/{kind}", {"params": parameters}
         case NextPage(token=token):
             yield "GET", f"/fhir?_page={token}", {}
+        case Match(patient=patient, count=most):
+            asked = [{"name": "resource", "resource": patient}, {"name": "count", "valueInteger": most}]
+            yield "POST", "/fhir/Patient/$match", {"json": {"resourceType": "Parameters", "parameter": asked}}
 
 
 async def _same_reply(twins: Twins, method: str, url: str, **more) -> None:
