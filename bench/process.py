@@ -26,11 +26,13 @@ import structlog
 from feed import ROOT, SENDERS, cases, hospital
 
 import fhirgw.store.schema
+from fhirgw.admission import Peer
 from fhirgw.app import build
 from fhirgw.cli.files import read_case
 from fhirgw.settings import Settings
 from fhirgw.store.database import migrate
 
+OPERATOR = Peer("bench", local=True)
 CHUNK = 2048
 """Messages are kept and processed in turns of so many, as long as the store is filled."""
 
@@ -47,7 +49,7 @@ def gateway_at(folder):
 async def keep(gateway, feed):
     """Receive messages as a channel does."""
     for start in range(0, len(feed), 256):
-        await asyncio.gather(*(gateway.intake.receive(raw, "file", "bench") for raw in feed[start : start + 256]))
+        await asyncio.gather(*(gateway.intake.receive(raw, "file", OPERATOR) for raw in feed[start : start + 256]))
 
 
 async def process(gateway):

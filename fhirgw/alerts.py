@@ -56,7 +56,8 @@ def facts(encounter: Json) -> list[Fact]:
         return []
     period = encounter.get("period", {})
     found = [Fact(ADMIT, encounter["class"].get("code", ""), period.get("start"))]
-    for before, stay in zip(encounter.get("location", ()), encounter.get("location", ())[1:], strict=False):
+    stays = [stay for stay in encounter.get("location", ()) if "start" in stay.get("period", {})]  # PV1-6 has none
+    for before, stay in zip(stays, stays[1:], strict=False):
         moment = stay.get("period", {}).get("start")
         if stay.get("status") in ("active", "completed") and stay["location"] != before["location"]:
             found.append(Fact(TRANSFER, f"{stay['location']['reference']} {utc(moment) if moment else ''}", moment))
@@ -75,7 +76,7 @@ def note(tx: Transaction, patient: str, encounter: Json, *, oldest: int | None) 
         encounter: The whole of it, as folded.
         oldest: Microseconds; what happened before is not told (a feed of old messages). None: all is.
     """
-    wanted = {client.id: client.notify_on & DISPLAYS.keys() for client in clients.notified(tx.connection)}
+    wanted = {client.id: client.notify_on & DISPLAYS.keys() for client in clients.notified(tx.direct)}
     if not wanted:
         return
     since = "" if oldest is None else utc(instant(oldest))

@@ -2,10 +2,12 @@
 
 import base64
 import hmac
+from functools import lru_cache
 
 _LENGTH = 26  # characters of base32: 130 bits of the MAC
 
 
+@lru_cache(maxsize=16384)  # each fold asks for the ids of the visit, of the ward, of the person
 def resource_id(key: bytes, *parts: str) -> str:
     r"""The logical id owned by these parts.
 

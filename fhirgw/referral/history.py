@@ -6,13 +6,12 @@ from datetime import UTC, date, datetime, time
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import Connection
-
 from fhirgw.consent.vocabulary import NORMAL
 from fhirgw.mappers.event import AdtEvent, Effect
 from fhirgw.mappers.ids import resource_id
 from fhirgw.referral.criteria import Diagnosis, Visit
 from fhirgw.store import repository, visits
+from fhirgw.store.database import Transaction
 from fhirgw.terminology import BASE, CONDITION_VERIFICATION
 
 Json = dict[str, Any]
@@ -39,14 +38,14 @@ class Both:
 class Person:
     """What rules read of one person, in one unit of work."""
 
-    def __init__(self, connection: Connection, patient: str, id_key: bytes) -> None:
+    def __init__(self, tx: Transaction, patient: str, id_key: bytes) -> None:
         """Read nothing yet: most rules ask of one visit alone."""
-        self._connection, self.patient, self._key = connection, patient, id_key
+        self._tx, self.patient, self._key = tx, patient, id_key
 
     @cached_property
     def picture(self) -> Json:
         """The Patient as outsiders may see it: no hidden visit has left anything on it."""
-        found = repository.current(self._connection, "Patient", self.patient)
+        found = repository.present(self._tx, "Patient", self.patient)
         return found.body if found else {}
 
     @cached_property
@@ -58,12 +57,12 @@ class Person:
     @cached_property
     def visits(self) -> list[Both]:
         """All of them, with the history that came with a referral; not the programme's own contacts."""
-        found = repository.of_patient(self._connection, self.patient, "Encounter")
+        found = repository.of_patient(self._tx.connection, self.patient, "Encounter")
         return [self._both(one) for one in found if not _is_contact(one.body)]
 
     def visit(self, key: tuple[str, str]) -> Both | None:
         """One visit, if it is this person's."""
-        found = repository.current(self._connection, "Encounter", self.encounter(key))
+        found = repository.present(self._tx, "Encounter", self.encounter(key))
         return self._both(found) if found is not None and found.patient == self.patient else None
 
     def encounter(self, key: tuple[str, str]) -> str:
@@ -72,7 +71,7 @@ class Person:
 
     def task(self, *what: str) -> Json | None:
         """The person's own Task of this name (``task_id``), whatever its status."""
-        found = repository.current(self._connection, "Task", self.task_id(*what))
+        found = repository.present(self._tx, "Task", self.task_id(*what))
         return found.body if found else None
 
     def task_id(self, *what: str) -> str:
@@ -85,7 +84,7 @@ class Person:
 
     def _both(self, stored: repository.Stored) -> Both:
         body = stored.body
-        events = [told.event for told in visits.of_encounter(self._connection, stored.id)]
+        events = [told.event for told in visits.of_encounter(self._tx.direct, stored.id)]
         status = body["status"]
         visit = Visit(
             id=stored.id,
@@ -109,7 +108,7 @@ class Person:
     def _diagnoses(self, body: Json) -> Iterable[Diagnosis]:
         for place in body.get("diagnosis", ()):
             reference = place.get("condition", {}).get("reference", "")
-            found = repository.current(self._connection, "Condition", reference.partition("/")[2])
+            found = repository.present(self._tx, "Condition", reference.partition("/")[2])
             if found is None or found.patient != self.patient:
                 continue
             verified = found.body.get("verificationStatus", {}).get("coding", [])

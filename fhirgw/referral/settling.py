@@ -58,10 +58,10 @@ class Referrals:
             patient: Logical id of the Patient.
             visit: (system, value) of the visit; None: of the person alone.
         """
-        person = Person(tx.connection, patient, self._key)
+        person = Person(tx, patient, self._key)
         about = person.visit(visit) if visit else None
         encounter = person.encounter(visit) if visit else None
-        enrolments = policy.enrolments(tx.connection, patient)
+        enrolments = policy.enrolments(tx.direct, patient)
         served = [(name, status) for name, status in enrolments if status in ("active", "candidate")]
         dead = death.is_known(person, about, [name for name, _ in served])
         for program_id, status in served:
@@ -104,7 +104,7 @@ class Referrals:
 
     def _agree(self, tx: Transaction, wanted: Iterable[Wanted], source: int) -> None:
         for one in wanted:
-            kept = repository.current(tx.connection, one.resource["resourceType"], one.resource["id"])
+            kept = repository.present(tx, one.resource["resourceType"], one.resource["id"])
             if kept is None:
                 if one.rests_on_this:
                     self._put(tx, _undone(one.resource, one.undone), source=source)
@@ -126,7 +126,7 @@ class Referrals:
     def _retract(self, tx: Transaction, raised: Iterable[tuple[str, str]]) -> None:
         """It was never so: its versions remain, and a worker who acted upon it is told."""
         for kind, logical in raised:
-            kept = repository.current(tx.connection, kind, logical)
+            kept = repository.present(tx, kind, logical)
             if kept is None:
                 continue
             if _acted_upon(tx, kept.body):
@@ -148,7 +148,7 @@ class Referrals:
         if body["resourceType"] != "Task":
             return
         logical = resource_id(self._key, "Task", "visit-undone", body["id"])
-        kept = repository.current(tx.connection, "Task", logical)
+        kept = repository.present(tx, "Task", logical)
         if kept is None and undone:
             note: Json = {
                 name: body[name] for name in ("instantiatesCanonical", "intent", "for", "owner") if name in body

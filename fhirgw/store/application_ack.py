@@ -51,7 +51,7 @@ class Row:
 def put(tx: Transaction, key: int, *, sender: str, code: str, body: bytes) -> None:
     """Note the ACK to a message that was processed, or parked, in the same transaction."""
     row = {"journal": key, "sender": sender, "code": code, "body": body}
-    _PUT.run(tx.connection, [row | {"state": "owed", "attempts": 0, "due_at": tx.now}])
+    _PUT.run(tx.direct, [row | {"state": "owed", "attempts": 0, "due_at": tx.now}])
 
 
 def get(connection: Connection, key: int) -> Row | None:
@@ -79,9 +79,9 @@ def counts(connection: Connection) -> dict[str, int]:
 
 def again(tx: Transaction, key: int) -> None:
     """The sender has sent the message again: it is owed its ACK again, if that was made."""
-    _AGAIN.run(tx.connection, [{"of": key, "next": tx.now}])
+    _AGAIN.run(tx.direct, [{"of": key, "next": tx.now}])
 
 
 def mark(tx: Transaction, keys: Sequence[int], state: str, delay: int = 0) -> None:
     """Note an attempt: ``sent``, ``failed``, or ``owed`` still and due after a delay in microseconds."""
-    _MARK.run(tx.connection, [{"of": key, "new": state, "next": tx.now + delay} for key in keys])
+    _MARK.run(tx.direct, [{"of": key, "new": state, "next": tx.now + delay} for key in keys])

@@ -39,9 +39,9 @@ _IN_CARE_FOUND = Prepared(
 def keep(tx: Transaction, patient: str, body: Json | None) -> None:
     """Keep the keys of a Patient as it is now; the body is None when it is deleted."""
     wanted = keys(traits(body)) if body else frozenset()
-    kept = {key for (key,) in _KEPT.rows(tx.connection, of=patient)}
-    _DROP.run(tx.connection, [{"of": patient, "old": key} for key in sorted(kept - wanted)])
-    _ADD.run(tx.connection, [{"key": key, "patient": patient} for key in sorted(wanted - kept)])
+    kept = {key for (key,) in _KEPT.rows(tx.direct, of=patient)}
+    _DROP.run(tx.direct, [{"of": patient, "old": key} for key in sorted(kept - wanted)])
+    _ADD.run(tx.direct, [{"key": key, "patient": patient} for key in sorted(wanted - kept)])
 
 
 def sharing(connection: Connection, sought: Iterable[int]) -> list[str]:

@@ -39,7 +39,7 @@ class Unwritten(Protocol):
     """What a part of the store holds back in a unit of work, to write it at once."""
 
     def write(self) -> None:
-        """Write it, and forget what was read."""
+        """Write it."""
 
 
 class Transaction:

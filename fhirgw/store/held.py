@@ -4,8 +4,9 @@ A message puts a visit whose parts refer to one another, and a unit may take man
 resource is labelled as often as it has to be, but its row and its index are written once, with those of all the
 others. Every version is written. (docs/decisions/0115.)
 
-INVARIANT: whoever reads the tables ``resource``, ``history``, the index or the guards in a unit of work does so
-through ``Transaction.connection``, which writes first what is here; or through this.
+INVARIANT: nobody else writes the table ``resource``, so that what was read of it stays true. Whoever reads the tables
+``resource``, ``history``, the index or the guards in a unit of work does so through ``Transaction.connection``, which
+writes first what is here; or through this.
 """
 
 from collections import deque
@@ -187,16 +188,14 @@ class Held:
     # Writing
 
     def write(self) -> None:
-        """Write what is held, and forget what was read: others may write from here on."""
+        """Write what is held."""
         if self._drafts:
             self._write()
-        self._rows.clear()
-        self._levels.clear()
-        self._referrers.clear()
 
     def _write(self) -> None:
         drafts, self._drafts = self._drafts, {}
         versions, self._versions = self._versions, []
+        self._referrers.clear()
         changes, updates = index.Changes(self._connection), []
         for draft in drafts.values():
             guards = index.Guards(draft.row.type, draft.labels)
@@ -207,6 +206,7 @@ class Held:
                 row = row._replace(pk=written[0][0])
             else:
                 updates.append({"key": row.pk, **{f"new_{name}": getattr(row, name) for name in _NAMES[1:]}})
+            self._rows[row.type, row.id] = row
             changes.add(row.pk, row.type, draft.body, guards, self._now, new=new)
         _UPDATE.run(self._connection, updates)
         _VERSION.run(self._connection, versions)

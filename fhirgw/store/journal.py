@@ -171,7 +171,7 @@ def keep(
         "application": application,
         **_error(error),
     }
-    return Row(id=_KEEP.scalar(tx.connection, **values), **values)
+    return Row(id=_KEEP.scalar(tx.direct, **values), **values)
 
 
 def duplicate(connection: Connection, sender: str, control_id: str, since: int) -> Row | None:
@@ -210,7 +210,7 @@ def retake(
         "new_ack": ack,
         "new_application": application,
     }
-    _RETAKE.run(tx.connection, [{"key": row.id, **new}])
+    _RETAKE.run(tx.direct, [{"key": row.id, **new}])
     return replace(row, state=state, ack_state=acked, ack_code=ack_code, ack=ack, application=application)
 
 
@@ -310,7 +310,7 @@ def mark_due(tx: Transaction, keys: Sequence[int]) -> None:
 
 def mark_ack(tx: Transaction, keys: Sequence[int], state: str) -> None:
     """Note what became of their ACKs: ``sent`` or ``unsent``; apart from whether they were processed."""
-    _MARK_ACK.run(tx.connection, [{"key": key, "new": state} for key in keys])
+    _MARK_ACK.run(tx.direct, [{"key": key, "new": state} for key in keys])
 
 
 def keep_event(
@@ -329,9 +329,9 @@ def keep_event(
     """
     values = {"patient": patient, "visit": visit, "sender": sender, "facts": facts}
     corrected = {f"new_{name}": value for name, value in values.items()}
-    known = _CORRECT_EVENT.change(tx.connection, key=key, of_part=part, **corrected) > 0
+    known = _CORRECT_EVENT.change(tx.direct, key=key, of_part=part, **corrected) > 0
     if not known:
-        _KEEP_EVENT.run(tx.connection, [{"journal": key, "part": part, **values}])
+        _KEEP_EVENT.run(tx.direct, [{"journal": key, "part": part, **values}])
     return known
 
 
@@ -347,7 +347,7 @@ def person_events(connection: Connection, patient: str, sender: str) -> list[byt
 
 def _mark(tx: Transaction, key: int, state: str, error: Exception | None) -> None:
     what = {f"new_{name}": value for name, value in _error(error).items()}
-    _MARK.run(tx.connection, [{"key": key, "new": state, "at": tx.now, **what}])
+    _MARK.run(tx.direct, [{"key": key, "new": state, "at": tx.now, **what}])
 
 
 def _error(error: Exception | None) -> dict[str, str | None]:

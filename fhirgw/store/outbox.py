@@ -100,7 +100,7 @@ def announce(
     if not wanted:
         return
     known: dict[tuple[str, str, str], tuple[int, str]] = {}
-    for client, code, key, nth, state in _KNOWN.rows(tx.connection, of=focus):
+    for client, code, key, nth, state in _KNOWN.rows(tx.direct, of=focus):
         known[client, code, key] = (nth, state)
     rows = []
     for client, codes in wanted.items():
@@ -115,7 +115,7 @@ def announce(
         "error": None,
     }
     _PUT.run(
-        tx.connection,
+        tx.direct,
         [
             common
             | {"client": client, "code": code, "key": key, "nth": nth, "state": state}
@@ -167,7 +167,7 @@ def claim(tx: Transaction, rows: Sequence[Row], lease: int) -> list[Row]:
     for row in rows:
         where = (outbox.c.id == row.id, outbox.c.state == "due", outbox.c.due_at == row.due_at)
         values = {"attempts": outbox.c.attempts + 1, "due_at": tx.now + lease}
-        if tx.connection.execute(update(outbox).where(*where).values(values)).rowcount:
+        if tx.direct.execute(update(outbox).where(*where).values(values)).rowcount:
             mine.append(row)
     return mine
 
@@ -188,7 +188,7 @@ def mark(tx: Transaction, key: int, state: str, *, delay: int = 0, error: str | 
     """Note the outcome of an attempt: an ended state, or ``due`` again after a delay in microseconds."""
     ended = {"ended_at": None if state == "due" else tx.now}
     values = {"state": state, "due_at": tx.now + delay, "error": error, **ended}
-    tx.connection.execute(update(outbox).where(outbox.c.id == key).values(values))
+    tx.direct.execute(update(outbox).where(outbox.c.id == key).values(values))
 
 
 def retry(tx: Transaction, key: int) -> None:
@@ -199,7 +199,7 @@ def retry(tx: Transaction, key: int) -> None:
     """
     where = (outbox.c.id == key, outbox.c.state.in_(("failed", "withheld", "due")))
     values = {"state": "due", "attempts": 0, "due_at": tx.now, "ended_at": None}
-    if not tx.connection.execute(update(outbox).where(*where).values(values)).rowcount:
+    if not tx.direct.execute(update(outbox).where(*where).values(values)).rowcount:
         raise NotFound("There is no such outbox row that could be sent again.")
 
 

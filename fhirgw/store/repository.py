@@ -237,6 +237,12 @@ def current(connection: Connection, kind: str, logical: str) -> Stored | None:
     return stored(row) if row is not None and not row.deleted else None
 
 
+def present(tx: Transaction, kind: str, logical: str) -> Stored | None:
+    """As ``current``, in a unit of work: with what it has put, and without writing that first."""
+    row = held(tx).row((kind, logical))
+    return stored(row) if row is not None and not row.deleted else None
+
+
 def compartment(connection: Connection, patient: str) -> list[Stored]:
     """Everything current of one patient, for the privacy officer."""
     found = select(table).where(table.c.patient == patient, table.c.deleted.is_(False))

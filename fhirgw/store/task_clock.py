@@ -47,9 +47,9 @@ def note(tx: Transaction, logical: str, task: Json | None) -> None:
     """A Task was written, or deleted (None)."""
     due = due_at(task) if task else None
     if task and due and task["status"] in OPEN and standing(task) != "breached":
-        _SET.run(tx.connection, [{"task": logical, "due_at": int(due.timestamp() * 1_000_000)}])
+        _SET.run(tx.direct, [{"task": logical, "due_at": int(due.timestamp() * 1_000_000)}])
     else:
-        _UNSET.run(tx.connection, [{"of": logical}])
+        _UNSET.run(tx.direct, [{"of": logical}])
 
 
 def overdue(connection: Connection, now: int, limit: int = 64) -> list[str]:
