@@ -27,7 +27,7 @@ from feed import ROOT, SENDERS, cases, hospital
 
 import fhirgw.store.schema
 from fhirgw.admission import Peer
-from fhirgw.app import build
+from fhirgw.app import build, collect_rarely
 from fhirgw.cli.files import read_case
 from fhirgw.settings import Settings
 from fhirgw.store.database import migrate
@@ -79,6 +79,7 @@ def filled(people, messages, feed):
     if not (folder / "full").exists():
         shutil.rmtree(folder, ignore_errors=True)
         gateway = gateway_at(folder)
+        collect_rarely()
         asyncio.run(fill(gateway, people, feed))
         gateway.database.close()
         (folder / "full").touch()
@@ -111,6 +112,7 @@ def main():
         shutil.copytree(folder, store)
         before = counts(store, "journal", "resource", "history")
         gateway = gateway_at(store)
+        collect_rarely()
         asyncio.run(keep(gateway, feed[arguments.fill :]))
         profiler = cProfile.Profile()
         if arguments.profile:

@@ -48,15 +48,17 @@ class Transaction:
     Attributes:
         direct: The connection, for tables of which nothing is held back. Never commit it.
         now: Microseconds since the epoch, UTC; strictly greater than that of the unit before.
+        awaited: Whether somebody waits for an ACK or an answer: a unit that can be cut short should be.
         unwritten: What the repository holds back (``held.Held``).
     """
 
-    __slots__ = ("direct", "now", "unwritten")
+    __slots__ = ("awaited", "direct", "now", "unwritten")
 
-    def __init__(self, connection: Connection, now: int) -> None:
+    def __init__(self, connection: Connection, now: int, awaited: Callable[[], bool]) -> None:
         """Begin."""
         self.direct = connection
         self.now = now
+        self.awaited = awaited
         self.unwritten: Unwritten | None = None
 
     @property
@@ -231,7 +233,7 @@ class Database:
         self._last = max(self._clock(), self._last + 1)
         connection.exec_driver_sql("SAVEPOINT unit")
         try:
-            transaction = Transaction(connection, self._last)
+            transaction = Transaction(connection, self._last, lambda: bool(self._urgent))
             outcome = work.unit(transaction)
             transaction.settle()
         except BaseException as error:  # noqa: BLE001 -- it belongs to the unit's caller, who gets it

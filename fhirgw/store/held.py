@@ -4,9 +4,9 @@ A message puts a visit whose parts refer to one another, and a unit may take man
 resource is labelled as often as it has to be, but its row and its index are written once, with those of all the
 others. Every version is written. (docs/decisions/0115.)
 
-INVARIANT: nobody else writes the table ``resource``, so that what was read of it stays true. Whoever reads the tables
-``resource``, ``history``, the index or the guards in a unit of work does so through ``Transaction.connection``, which
-writes first what is here; or through this.
+INVARIANT: nobody else writes the table ``resource``, so that what was read of it stays true. Whoever reads the
+tables ``resource``, ``history``, the index or the guards in a unit of work does so through
+``Transaction.connection``, which writes first what is here; or through this.
 """
 
 from collections import deque
