@@ -13,6 +13,15 @@ PROTECTED = message("A01/member.hl7", (REASON, REASON + 19 * "|" + "Y"))
 """PV2-22, visit protection indicator."""
 CANDIDATE = message("A01/candidate.hl7", ("DG1|1", "PV2" + 22 * "|" + "Y\rDG1|1"))
 MRN = "MRN-1001"
+KIN_AND_COVER = (
+    "NK1|1|TESTPERSON^BEA|SPO\r"
+    "GT1|1||TESTPERSON^BEA\r"
+    "IN1|1|HMO^Plan H|INS-1|EXAMPLE PLAN|||||||||||||TESTPERSON^BEA|SPO|||||||||||||||||||POL-1\r"
+    "DG1|1"
+)
+RECORD = ("RelatedPerson", "Coverage", "Account", "CareTeam")
+INSURED = message("A01/member.hl7", ("DG1|1", KIN_AND_COVER))
+HIDDEN_AND_INSURED = message("A01/member.hl7", (REASON, REASON + 19 * "|" + "Y"), ("DG1|1", KIN_AND_COVER))
 
 
 @pytest.fixture
@@ -66,3 +75,35 @@ async def test_what_a_protected_visit_raises_is_as_protected(whole, raw, who):
         levels = {key: repository.current(connection, *key).labels.conf for key in raised}
         assert policy.enrolments(connection, whole.patient(who))
     assert levels == dict.fromkeys(raised, HIGH)
+
+
+def told_by_the_hospital(whole):
+    """Relatives, cover, accounts and teams that messages brought, by type and id."""
+    return {key for key in whole.everything() if key[0] in RECORD}
+
+
+async def test_an_open_visit_brings_relatives_and_cover(whole):
+    before = told_by_the_hospital(whole)
+    await whole.take(INSURED)
+    assert {kind for kind, _ in told_by_the_hospital(whole) - before} == {"RelatedPerson", "Coverage"}
+
+
+async def test_a_protected_visit_brings_neither_relatives_nor_cover(whole):
+    before = whole.everything()
+    await whole.take(HIDDEN_AND_INSURED)
+    after = whole.everything()
+    assert {key: after[key] for key in after if key[0] in (*RECORD, "Patient")} == {
+        key: before[key] for key in before if key[0] in (*RECORD, "Patient")
+    }
+
+
+async def test_a_visit_that_becomes_protected_takes_relatives_and_cover_back(whole):
+    before = told_by_the_hospital(whole)
+    await whole.take(INSURED)
+    later = (
+        HIDDEN_AND_INSURED.replace(b"ADT^A01", b"ADT^A08")
+        .replace(b"EVN|A01", b"EVN|A08")
+        .replace(b"ELM-000101", b"LATER")
+    )
+    await whole.take(later.replace(b"20260305143000", b"20260305153000"))
+    assert told_by_the_hospital(whole) == before

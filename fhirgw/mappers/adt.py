@@ -6,89 +6,214 @@ See: HL7 v2.5.1 ch. 2.14 (MSH) and 3.4 (EVN, PID, PV1); the v2-to-FHIR guide for
 
 import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from fhirgw.errors import MissingElement, UnsupportedMessage
 from fhirgw.mappers.datatypes import Json, Scope, datetime_to_instant, hd_to_system, utc
 from fhirgw.mappers.event import EVENTS, AdtEvent, Effect, EventSemantics, MapContext
+from fhirgw.mappers.groups import groups, mrg_to_other, second_pid
 from fhirgw.mappers.ids import resource_id
-from fhirgw.mappers.person import fold_person, merge_patient
+from fhirgw.mappers.person import LINKS, fold_person, linked, merge_patient, same_person
 from fhirgw.mappers.record import fold_record
-from fhirgw.mappers.segments.person import nk1_to_contacts, obx_to_patient, pd1_to_patient, pid_to_patient
+from fhirgw.mappers.segments.accident import acc_to_accident
+from fhirgw.mappers.segments.account import msh_to_source, pd1_to_record, pid_to_record
+from fhirgw.mappers.segments.allergy import al1_to_allergy, iam_to_allergy
+from fhirgw.mappers.segments.coverage import in1_to_coverage, in2_to_coverage, in3_to_coverage
+from fhirgw.mappers.segments.death import pda_to_death
+from fhirgw.mappers.segments.diagnosis import dg1_to_diagnosis, drg_to_observation
+from fhirgw.mappers.segments.observation import db1_to_observation, obx_to_observation
+from fhirgw.mappers.segments.occurrence import nte_to_annotation
+from fhirgw.mappers.segments.person import obx_to_patient, pd1_to_patient, pid_to_patient
+from fhirgw.mappers.segments.procedure import pr1_to_procedure
 from fhirgw.mappers.segments.reading import Facts, Reading, valued
-from fhirgw.mappers.segments.visit import dg1_to_diagnosis, pv1_to_encounter, pv2_to_encounter, visit_identifier
+from fhirgw.mappers.segments.relatives import gt1_to_guarantor, nk1_to_relative
+from fhirgw.mappers.segments.restriction import restrict
+from fhirgw.mappers.segments.roles import prt_to_role, rol_to_role
+from fhirgw.mappers.segments.visit import (
+    evn_to_provenance,
+    pv1_to_encounter,
+    pv2_to_encounter,
+    visit_identifier,
+)
 from fhirgw.mappers.visit import fold_visit
 from fhirgw.mappers.zsegments import with_z_fields, z_to_extensions
 from fhirgw.terminology import BASE, URI_IDENTIFIER, sid
-from fhirgw.v2.codec import Message, Segment, encode
+from fhirgw.v2.codec import NULL, Message, Segment, encode
 
-__all__ = ["EVENTS", "AdtEvent", "Effect", "EventSemantics", "MapContext", "extract", "map_message"]
+__all__ = ["EVENTS", "AdtEvent", "Effect", "EventSemantics", "MapContext", "extract", "extract_all", "map_message"]
 
 Identifiers = tuple[tuple[str, str, str | None], ...]
 
-REPEATED: Mapping[str, Callable[[Segment, Reading], Json | None]] = {"DG1": dg1_to_diagnosis}
+REPEATED: Mapping[str, Callable[[Segment, Reading], Json | None]] = {
+    "ACC": acc_to_accident,
+    "AL1": al1_to_allergy,
+    "DB1": db1_to_observation,
+    "DG1": dg1_to_diagnosis,
+    "DRG": drg_to_observation,
+    "EVN": evn_to_provenance,
+    "GT1": gt1_to_guarantor,
+    "IAM": iam_to_allergy,
+    "IN1": in1_to_coverage,
+    "MSH": msh_to_source,
+    "NK1": nk1_to_relative,
+    "OBX": obx_to_observation,
+    "PD1": pd1_to_record,
+    "PDA": pda_to_death,
+    "PID": pid_to_record,
+    "PR1": pr1_to_procedure,
+}
 """Segments that repeat, and what reads one of them; None of it where the segment says nothing."""
+
+ADDED: Mapping[str, tuple[str, Callable[[Segment, Json, Reading], None]]] = {
+    "IN2": ("IN1", in2_to_coverage),
+    "IN3": ("IN1", in3_to_coverage),
+}
+"""Segments that add to the fact of the segment before them, which that is, and what adds."""
+
+ROLES: Mapping[str, Callable[[Segment, str, Reading], Json | None]] = {"PRT": prt_to_role, "ROL": rol_to_role}
+"""Segments that tell who takes part in what the segment before them is about."""
+_TAKING_PART = {name: name in ("PID", "PV1") for name in ("PID", "PV1", "DB1", "OBX", "AL1", "PR1", "GT1", "IN1")}
+"""Segments that a role may follow, and whether such roles are read."""
+
+CLINICAL = frozenset({"AL1", "DB1", "DG1", "DRG", "EVN", "IAM", "NTE", "OBX", "PR1"})
+"""Those of them that a message is refused for; a broken date of a relative's or an insurer's is only left out."""
+
+NOTED = frozenset({"AL1", "DB1", "DG1", "DRG", "IAM", "OBX", "PR1"})
+"""Those of them whose resource can hold the notes (NTE) that follow."""
 
 
 def extract(message: Message, context: MapContext) -> AdtEvent:
-    """The event that a message tells of.
+    """The event that a message tells of; of one about two records, what it says of the first.
+
+    Raises:
+        ExceptionGroup: As ``extract_all``.
+    """
+    return extract_all(message, context)[0]
+
+
+def new_reading(message: Message, context: MapContext) -> Reading:
+    """A reading of this message, before anything is read."""
+    return Reading(Scope(context.name, valued(message.header, 4), context.sender, context.sender.tz))
+
+
+def extract_all(message: Message, context: MapContext, reading: Reading | None = None) -> list[AdtEvent]:
+    """What a message tells of: one fact for each of its groups, most have one.
+
+    Args:
+        message: As it was parsed.
+        context: Of its sender.
+        reading: Takes what is found on the way (``new_reading``), for those who want to know.
 
     Raises:
         ExceptionGroup: Every GatewayError found. UnsupportedMessage (MSH-9) comes alone: what the rest of such a
             message should hold is not known.
     """
-    msh = message.segments[0]
     trigger = _trigger(message)
+    semantics = EVENTS[trigger]
     digest = hashlib.sha256(encode(message)).hexdigest()
     message = with_z_fields(message, context.sender.z)
-    reading = Reading(Scope(context.name, valued(msh, 4), context.sender, context.sender.tz))
-    person, encounter = Facts("Patient"), Facts("Encounter")
-    identifiers = _person(message, person, reading)
-    _visit(message, EVENTS[trigger], encounter, reading)
-    z_to_extensions(message, context.sender.z, person, encounter)
-    repeated = _repeated(message, reading)
-    occurred, recorded, sent = _times(message, reading)
+    reading = reading or new_reading(message, context)
+    parts = groups(message, semantics)
+    told = [
+        _event(part, trigger, f"{digest}/{number}" if number else digest, context, reading)
+        for number, part in enumerate(parts)
+    ]
+    seconds = second_pid([event.identifiers for event in told], semantics)
+    told = [replace(event, others=second) if second else event for event, second in zip(told, seconds, strict=True)]
+    if "PID[2]" in semantics.requires and not told[0].others:
+        text = "The message names no second patient, which its event needs."
+        reading.problems.append(MissingElement(text, location="PID[2]", err="100"))
     if reading.problems:
         raise ExceptionGroup("the message cannot be mapped", reading.problems)
+    return told
+
+
+def _event(message: Message, trigger: str, digest: str, context: MapContext, reading: Reading) -> AdtEvent:
+    """One group of a message, or the whole; not to be used where it left problems."""
+    msh, semantics = message.header, EVENTS[trigger]
+    person, encounter = Facts("Patient"), Facts("Encounter")
+    identifiers = _person(message, person, reading)
+    _visit(message, semantics, encounter, reading)
+    z_to_extensions(message, context.sender.z, person, encounter)
+    restrict(message, person, encounter, reading)
+    repeated = _repeated(message, reading)
+    occurred, recorded, sent = _times(message, reading)
+    visit = _visit_key(encounter.values, identifiers, occurred, reading.scope)
+    account = _account(message, reading)
+    other = mrg_to_other(message.first("MRG"), semantics, identifiers, (visit, account), reading)
+    sound = not reading.problems
     return AdtEvent(
         trigger=trigger,
         control_id=valued(msh, 10),
         sender=context.name,
         digest=digest,
-        order=(utc(occurred), utc(recorded), utc(sent), str(EVENTS[trigger].rank), digest),
+        order=(utc(occurred), utc(recorded), utc(sent), str(semantics.rank), digest) if sound else (),
         occurred=occurred,
-        recorded=datetime_to_instant(recorded, reading.scope.zone),
+        recorded=datetime_to_instant(recorded, reading.scope.zone) if sound else "",
         identifiers=identifiers,
-        visit=_visit_key(encounter.values, identifiers, occurred, reading.scope),
+        visit=visit,
         organization=_organization(msh, context, reading.scope),
         person=person.values,
         encounter=encounter.values,
         repeated=repeated,
         deletes=(*person.deletes, *encounter.deletes),
+        account=account,
+        others=other.others,
+        succeeds=other.succeeds,
+        moves=other.moves,
     )
 
 
-def map_message(message: Message, context: MapContext) -> Json:
+def map_message(message: Message, context: MapContext, reading: Reading | None = None) -> Json:
     """A transaction Bundle of this message alone: no history, no store, the same bytes for the same message.
 
     ``Bundle.identifier.value`` is MSH-10, or the digest of the bytes where it is empty.
 
+    Args:
+        message: As it was parsed.
+        context: Of its sender.
+        reading: As in ``extract_all``.
+
     Raises:
         ExceptionGroup: As ``extract``.
     """
-    event = extract(message, context)
-    system, value, _ = event.identifiers[0]
-    patient_id = resource_id(context.id_key, "Patient", system, value)
-    resources = [merge_patient(patient_id, {context.name: fold_person([event])})]
-    if event.visit:
-        resources += fold_visit([event], patient_id, context.id_key)
-    resources += fold_record([event], patient_id, context.id_key)
+    told = extract_all(message, context, reading)
+    event = told[0]
+    resources: dict[str, Json] = {}
+    for one in told:
+        for resource in _alone(one, context):
+            reference = f"{resource['resourceType']}/{resource['id']}"
+            resources[reference] = (
+                same_person(resources[reference], resource) if reference in resources else resource
+            )
     return {
         "resourceType": "Bundle",
         "identifier": {"system": sid(context.name, "message"), "value": event.control_id or event.digest},
         "type": "transaction",
         "timestamp": event.recorded,
-        "entry": [_entry(resource) for resource in resources],
+        "entry": [_entry(resource) for resource in resources.values()],
     }
+
+
+def _alone(event: AdtEvent, context: MapContext) -> list[Json]:
+    """What one fact says by itself: the person, the other record where it names one, the visit."""
+    patient = _patient_id(event.identifiers, context)
+    resources = [merge_patient(patient, {context.name: fold_person([event])})]
+    kinds = LINKS.get(event.identity)
+    if kinds and event.others and event.identifiers:
+        other = _patient_id(event.others, context)
+        names: list[Json] = [{"system": system, "value": value} for system, value, _ in event.others]
+        resources = linked(
+            resources[0], other, kinds, {"resourceType": "Patient", "id": other, "identifier": names}
+        )
+    if event.visit:
+        resources += fold_visit([event], patient, context.id_key)
+    return resources + fold_record([event], patient, context.id_key)
+
+
+def _patient_id(identifiers: Identifiers, context: MapContext) -> str:
+    system, value, _ = identifiers[0]
+    return resource_id(context.id_key, "Patient", system, value)
 
 
 def _entry(resource: Json) -> Json:
@@ -137,9 +262,9 @@ def _person(message: Message, facts: Facts, reading: Reading) -> Identifiers:
     pd1 = message.first("PD1")
     if pd1:
         pd1_to_patient(pd1, facts, reading)
-    nk1_to_contacts(message.all("NK1"), facts, reading)
-    obx_to_patient(message.all("OBX"), facts)
-    found = facts.values.get("identifier", {}).get("identifier", [])
+    obx_to_patient(message.all("OBX"), facts, reading)
+    numbered = (name for name in ("identifier", "identifier.2", "identifier.4") if name in facts.values)
+    found = facts.values.get(next(numbered, ""), {}).get("identifier", [])
     if not found and not any(problem.location == "PID-3" for problem in reading.problems[before:]):
         reading.problems.append(MissingElement("The patient has no identifier.", location="PID-3"))
     named = tuple(
@@ -159,15 +284,25 @@ def _kind(identifier: Json) -> str | None:
 
 
 def _visit(message: Message, semantics: EventSemantics, facts: Facts, reading: Reading) -> None:
-    """Read the visit."""
-    pv1 = message.first("PV1")
+    """Read the visit; of an event about people only one that has a number, its class or not."""
+    pv1, pid = message.first("PV1"), message.first("PID")
     if pv1 is None:
-        if semantics.visit:
+        if semantics.pv1 == "required" or "PV1" in semantics.requires:
             text = "The message has no PV1 segment, and its event is about a visit."
             reading.problems.append(MissingElement(text, location="PV1", err="100"))
         return
-    pv1_to_encounter(pv1, facts, reading)
-    pv2, pid = message.first("PV2"), message.first("PID")
+    numbered = semantics.pv1 == "numbered"
+    if numbered and not valued(pv1, 19):
+        if "PV1" in semantics.requires:
+            text = "PV1 does not say which visit is meant."
+            reading.problems.append(MissingElement(text, location="PV1-19"))
+        return
+    if not (numbered and not valued(pv1, 2)):
+        pv1_to_encounter(pv1, facts, reading)
+    else:
+        number = visit_identifier(pv1, 19, reading, "VN")
+        facts.values |= {"identifier.1": number} if number else {}
+    pv2 = message.first("PV2")
     if pv2:
         pv2_to_encounter(pv2, facts, reading)
     if pid and "identifier.1" not in facts.values:
@@ -176,13 +311,58 @@ def _visit(message: Message, semantics: EventSemantics, facts: Facts, reading: R
             facts.values["identifier.2"] = account
 
 
+def _account(message: Message, reading: Reading) -> tuple[str, str] | None:
+    pid = message.first("PID")
+    account = visit_identifier(pid, 18, reading, "AN") if pid and valued(pid, 18) else None
+    return (account["system"], f"account {account['value']}") if account else None
+
+
 def _repeated(message: Message, reading: Reading) -> dict[str, tuple[Json, ...]]:
-    """The facts of the segments that repeat, by segment name."""
-    found = {
-        name: tuple(fact for segment in message.all(name) if (fact := read(segment, reading)))
-        for name, read in REPEATED.items()
-    }
-    return {name: facts for name, facts in found.items() if facts}
+    """The facts of the segments that repeat, by segment name; empty where ``""`` takes all of them back.
+
+    An NTE, an IN2, a ROL belongs to the segment that it follows.
+    """
+    found: dict[str, list[Json]] = {}
+    last: tuple[str, Json | None] = ("", None)
+    of = "PID"
+    for segment in message.segments:
+        name = segment.name
+        of = name if name in _TAKING_PART else of
+        known = len(reading.problems)
+        if name in REPEATED:
+            fact = REPEATED[name](segment, reading)
+            last = name, fact
+            if fact or _takes_back(segment):
+                found.setdefault(name, []).extend([fact] if fact else [])
+        elif name in ROLES:
+            role = ROLES[name](segment, of, reading) if _TAKING_PART[of] else None
+            found.setdefault(name, []).extend([role] if role else [])
+        elif name in ADDED or name == "NTE":
+            _add(segment, last, reading)
+        else:
+            last = ("", None)
+        if name not in CLINICAL:
+            reading.set_aside(known, segment)
+    return {name: tuple(facts) for name, facts in found.items()}
+
+
+def _add(segment: Segment, last: tuple[str, Json | None], reading: Reading) -> None:
+    """Add a segment to the fact of the one it belongs to; without that it has nothing to say."""
+    name, fact = last
+    if segment.name in ADDED and fact is not None and name == ADDED[segment.name][0]:
+        ADDED[segment.name][1](segment, fact, reading)
+    elif segment.name == "NTE" and fact is not None and name in NOTED:
+        note = nte_to_annotation(segment, reading)
+        if note:
+            fact["said"].setdefault("note", []).append(note)
+
+
+def _takes_back(segment: Segment) -> bool:
+    """Whether all that a segment says, but for its number, is ``""`` (v2.5.1 ch. 2.10.4.1)."""
+    if NULL not in segment.raw:
+        return False
+    said = segment.raw.split(segment.delimiters.field)[1:]
+    return {text for text in said if text and not text.isdecimal()} == {NULL}
 
 
 def _visit_key(encounter: Json, identifiers: Identifiers, occurred: str, scope: Scope) -> tuple[str, str] | None:
@@ -190,7 +370,7 @@ def _visit_key(encounter: Json, identifiers: Identifiers, occurred: str, scope: 
 
     See: ``docs/decisions/0021-visit-key.md``.
     """
-    if not encounter:
+    if not encounter or not identifiers:
         return None
     for name, prefix in (("identifier.1", ""), ("identifier.2", "account ")):
         if name in encounter:

@@ -7,6 +7,7 @@ See: HL7 v2-to-FHIR guide 1.0.0, data types; deviations in ``docs/decisions/0020
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -17,12 +18,18 @@ from fhirgw.settings import Sender
 from fhirgw.terminology import (
     ADDRESS_TYPE,
     ADDRESS_USE,
+    ALTERNATE_CODES,
+    CENSUS_TRACT,
     IDENTIFIER_TYPE,
+    KEPT_BESIDE,
+    NAME_ASSEMBLY_ORDER,
     NAME_USE,
-    PHYSICAL_TYPE,
+    RULED,
     TELECOM_SYSTEM,
     TELECOM_USE,
+    TELECOM_USE_SYSTEM,
     THO,
+    TYPE_CODES,
     US_NPI,
     coding_system,
     local_code_system,
@@ -41,16 +48,8 @@ _DTM_TEXT = "Not a date/time: YYYY[MM[DD[HH[MM[SS[.S[S[S[S]]]]]]]]][+/-ZZZZ]."
 _OID = re.compile(r"[0-2](\.(0|[1-9]\d*))+", re.ASCII)
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _NPI = re.compile(r"\d{10}", re.ASCII)
-_INTERNET = ("Internet", "X.400")
-# PL from the whole to the part: component, code and display of location-physical-type (none for a point of care)
-_LEVELS = (
-    (4, "si", "Site"),
-    (7, "bu", "Building"),
-    (8, "lvl", "Level"),
-    (1, None, None),
-    (2, "ro", "Room"),
-    (3, "bd", "Bed"),
-)
+_INTERNET = frozenset({"INTERNET", "X.400"})
+_ASSEMBLY_ORDERS = {"F": "F", "G": "G"}  # table 0444
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +90,11 @@ class Components:
         """The number of the last component."""
         return len(self._parts)
 
+    @property
+    def text(self) -> str:
+        """The whole repetition, its separators as written."""
+        return self._element.text.strip()
+
     def __call__(self, component: int, subcomponent: int = 1) -> str | None:
         """The text of a component, or of one of its subcomponents."""
         if component > len(self._parts):
@@ -101,6 +105,24 @@ class Components:
             part = self._element.get(component, subcomponent) or ""
         part = part.strip()
         return part if part and part != NULL else None
+
+
+class Inner(Components):
+    """A component that is itself a data type: ``Inner(dld, 1)(2)`` is DLD.1.2."""
+
+    __slots__ = ("_component", "_outer")
+
+    def __init__(self, outer: Components, component: int) -> None:
+        self._outer = outer
+        self._component = component
+
+    def __len__(self) -> int:
+        """As many as any data type has: an absent one is None."""
+        return 22
+
+    def __call__(self, component: int, subcomponent: int = 1) -> str | None:
+        """The text of a component; it has no subcomponents."""
+        return self._outer(self._component, component) if subcomponent == 1 else None
 
 
 def dtm_to_datetime(dtm: str, zone: ZoneInfo) -> str:
@@ -197,10 +219,11 @@ def cx_to_identifier(
     if value is None:
         return None
     system = hd_to_system(cx(4, 1), cx(4, 2), cx(4, 3), scope) or default
-    return _identifier(system, value, cx(5) or kind) | _period(cx, 7, 8, scope)
+    return typed_identifier(system, value, cx(5) or kind) | period_between(cx, 7, 8, scope)
 
 
-def _identifier(system: str | None, value: str, kind: str | None) -> Json:
+def typed_identifier(system: str | None, value: str, kind: str | None) -> Json:
+    """An Identifier with its type (table 0203), where one is known."""
     identifier: Json = {"system": system, "value": value} if system else {"value": value}
     if kind:
         coding = {"system": THO + "v2-0203", "code": " ".join(kind.split())}
@@ -210,15 +233,33 @@ def _identifier(system: str | None, value: str, kind: str | None) -> Json:
     return identifier
 
 
-def _period(element: Components, start: int, end: int, scope: Scope) -> Json:
-    if len(element) < start:
+def period_between(element: Components, start: int, end: int, scope: Scope, validity: int | None = None) -> Json:
+    """From two components, else from the two parts of a third (DR)."""
+    if len(element) < (validity or start):
         return {}
-    period = {
-        name: dtm_to_datetime(moment, scope.zone)
-        for name, component in (("start", start), ("end", end))
-        if (moment := element(component))
-    }
+    said = {"start": element(start), "end": element(end)}
+    if validity and not any(said.values()):
+        said = {"start": element(validity), "end": element(validity, 2)}
+    period = {name: dtm_to_datetime(moment, scope.zone) for name, moment in said.items() if moment}
     return {"period": period} if period else {}
+
+
+def _coded_element(element: str, table: str, codes: Mapping[str, str], code: str | None, scope: Scope) -> Json:
+    """A code of a required binding; one that has no target there stays beside the absent element, as sent."""
+    if not code:
+        return {}
+    known = local_code(table, code, scope)
+    target = codes.get(known) or codes.get(known.upper())
+    return {element: target} if target else {f"_{element}": _beside(table, known, scope)}
+
+
+def _beside(table: str, code: str, scope: Scope) -> Json:
+    system = f"{THO}v2-{table}"
+    if code.upper() not in TYPE_CODES[table]:
+        system = local_code_system(scope.name, table)
+        scope.unmapped.append((table, code))
+    concept = {"coding": [{"system": system, "code": " ".join(code.split())}]}
+    return {"extension": [{"url": ALTERNATE_CODES, "valueCodeableConcept": concept}]}
 
 
 def _filled(**lists: list[str | None]) -> Json:
@@ -230,7 +271,8 @@ def _filled(**lists: list[str | None]) -> Json:
 def xpn_to_human_name(xpn: Components, scope: Scope) -> Json | None:
     """Map XPN to HumanName; None when it holds no part of a name.
 
-    XPN-1.1 → family, XPN-2/3 → given, XPN-4/6/14 → suffix, XPN-5 → prefix, XPN-7 → use, XPN-12/13 → period.
+    XPN-1.1 → family, XPN-2/3 → given, XPN-4/6/14 → suffix, XPN-5 → prefix, XPN-7 → use, XPN-11 → assembly order,
+    XPN-12/13, or XPN-10 → period.
     See: v2-to-FHIR, Data Type XPN[HumanName], FN[HumanName].
     """
     family = xpn(1)
@@ -242,15 +284,20 @@ def xpn_to_human_name(xpn: Components, scope: Scope) -> Json | None:
     )
     if not name:
         return None
-    use = NAME_USE.get(xpn(7) or "")
-    return ({"use": use} if use else {}) | name | _period(xpn, 12, 13, scope)
+    name = _coded_element("use", "0200", NAME_USE, xpn(7), scope) | name
+    if len(xpn) > 9:
+        order = xpn(11)
+        if order in _ASSEMBLY_ORDERS:
+            name["extension"] = [{"url": NAME_ASSEMBLY_ORDER, "valueCode": _ASSEMBLY_ORDERS[order]}]
+        name |= period_between(xpn, 12, 13, scope, 10)
+    return name
 
 
 def xad_to_address(xad: Components, scope: Scope) -> Json | None:
     """Map XAD to Address; None when it holds no part of an address.
 
-    XAD-1.1/1.2/1.3/2/19 → line, XAD-3 → city, XAD-4 → state, XAD-5 → postalCode, XAD-6 → country, XAD-7 → use and
-    type, XAD-9 → district, XAD-13/14 → period.
+    XAD-1.1/1.2/1.3/2/19 → line, XAD-3 → city, XAD-4 → state, XAD-5 → postalCode, XAD-6 → country, XAD-7 → use or
+    type, XAD-9 → district, XAD-10 → census tract, XAD-13/14, or XAD-12 → period.
     See: v2-to-FHIR, Data Type XAD[Address], SAD[Address].
     """
     address = _filled(line=[xad(1), xad(1, 2), xad(1, 3), xad(2), xad(19)])
@@ -260,37 +307,48 @@ def xad_to_address(xad: Components, scope: Scope) -> Json | None:
             address[name] = value
     if not address:
         return None
-    kind = xad(7) or ""
-    for name, codes in (("use", ADDRESS_USE), ("type", ADDRESS_TYPE)):
-        if kind in codes:
-            address[name] = codes[kind]
-    return address | _period(xad, 13, 14, scope)
+    kind = xad(7)
+    if kind and kind in ADDRESS_TYPE:
+        address["type"] = ADDRESS_TYPE[kind]
+    else:
+        address |= _coded_element("use", "0190", ADDRESS_USE, kind, scope)
+    if len(xad) > 9:
+        tract = xad(10)
+        if tract:
+            address["extension"] = [{"url": CENSUS_TRACT, "valueString": tract}]
+        address |= period_between(xad, 13, 14, scope, 12)
+    return address
 
 
 def xtn_to_contact_point(xtn: Components, scope: Scope, *, use: str | None = None) -> Json | None:
     """Map XTN to ContactPoint; None when it holds neither number nor address.
 
-    XTN-4, or XTN-1/12/7 with 5, 6 and 8 → value; XTN-3 → system, else email where XTN-4 is valued, else phone, as
-    the fields that carry XTN are for phone numbers; XTN-2 → use, else the one given; XTN-18 → rank.
+    XTN-4, or XTN-1/12/7 with 5, 6 and 8 → value; XTN-3 → system, else email where XTN-4 is valued, else what XTN-2
+    says, else phone, as the fields that carry XTN are for phone numbers; XTN-2 → use, else the one given; XTN-18 →
+    rank.
     See: v2-to-FHIR, Data Type XTN[ContactPoint].
     """
-    equipment = xtn(3)
+    equipment, usage = xtn(3), xtn(2)
+    kind = equipment.upper() if equipment else None
     address = xtn(4)
-    if equipment in _INTERNET or (equipment is None and address):
+    if kind in _INTERNET or (kind is None and (address or usage == "NET")):
         value, system = address or xtn(1), "email"
     else:
         value = xtn(1) or xtn(12) or _number(xtn)
-        system = TELECOM_SYSTEM.get((equipment or "PH").upper(), "other")
+        system = TELECOM_SYSTEM.get(kind) or "other" if kind else TELECOM_USE_SYSTEM.get(usage or "", "phone")
     if value is None:
         return None
     point: Json = {"system": system, "value": value}
-    used = "mobile" if equipment == "CP" else TELECOM_USE.get(xtn(2) or "") or (None if xtn(2) else use)
-    if used:
-        point["use"] = used
+    if system == "other" and equipment:
+        point["_system"] = _beside("0202", equipment, scope)
+    if kind == "CP":
+        point["use"] = "mobile"
+    elif usage not in TELECOM_USE_SYSTEM:
+        point |= _coded_element("use", "0201", TELECOM_USE, usage, scope) if usage else {"use": use} if use else {}
     rank = xtn(18) or ""
     if rank.isdecimal() and int(rank) > 0:
         point["rank"] = int(rank)
-    return point | _period(xtn, 13, 14, scope)
+    return point | period_between(xtn, 13, 14, scope)
 
 
 def _number(xtn: Components) -> str | None:
@@ -316,7 +374,7 @@ def xcn_to_practitioner(xcn: Components, scope: Scope) -> Json | None:
         if "NPI" in (kind, namespace) and _NPI.fullmatch(value):
             system, kind = US_NPI, "NPI"
         system = system or sid(scope.name, scope.facility, "practitioner")
-        practitioner["identifier"] = [_identifier(system, value, kind)]
+        practitioner["identifier"] = [typed_identifier(system, value, kind)]
     family = xcn(2)
     name: Json = {"family": family} if family else {}
     name |= _filled(given=[xcn(3), xcn(4)], suffix=[xcn(5)], prefix=[xcn(6)])
@@ -329,49 +387,28 @@ def xcn_to_practitioner(xcn: Components, scope: Scope) -> Json | None:
     return practitioner if len(practitioner) > 1 else None
 
 
-def pl_to_locations(pl: Components, scope: Scope) -> list[Json]:
-    """Map PL to a chain of Locations without ids, from the whole to the part; [] when it names no place.
-
-    PL-4 → site, PL-7 → building, PL-8 → floor, PL-1 → point of care, PL-2 → room, PL-3 → bed. An identifier is the
-    path to the place, since a bed's number is its own only within its room. The last is the one to refer to.
-    See: v2-to-FHIR, Data Type PL[Location].
-    """
-    path = [scope.facility] if scope.facility and pl(4) is None else []
-    chain = []
-    for component, code, display in _LEVELS:
-        name = pl(component)
-        if name is None:
-            continue
-        path.append(name)
-        location: Json = {
-            "resourceType": "Location",
-            "identifier": [{"system": sid(scope.name, "location"), "value": "/".join(path)}],
-            "name": name,
-            "mode": "instance",
-        }
-        if code:
-            location["physicalType"] = {"coding": [{"system": PHYSICAL_TYPE, "code": code, "display": display}]}
-        chain.append(location)
-    return chain
-
-
 def local_code(table: str, code: str, scope: Scope) -> str:
     """The table's code for the sender's own, where its registration maps it; else the code itself."""
     return scope.sender.codes.get(table, {}).get(code, code)
 
 
+_TRIPLETS = ((1, 7), (4, 8), (10, 13))  # first component, and that of the version
+
+
 def cwe_to_codeable_concept(cwe: Components, scope: Scope, table: str | None = None) -> Json | None:
     """Map CWE (CE, IS, ID) to CodeableConcept; None when it holds nothing.
 
-    CWE-1/2/3/7 and CWE-4/5/6/8 → coding, CWE-9, or CWE-2 without a code, → text. A code of the field's table is
+    CWE-1/2/3/7, 4/5/6/8 and 10/11/12/13 → coding, CWE-9, or CWE-2 without a code, → text. A code of the field's table is
     mapped as the guide does; one that the table does not have keeps the sender's coding, in a system of its own.
     See: v2-to-FHIR, Data Type CWE[CodeableConcept]; concept maps of ``fhirgw.terminology``.
     """
     codings = [
         coding
-        for first, version in (((1, 7), (4, 8)) if len(cwe) > 3 else ((1, 7),))
+        for first, version in (_TRIPLETS if len(cwe) > 3 else _TRIPLETS[:1])
         if (coding := _coding(cwe, first, version, scope, table if first == 1 else None))
     ]
+    if table in KEPT_BESIDE and codings and codings[0].get("system", "").startswith(THO + "discharge"):
+        codings.insert(1, {"system": f"{THO}v2-{table}", "code": local_code(table, cwe(1) or "", scope)})
     words = cwe(9) or (cwe(2) if cwe(1) is None else None)
     if table is None and len(codings) == 1 and codings[0].keys() == {"code"}:
         words, codings = words or codings[0]["code"], []  # no system, no display: words in the place of a code
@@ -385,7 +422,7 @@ def _coding(cwe: Components, first: int, version: int, scope: Scope, table: str 
         return None
     code, display, named = " ".join(code.split()), cwe(first + 1), cwe(first + 2)
     system = coding_system(named) if named else None
-    if table and (named is None or system in (f"{THO}v2-{table}", None)):
+    if table and (named is None or system in (f"{THO}v2-{table}", None, RULED.get(table))):
         mapped = table_coding(table, local_code(table, code, scope))
         if mapped:
             return mapped

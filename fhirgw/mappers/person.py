@@ -2,9 +2,18 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from fhirgw.mappers.event import AdtEvent, Json, assemble_patient, in_order, lay_over
+from fhirgw.mappers.event import AdtEvent, Identity, Json, assemble_patient, in_order, lay_over
+from fhirgw.mappers.parties import reference_to
+from fhirgw.mappers.standing import roles, standing
 
 ICM = "icm"
+LINKS: Mapping[Identity, tuple[str, str]] = {
+    Identity.MERGE: ("replaces", "replaced-by"),
+    Identity.LINK: ("seealso", "seealso"),
+}
+"""Patient.link.type on the person of PID, and on the other record."""
+_DECEASED = frozenset({"deceasedBoolean", "deceasedDateTime"})
+_CONTRIBUTING = frozenset({"NK1", "PRT", "ROL"})
 _CHOICES = ("deceased", "multipleBirth")  # elements of several types, of which a Patient has one
 
 
@@ -16,12 +25,36 @@ def fold_person(events: Sequence[AdtEvent]) -> Json:
     """
     facts: Json = {}
     identifiers: list[Json] = []
-    for event in in_order(events):
+    events = in_order(events)
+    for event in events:
+        if event.trigger == "A29":  # what was said of the person before is deleted; who they are is still known
+            facts = {}
         identifiers += event.person.get("identifier", {}).get("identifier", [])
         facts = lay_over(facts, event.person, event.deletes, "Patient")
     if identifiers:
         facts["identifier"] = {"identifier": _united(identifiers)}
-    return assemble_patient(facts)
+    patient = assemble_patient(facts | _from_others(events))
+    if not patient.keys() & _DECEASED and any("PDA" in event.repeated for event in events):
+        patient["deceasedBoolean"] = True
+    if "identifier" in patient:
+        patient["identifier"] = _united(patient["identifier"])
+    doctors = patient.get("generalPractitioner", [])
+    if len(doctors) > 1:
+        patient["generalPractitioner"] = [one for at, one in enumerate(doctors) if one not in doctors[:at]]
+    return patient
+
+
+def _from_others(events: Sequence[AdtEvent]) -> Json:
+    """Facts that other segments have: contacts (NK1), who the person's doctor is (ROL, PRT)."""
+    if not any(event.repeated.keys() & _CONTRIBUTING for event in events):
+        return {}
+    kin = standing(events, "NK1")
+    primary = [fact["member"] for fact in roles(events, "PID") if "primary" in fact]
+    found = {
+        "contact": [fact["contact"] for key, fact in kin.ever.items() if key in kin.now and "contact" in fact],
+        "generalPractitioner": [reference_to(one.get("practitioner", one)) for one in primary],
+    }
+    return {f"{name}.9": {name: values} for name, values in found.items() if values}
 
 
 def merge_patient(patient_id: str, sources: Mapping[str, Json]) -> Json:
@@ -36,8 +69,41 @@ def merge_patient(patient_id: str, sources: Mapping[str, Json]) -> Json:
         taken = {_element(name) for name in merged}
         merged |= {name: value for name, value in picture.items() if _element(name) not in taken}
     identifiers = _united(identifier for picture in pictures for identifier in picture.get("identifier", []))
-    united = {"identifier": identifiers, "extension": _by_url(pictures)}
+    united: Json = {"identifier": identifiers, "extension": _by_url(pictures)}
+    labels = [label for picture in pictures for label in picture.get("meta", {}).get("security", [])]
+    if labels:  # of every picture: what one source restricts is restricted
+        once = [label for at, label in enumerate(labels) if label not in labels[:at]]
+        united["meta"] = merged["meta"] | {"security": once}
     return merged | {name: values for name, values in united.items() if values}
+
+
+def linked(patient: Json, other: str, kinds: tuple[str, str], record: Json) -> list[Json]:
+    """Two Patients that are one person: the present one, and the other record; replaced, it is not active.
+
+    See: R4, Patient.link; http://hl7.org/fhir/R4/patient.html#links.
+    """
+    return [
+        with_links(record, {patient["id"]: kinds[1]}),
+        with_links(patient, {other: kinds[0]}),
+    ]
+
+
+def with_links(patient: Json, links: Mapping[str, str]) -> Json:
+    """The Patient with these links (id → Patient.link.type), in the order of their ids."""
+    if not links:
+        return patient
+    listed = [{"other": {"reference": f"Patient/{other}"}, "type": kind} for other, kind in sorted(links.items())]
+    replaced = {"active": False} if "replaced-by" in links.values() else {}
+    return patient | replaced | {"link": listed}
+
+
+def same_person(one: Json, other: Json) -> Json:
+    """What two groups of a message speak of: all that either says of a Patient, with the links of both."""
+    if one["resourceType"] != "Patient":
+        return one
+    links = {link["other"]["reference"]: link for link in (*one.get("link", ()), *other.get("link", ()))}
+    fuller, lesser = sorted((one, other), key=len, reverse=True)
+    return lesser | fuller | ({"link": [links[name] for name in sorted(links)]} if links else {})
 
 
 def _element(name: str) -> str:

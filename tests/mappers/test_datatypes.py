@@ -13,7 +13,6 @@ from fhirgw.mappers.datatypes import (
     dtm_to_date,
     dtm_to_datetime,
     dtm_to_instant,
-    pl_to_locations,
     utc,
     xad_to_address,
     xcn_to_practitioner,
@@ -30,6 +29,21 @@ SENDER = Sender(
     authorities={"CTMEDICAID": SID + "ct-medicaid", "2.16.840.1.1": SID + "registered"},
     codes={"0002": {"Verh": "M"}, "0112": {"HEIM": "01"}},
 )
+EXT = "http://hl7.org/fhir/StructureDefinition/"
+ELM = "http://fhirgw.org/fhir/CodeSystem/elm-"
+
+
+def beside(table: str, code: str, system: str | None = None) -> dict:
+    """The sender's code, beside an element of a required binding that has no code for it."""
+    coding = {"system": system or V2 + table, "code": code}
+    return {"extension": [{"url": EXT + "alternate-codes", "valueCodeableConcept": {"coding": [coding]}}]}
+
+
+def disposition(code: str, display: str) -> dict:
+    system = "http://terminology.hl7.org/CodeSystem/discharge-disposition"
+    return {"system": system, "code": code, "display": display}
+
+
 SCOPE = Scope("elm", "ELMHOSP", SENDER, NEW_YORK)
 
 
@@ -130,7 +144,17 @@ def test_utc_texts_sort_in_time():
             "DOE^^^^^^M^^^^^2001^2009",
             {"use": "maiden", "family": "DOE", "period": {"start": "2001", "end": "2009"}},
         ),
-        ("DOE^^^^^^T", {"family": "DOE"}),
+        ("DOE^^^^^^T", {"family": "DOE", "_use": beside("0200", "T")}),
+        ("DOE^^^^^^Q", {"family": "DOE", "_use": beside("0200", "Q", ELM + "0200")}),
+        (
+            "DOE^^^^^^S^^^2020&2021^F",
+            {
+                "family": "DOE",
+                "use": "anonymous",
+                "period": {"start": "2020", "end": "2021"},
+                "extension": [{"url": EXT + "humanname-assembly-order", "valueCode": "F"}],
+            },
+        ),
         ('""^JANE', {"given": ["JANE"]}),
         ("^^^^^^L", None),
         ("  ^ ", None),
@@ -196,7 +220,22 @@ def test_cx_to_identifier(er7, expected):
             },
         ),
         ("1 SAMPLE ST&SAMPLE ST&1^^^^^^M", {"line": ["1 SAMPLE ST", "SAMPLE ST", "1"], "type": "postal"}),
-        ("^^HARTFORD^^^^V^^^^^^2020^2021", {"city": "HARTFORD", "period": {"start": "2020", "end": "2021"}}),
+        (
+            "^^HARTFORD^^^^V^^^^^^2020^2021",
+            {
+                "city": "HARTFORD",
+                "_use": beside("0190", "V"),
+                "period": {"start": "2020", "end": "2021"},
+            },
+        ),
+        (
+            "^^HARTFORD^^^^^^^1.2^^2020&2021",
+            {
+                "city": "HARTFORD",
+                "period": {"start": "2020", "end": "2021"},
+                "extension": [{"url": EXT + "iso21090-ADXP-censusTract", "valueString": "1.2"}],
+            },
+        ),
         ("^^^^^^H", None),
     ],
 )
@@ -210,7 +249,7 @@ def test_xad_to_address(er7, expected):
         ("(860)555-0101", {"system": "phone", "value": "(860)555-0101", "use": "home"}),
         ("(860)555-0101^WPN^PH", {"system": "phone", "value": "(860)555-0101", "use": "work"}),
         ("(860)555-0101^PRN^CP", {"system": "phone", "value": "(860)555-0101", "use": "mobile"}),
-        ("(860)555-0101^ORN^FX", {"system": "fax", "value": "(860)555-0101"}),
+        ("(860)555-0101^ORN^FX", {"system": "fax", "value": "(860)555-0101", "use": "home"}),
         ("^PRN^PH^^1^860^5550101^7", {"system": "phone", "value": "+1 860 5550101 X7", "use": "home"}),
         ("^PRN^PH^^^860^5550101", {"system": "phone", "value": "860 5550101", "use": "home"}),
         ("^PRN^PH^^^^^^^^^8605550101", {"system": "phone", "value": "8605550101", "use": "home"}),
@@ -218,8 +257,27 @@ def test_xad_to_address(er7, expected):
         ("^NET^^a@example.org", {"system": "email", "value": "a@example.org"}),
         (
             "5^^ZZ^^^^^^^^^^2020^2021^^^^2",
-            {"system": "other", "value": "5", "use": "home", "rank": 2, "period": {"start": "2020", "end": "2021"}},
+            {
+                "system": "other",
+                "_system": beside("0202", "ZZ", ELM + "0202"),
+                "value": "5",
+                "use": "home",
+                "rank": 2,
+                "period": {"start": "2020", "end": "2021"},
+            },
         ),
+        ("5^TTY", {"system": "phone", "value": "5", "_use": beside("0201", "TTY", ELM + "0201")}),
+        (
+            "5^EMR^TTY",
+            {
+                "system": "other",
+                "_system": beside("0202", "TTY"),
+                "value": "5",
+                "_use": beside("0201", "EMR"),
+            },
+        ),
+        ("5^BPN", {"system": "pager", "value": "5"}),
+        ("a@example.org^NET", {"system": "email", "value": "a@example.org"}),
         ("^PRN^PH", None),
     ],
 )
@@ -275,31 +333,6 @@ def test_xtn_to_contact_point(er7, expected):
 )
 def test_xcn_to_practitioner(er7, expected):
     assert xcn_to_practitioner(field(er7), SCOPE) == expected
-
-
-@pytest.mark.parametrize(
-    ("er7", "expected"),
-    [
-        (
-            "4E^412^A^ELM&2.16.1&ISO^^^TOWER^4",
-            [
-                ("si", "ELM"),
-                ("bu", "ELM/TOWER"),
-                ("lvl", "ELM/TOWER/4"),
-                (None, "ELM/TOWER/4/4E"),
-                ("ro", "ELM/TOWER/4/4E/412"),
-                ("bd", "ELM/TOWER/4/4E/412/A"),
-            ],
-        ),
-        ("ED", [(None, "ELMHOSP/ED")]),
-        ("^^^ELM", [("si", "ELM")]),
-        ("^^^^N", []),
-    ],
-)
-def test_pl_is_a_chain_from_the_whole_to_the_part(er7, expected):
-    chain = pl_to_locations(field(er7), SCOPE)
-    kinds = [location.get("physicalType", {"coding": [{"code": None}]})["coding"][0]["code"] for location in chain]
-    assert list(zip(kinds, [place["identifier"][0]["value"] for place in chain], strict=True)) == expected
 
 
 @pytest.mark.parametrize(
@@ -362,8 +395,8 @@ def test_pl_is_a_chain_from_the_whole_to_the_part(er7, expected):
                 ]
             },
         ),
-        ("HEIM", "0112", {"coding": [{"system": V2 + "0112", "code": "01"}]}),
-        ("20", "0112", {"coding": [{"system": V2 + "0112", "code": "20"}]}),
+        ("HEIM", "0112", {"coding": [disposition("home", "Home"), {"system": V2 + "0112", "code": "01"}]}),
+        ("20", "0112", {"coding": [disposition("exp", "Expired"), {"system": V2 + "0112", "code": "20"}]}),
         (
             "01^Home^NUBC",
             "0112",

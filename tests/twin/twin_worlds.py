@@ -418,8 +418,9 @@ def _version(draw: st.DrawFn, kind: str, letter: str) -> Version:
     cleared, day = draw(st.integers(0, 3)) > 0, draw(_days)
     base, parts, by_code = KINDS[kind](patient, tag, day, cleared)
     tags = frozenset({tag} - {""})
-    whose = {"Task": "for", "RelatedPerson": "patient"}.get(kind, "subject")
-    named = {whose: ref(f"Patient/{patient}")} if kind != "Patient" else {}
+    whose = {"Task": "for", "RelatedPerson": "patient", "Coverage": "beneficiary"}.get(kind, "subject")
+    subject = ref(f"Patient/{patient}")
+    named = {whose: [subject] if kind == "Account" else subject} if kind != "Patient" else {}
     return Version(
         kind, logical, patient, base | named,
         tags=tags if by_code else NOTHING, carried=NOTHING if by_code else tags, cleared=cleared, parts=draw(parts),
@@ -504,13 +505,38 @@ def _relative(patient: str, tag: str, day: str, cleared: bool):
     return {"active": True, "name": [{"family": "Roe"}], "birthDate": day}, st.just(()), False
 
 
+def _coverage(patient: str, tag: str, day: str, cleared: bool):
+    payor = {"type": "Organization", "display": "Example Plan"}
+    base = {"status": "active", "type": _code(tag, day), "period": {"start": day}, "payor": [payor]}
+    subscriber = _to("subscriber", "RelatedPerson", "f", patient).map(lambda part: replace(part, item=False))
+    holder = _orgs.map(lambda who: _derived("policyHolder", who, item=False))
+    marks = _reason("extension").map(_stated)
+    return base, _some(marks, subscriber, marks, holder), True
+
+
+def _stated(part: Part) -> Part:
+    """A concept as an extension."""
+    return replace(part, value={"url": "http://example.org/stated", "valueCodeableConcept": part.value})
+
+
+def _account(patient: str, tag: str, day: str, cleared: bool):
+    base = {"status": "active", "type": _code(tag, day), "servicePeriod": {"start": day}}
+    parts = _some(
+        _to("guarantor", "RelatedPerson", "f", patient, wrap="party"),
+        _orgs.map(lambda who: _derived("owner", who, item=False)),
+        _to("coverage", "Coverage", "v", patient, wrap="coverage"),
+    )
+    return base, parts, True
+
+
 KINDS = {
     "Goal": _goal, "Condition": _condition, "CarePlan": _plan, "Encounter": _encounter, "Observation": _observation,
     "Task": _task, "ServiceRequest": _request, "CareTeam": _team, "RelatedPerson": _relative,
+    "Coverage": _coverage, "Account": _account,
 }  # fmt: skip
 LETTERS = {
     "Goal": "g", "Condition": "c", "CarePlan": "k", "Encounter": "e", "Observation": "o", "Task": "t",
-    "ServiceRequest": "s", "CareTeam": "m", "RelatedPerson": "f",
+    "ServiceRequest": "s", "CareTeam": "m", "RelatedPerson": "f", "Coverage": "v", "Account": "a",
 }  # fmt: skip
 
 

@@ -25,17 +25,24 @@ class Reading:
         scope: What gives the sender's codes, numbers and times their meaning.
         problems: What is wrong with the message.
         codes: (field, table or coding system, code) of the codes that no map has; they keep the sender's coding.
-        silent: Fields (``PID-24``) of which a repetition, or all, could not be made into anything.
+        silent: Fields of which a repetition, or all, could not be made into anything.
     """
 
     scope: Scope
     problems: list[GatewayError] = field(default_factory=list)
     codes: list[tuple[str, str, str]] = field(default_factory=list)
-    silent: list[str] = field(default_factory=list)
+    silent: list[tuple[Segment, int]] = field(default_factory=list)
 
     def unmapped(self, field: str, system: str, code: str) -> None:
         """Note a code that no map has, for the operator's list."""
         self.codes.append((field, system, code))
+
+    def set_aside(self, known: int, segment: Segment) -> None:
+        """Take the problems after the first ``known`` for fields that could not be made into anything."""
+        for problem in self.problems[known:]:
+            number = (problem.location or "").partition("-")[2].partition(".")[0]
+            self.silent.append((segment, int(number) if number.isdecimal() else 0))
+        del self.problems[known:]
 
     def each(self, segment: Segment, number: int, map_one: Callable[..., T | None], **options: Any) -> list[T]:
         """The repetitions of a field that map to something; a broken one is a problem at that field."""
@@ -51,7 +58,7 @@ class Reading:
                 if value:
                     mapped.append(value)
                 elif element.raw:
-                    self.silent.append(f"{segment.name}-{number}")
+                    self.silent.append((segment, number))
         if self.scope.unmapped:
             self._note(segment, number)
         return mapped
@@ -105,8 +112,8 @@ class Facts:
                 value = read(segment, number, reading)
                 if value:
                     self.values[name] = value
-                else:
-                    reading.silent.append(f"{segment.name}-{number}")
+                elif value is None:
+                    reading.silent.append((segment, number))
         return self
 
 
@@ -149,3 +156,36 @@ def indicator(element: str) -> Read:
         return None if flag is None else {element: flag}
 
     return read
+
+
+def bound(name: str) -> Read:
+    """Read a DTM field into the ``start`` or ``end`` of a Period."""
+
+    def read(segment: Segment, number: int, reading: Reading) -> Json | None:
+        moment = reading.time(segment, number)
+        return {name: moment} if moment else None
+
+    return read
+
+
+def elements(segment: Segment, table: Fields, reading: Reading) -> Json:
+    """The elements that a segment fills by itself; rows of the same element are joined, the first's value first.
+
+    For segments whose occurrences are a list that a later message replaces as a whole: ``""`` says nothing there.
+    """
+    filled: Json = {}
+    field_at = segment.field
+    for number, name, read in table:
+        raw = field_at(number)
+        if not raw or raw == NULL:
+            continue
+        value = read(segment, number, reading)
+        if not value:
+            reading.silent.append((segment, number))
+        elif isinstance(value, list):
+            filled[name] = [*filled.get(name, []), *value]
+        elif isinstance(value, dict):
+            filled[name] = value | filled.get(name, {})
+        else:
+            filled.setdefault(name, value)
+    return filled
