@@ -1,4 +1,4 @@
-"""Which codes are sensitive: ICD-10-CM by prefix, everything else by exact code.
+"""Which codes are sensitive: ICD-10-CM and what ADT messages carry by prefix, everything else by exact code.
 
 See: the consent specification §5.4 and §5.5; sources and licences are in the tables.
 """
@@ -13,16 +13,18 @@ from fhirgw.consent.vocabulary import BITS, UNREADABLE, canonical_system
 
 _TABLES = files("fhirgw.consent") / "tables"
 _ICD10 = tomllib.loads((_TABLES / "icd10cm.toml").read_text("utf-8"))
+_OTHER = tomllib.loads((_TABLES / "prefixes.toml").read_text("utf-8"))
 _EXACT = json.loads((_TABLES / "codes.json").read_text("utf-8"))
 
-VERSIONS: Final[tuple[str, str]] = (_ICD10["version"], _EXACT["version"])
+VERSIONS: Final[tuple[str, ...]] = (_ICD10["version"], _EXACT["version"], _OTHER.pop("version"))
 
 _ICD10_SYSTEM: Final = "http://hl7.org/fhir/sid/icd-10-cm"
 _LOOKS_LIKE_ICD10: Final = re.compile(r"[A-Z]\d[0-9A-Z]{1,5}")
 _SPREADSHEET_DAMAGE: Final = re.compile(r"\d+E\+\d+")  # 1.09399E+16, the dot dropped
 # Systems whose codes are not ICD-10-CM, however they look; any other system is a sender's own.
 _PUBLISHED: Final = ("http://terminology.hl7.org/", "http://hl7.org/", "http://unitsofmeasure.org", "urn:ietf:",
-                     "http://fhirgw.org/", "http://nucc.org", "http://loinc.org", "http://snomed.info",
+                     "http://fhirgw.org/fhir/codesystem/icm-", "http://fhirgw.org/fhir/codesystem/v2-field",
+                     "http://nucc.org", "http://loinc.org", "http://snomed.info",
                      "http://www.nlm.nih.gov/", "http://www.cms.gov/", "http://www.ama-assn.org")  # fmt: skip
 
 
@@ -44,7 +46,18 @@ def _exact() -> dict[tuple[str, str], int]:
     return table
 
 
+def _by_system() -> dict[str, dict[str, int]]:
+    tables: dict[str, dict[str, int]] = {}
+    for system, rows in _OTHER.items():
+        table = tables.setdefault(canonical_system(system), {})
+        for row in rows:
+            for prefix in row["prefixes"]:
+                table[prefix] = table.get(prefix, 0) | BITS[row["label"]]
+    return tables
+
+
 _PREFIX: Final = _prefixes()
+_SYSTEM_PREFIX: Final = _by_system()
 _CODE: Final = _exact()
 
 
@@ -67,7 +80,18 @@ def labels_of(system: object, code: object) -> int:
     if where == _ICD10_SYSTEM or (not where.startswith(_PUBLISHED) and _LOOKS_LIKE_ICD10.fullmatch(what)):
         for length in range(2, len(what) + 1):
             bits |= _PREFIX.get(what[:length], 0)
+    table = _SYSTEM_PREFIX.get(where)
+    if table:
+        for length in range(1, len(what) + 1):
+            bits |= table.get(what[:length], 0)
     return bits
+
+
+def is_judged(system: object, code: object) -> bool:
+    """Whether the tables know the code system (ICD-10-CM by its look); else its codes are a sender's own words."""
+    where = canonical_system(system)
+    looks = isinstance(code, str) and _LOOKS_LIKE_ICD10.fullmatch(normalise(code)) is not None
+    return where == _ICD10_SYSTEM or where.startswith(_PUBLISHED) or looks
 
 
 def is_known(system: object, code: str) -> bool:

@@ -14,6 +14,7 @@ RESOURCE_TYPES: Final[frozenset[str]] = frozenset(_TABLE["types"]["all"])
 ABOUT_NOBODY: Final[frozenset[str]] = frozenset(_TABLE["types"]["about_nobody"])
 NEVER_OUTSIDE: Final[frozenset[str]] = frozenset(_TABLE["types"]["never_outside"])
 PERSONS: Final[frozenset[str]] = frozenset(_TABLE["types"]["person"])
+CODED_BY_SENDERS: Final[frozenset[str]] = frozenset(_TABLE["types"]["coded_by_senders"])
 TEXT_PROPERTIES: Final[frozenset[str]] = frozenset(_TABLE["text"]["properties"]) - {"url"}
 TEXT_EXEMPT: Final[frozenset[str]] = frozenset(_TABLE["text"]["exempt"])
 

@@ -14,6 +14,7 @@ import orjson
 from fhirgw.consent import codes, vocabulary
 from fhirgw.consent.elements import (
     ABOUT_NOBODY,
+    CODED_BY_SENDERS,
     NEVER_OUTSIDE,
     STRUCTURE,
     TEXT_EXEMPT,
@@ -287,8 +288,10 @@ class _Reader:
     def _read_object(self, value: Json, path: Path) -> None:
         if "code" in value:
             self._read_coding(value, path)
-        if "coding" in value and isinstance(value.get("text"), str):
-            self._read_concept_text(value, path)
+        if "coding" in value:
+            if isinstance(value.get("text"), str):
+                self._read_concept_text(value, path)
+            self._read_unjudged(value, path)
         if _is_reference(value):
             self._read_reference(value, path)
         if value.get("url") == INLINE:
@@ -308,6 +311,13 @@ class _Reader:
         drug = self.type.startswith("Medication") and str(path[0]).startswith(("medication", "ingredient", "code"))
         if drug and isinstance(code, str) and not codes.is_known(system, code) and not self.cleared:
             self.labels |= FREE_TEXT
+
+    def _read_unjudged(self, concept: Json, path: Path) -> None:
+        """What was found, done or observed, in a sender's own codes alone: no table knows what it tells."""
+        unknown = self.type in CODED_BY_SENDERS and is_defining(self.type, str(path[0])) and path[0] != "category"
+        judged = (codes.is_judged(coding.get("system"), coding.get("code")) for coding in concept["coding"])
+        if unknown and concept["coding"] and not any(judged):
+            self._words(path)
 
     def _read_concept_text(self, concept: Json, path: Path) -> None:
         if self.cleared or path[0] in TEXT_EXEMPT:

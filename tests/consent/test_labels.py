@@ -3,7 +3,7 @@
 import pytest
 from consent_cases import ACT, CONF
 
-from fhirgw.consent.labels import CLEARED, INLINE, LabelContext, label
+from fhirgw.consent.labels import CLEARED, FREE_TEXT, INLINE, LabelContext, label
 from fhirgw.consent.vocabulary import ALL_LABELS, BITS, RESTRICTED, names
 
 ICD = "http://hl7.org/fhir/sid/icd-10-cm"
@@ -42,10 +42,47 @@ def found(resource, context=NOTHING):
         ("ttp://www.nlm.nih.gov/research/umls/rxnorm", "1819", ["SUD"]),
         ("http://snomed.info/sct", "1.09399E+16", ["UNREADABLE"]),
         ("http://terminology.hl7.org/CodeSystem/v3-ActCode", "F10", []),
+        ("http://www.cms.gov/Medicare/Coding/ICD10", "HZ2ZZZZ", ["SUD"]),
+        ("http://www.cms.gov/Medicare/Coding/ICD10", "GZ10ZZZ", ["MH"]),
+        ("http://www.cms.gov/Medicare/Coding/ICD10", "02HV33Z", []),
+        ("http://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets", "H0001", ["SUD", "BH"]),
+        ("http://www.ama-assn.org/go/cpt", "90834", ["PSY"]),
+        ("http://www.ama-assn.org/go/cpt", "99408", ["SUD"]),
+        ("http://www.ama-assn.org/go/cpt", "93306", []),
+        ("http://terminology.hl7.org/CodeSystem/v2-0009", "B6", ["PREGNANT"]),
+        ("http://terminology.hl7.org/CodeSystem/discharge-disposition", "psy", ["PSY"]),
+        ("http://terminology.hl7.org/CodeSystem/discharge-disposition", "home", []),
     ],
 )
 def test_codes(system, code, expected):
     assert found(condition(system, code)) == expected
+
+
+OWN = {"system": "http://fhirgw.org/fhir/CodeSystem/elm-99elm", "code": "DETOX", "display": "Detoxification"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "element"),
+    [
+        ("Condition", "code"),
+        ("Procedure", "code"),
+        ("Observation", "code"),
+        ("Observation", "valueCodeableConcept"),
+        ("AllergyIntolerance", "code"),
+    ],
+)
+def test_a_senders_own_code_of_what_was_found_or_done_is_as_its_words(kind, element):
+    """No table knows what it tells (decision 0101); a known coding beside it has been judged."""
+    known = {"system": "http://snomed.info/sct", "code": "38341003"}
+    said = {"resourceType": kind, "id": "x", "code": {"coding": [known]}}
+    words = label(said | {element: {"text": "Detoxification"}}, NOTHING)
+    assert label(said | {element: {"coding": [OWN]}}, NOTHING).labels == words.labels == FREE_TEXT
+    assert label(said | {element: {"coding": [OWN, known]}}, NOTHING).labels == 0
+
+
+def test_a_senders_own_code_elsewhere_is_no_words():
+    visit = {"resourceType": "Encounter", "id": "x", "serviceType": {"coding": [OWN]}}
+    assert label(visit, NOTHING).labels == 0
 
 
 def test_labels_are_closed_upwards_only():

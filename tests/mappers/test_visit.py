@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fhirgw.mappers.adt import AdtEvent, extract
+from fhirgw.mappers.event import EVENTS as SEMANTICS
 from fhirgw.mappers.event import MapContext
 from fhirgw.mappers.visit import fold_person, fold_visit
 from fhirgw.r4 import validate
@@ -48,7 +49,9 @@ def event(
         f"MSH|^~\\&|ADTSYS|ELMHOSP|||{recorded}||ADT^{trigger}|{trigger}-{recorded}{more}|P|2.5.1",
         f"EVN|{trigger}|{recorded}||||{occurred}",
         "PID|1||MRN-1^^^ELMHOSP^MR||TESTPERSON^ALMA",
+        *(["MRG|MRN-9^^^ELMHOSP^MR||ACC-9||V-9|V-8"] if "MRG" in SEMANTICS[trigger].requires else []),
         "|".join(pv1),
+        *(["PID|2||MRN-9^^^ELMHOSP^MR||TESTPERSON^ALMA"] if "PID[2]" in SEMANTICS[trigger].requires else []),
         *(f"DG1|{n}||{code}^words^I10C|||{kind}|{end}" for n, code, kind, end in _diagnoses(diagnoses)),
     ]
     return extract(parse("\r".join(lines).encode() + b"\r"), context)
@@ -101,7 +104,7 @@ def test_a_discharge_finishes_the_visit():
     assert visit["status"] == "finished"
     assert visit["period"] == {"start": "2026-03-05T12:00:00-05:00", "end": "2026-03-09T12:00:00-05:00"}
     assert visit["statusHistory"] == [{"status": "in-progress", "period": visit["period"]}]
-    assert visit["hospitalization"]["dischargeDisposition"]["coding"][0]["code"] == "01"
+    assert visit["hospitalization"]["dischargeDisposition"]["coding"][1]["code"] == "01"
     assert [place["status"] for place in visit["location"]] == ["completed"]
 
 
@@ -260,7 +263,7 @@ TIMES = st.integers(1, 6).map(at)
 MAYBE = st.one_of(st.just(""), TIMES, st.just('""'))
 EVENTS = st.builds(
     event,
-    st.sampled_from(["A01", "A03", "A04", "A08", "A11", "A13"]),
+    st.sampled_from(sorted(SEMANTICS)),
     TIMES,
     TIMES,
     patient_class=st.sampled_from("EIOPU"),
