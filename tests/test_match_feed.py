@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from fhirgw.audit import verify
 from fhirgw.errors import InvalidElement, NotFound
 from fhirgw.share import History, Read, Search
-from fhirgw.store import candidates, identity, policy, repository, reviews
+from fhirgw.store import candidates, identity, policy, repository, retention, reviews
 from fhirgw.store.schema import block_key, ledger, match_subject, outbox, resource, visit_event
 
 UNKNOWN = (("MRN-1001^^^ELMHOSP^MR~CT-TEST-0001^^^CTMEDICAID^MA", "MRN-7777^^^ELMHOSP^MR"),)
@@ -256,6 +256,16 @@ async def test_a_review_that_is_closed_or_not_there_takes_no_answer(whole):
         await whole.gateway.ingest.reviews.reject(review.id)
     with pytest.raises(NotFound):
         await whole.gateway.ingest.reviews.confirm(99, whole.patient(ALMA))
+
+
+async def test_what_waited_too_long_is_gone_and_the_review_can_still_be_closed(whole):
+    await whole.take(unknown("A01", "W1"))
+    (review,) = asked(whole)
+    whole.gateway.database.write_sync(lambda tx: retention.remove(tx, review.messages))
+    (review,) = asked(whole)
+    assert review.messages == ()
+    assert await whole.gateway.ingest.reviews.reject(review.id) == []
+    assert asked(whole) == []
 
 
 async def test_two_who_decide_at_once_decide_once(whole):

@@ -47,7 +47,8 @@ def match_show(review: ReviewId) -> None:
     with local() as gateway:
         with gateway.database.read() as connection:
             known = reviews.get(connection, review)
-            person = _person(gateway, journal.get(connection, known.messages[-1]))
+            last = journal.get(connection, known.messages[-1]) if known.messages else None
+            person = _person(gateway, last)
             candidates = [
                 {
                     "patient": one.patient,
@@ -59,7 +60,7 @@ def match_show(review: ReviewId) -> None:
                 for one in known.candidates
                 if (stored := repository.current(connection, "Patient", one.patient))
             ]
-        about = (f"journal/{known.messages[-1]}",)
+        about = tuple(f"journal/{row}" for row in known.messages[-1:])
         entries = [
             Entry(one.patient, "operator", None, "HOPERAT", False, "match-show", about, (), new_id())
             for one in known.candidates
@@ -173,12 +174,13 @@ def _summary(review: Review) -> dict[str, Any]:
     }
 
 
-def _person(gateway: Gateway, row: journal.Row) -> dict[str, Any]:
+def _person(gateway: Gateway, row: journal.Row | None) -> dict[str, Any]:
     """Whom a message tells of; nothing when its bytes have expired or are read no more."""
+    nothing = {"resourceType": "Patient"}
     try:
-        return extract(*read(row.raw, gateway.settings.senders(), gateway.keys.ids)).patient
+        return extract(*read(row.raw, gateway.settings.senders(), gateway.keys.ids)).patient if row else nothing
     except (GatewayError, ExceptionGroup):
-        return {"resourceType": "Patient"}
+        return nothing
 
 
 def _demographics(patient: dict[str, Any], shown: Sequence[str] = SHOWN) -> dict[str, Any]:

@@ -113,8 +113,7 @@ class Reviews:
         known = reviews.get(tx.connection, review)
         if known.state == "open":
             return []
-        journal.mark_due(tx, known.messages)
-        return list(known.messages)
+        return journal.mark_due(tx, known.messages)
 
     def _entry(self, patient: str, state: str, about: tuple[str, ...]) -> Entry:
         said = {"confirmed": "match-confirm", "rejected": "match-reject"}[state]

@@ -302,10 +302,12 @@ def mark_waiting(tx: Transaction, key: int) -> None:
     _mark(tx, key, "waiting", None)
 
 
-def mark_due(tx: Transaction, keys: Sequence[int]) -> None:
-    """It waits no longer: they are processed again, in the order in which they came."""
-    for key in keys:
+def mark_due(tx: Transaction, keys: Sequence[int]) -> list[int]:
+    """Those of these messages that were waiting are to be processed again."""
+    due = [key for key in keys if _STATE.scalar(tx.connection, key=key) == "waiting"]
+    for key in due:
         _mark(tx, key, "received", None)
+    return due
 
 
 def mark_ack(tx: Transaction, keys: Sequence[int], state: str) -> None:
