@@ -70,6 +70,8 @@ class PatientPolicy:
         authorities: Reference to a substitute (``RelatedPerson/x``) to the (first, last) instant at which a
             recorded authority lets them sign for the patient; None is open-ended.
         revision: Policy revision of this patient.
+        others: Logical ids of Patients that were merged or linked with this one: what they refused counts here
+            too, what they permitted does not (§4 row 49).
     """
 
     patient: str
@@ -79,6 +81,7 @@ class PatientPolicy:
     revision: int = 0
     affiliations: Mapping[str, frozenset[str]] = field(default_factory=dict)
     authorities: Mapping[str, tuple[datetime | None, datetime | None]] = field(default_factory=dict)
+    others: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ def refusal_kind(consent: Json) -> Refusal | None:
 
 
 def is_about(consent: Json, policy: PatientPolicy) -> bool | None:
-    """Whether the Consent is this patient's; None when its patient cannot be resolved."""
+    """Whether the Consent is this patient's; None when its patient cannot be resolved, or was merged with them."""
     reference = consent.get("patient")
     if not isinstance(reference, dict):
         return None
@@ -70,6 +70,8 @@ def is_about(consent: Json, policy: PatientPolicy) -> bool | None:
     literal = bare(reference.get("reference"))
     if literal == own:
         return True
+    if literal.removeprefix("Patient/") in policy.others:
+        return None  # perhaps the same person: never a permission, always a refusal
     tokens = set(identifier_tokens({"identifier": [reference.get("identifier")]}))
     if not literal and tokens & policy.actors.get(own, frozenset()):
         return True
@@ -110,6 +112,8 @@ def superseded(consents: Iterable[Json], settings: ConsentSettings) -> Mapping[s
             reference = extension.get("valueReference")
             literal = bare(reference.get("reference")) if isinstance(reference, dict) else ""
             earlier = by_id.get(literal.removeprefix("Consent/"))
+            if earlier is not None and earlier.get("patient") != later.get("patient"):
+                continue  # of two records that were merged: neither says anything of the other's
             if earlier is not None and later.get("status") in {"active", "inactive"} and _signed_later(
                 later, earlier, settings
             ):  # fmt: skip

@@ -5,7 +5,7 @@ operator. (DESIGN §4.)
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import structlog
@@ -55,12 +55,37 @@ class Messages:
         """
         with self._database.read() as connection:
             rows = journal.due(connection, limit)
-        # Together, so that they share commits; the writer takes them in this order.
-        states = await asyncio.gather(*(self.process(row) for row in rows), return_exceptions=True)
-        for state in states:
-            if isinstance(state, BaseException):
-                raise state
+        done = 0
+        while done < len(rows):
+            done += await self._process_some(rows[done:])
         return len(rows)
+
+    async def _process_some(self, rows: Sequence[journal.Row]) -> int:
+        """Process messages in one unit of work, until an ACK has to wait for it; how many it took up.
+
+        Together, what they read is read once, and what they put is written once (docs/decisions/0116).
+        """
+        try:
+            states = await self._database.write(lambda tx: self._process_in_turn(tx, rows))
+        except DependencyDown:
+            raise
+        except Exception:  # noqa: BLE001 - one of them: each by itself then, so that it harms no other
+            results = await asyncio.gather(*(self.process(row) for row in rows), return_exceptions=True)
+            for result in results:
+                if isinstance(result, BaseException):
+                    raise result from None
+            return len(rows)
+        for state in states:
+            metrics.processed.labels(state).inc()
+        return len(states)
+
+    def _process_in_turn(self, tx: Transaction, rows: Sequence[journal.Row]) -> list[str]:
+        states: list[str] = []
+        for row in rows:
+            states.append(self._process(tx, row))
+            if tx.awaited():
+                break
+        return states
 
     async def replay(self, key: int) -> journal.Row:
         """Process a message again, with the maps of now, whatever its state; the row as it is afterwards.
@@ -74,8 +99,12 @@ class Messages:
         with self._database.read() as connection:
             return journal.get(connection, key)
 
-    async def process(self, row: journal.Row) -> str:
+    async def process(self, row: journal.Row, *, again: bool = False) -> str:
         """Process one journal row; its new state: ``processed``, ``waiting`` or ``parked``.
+
+        Args:
+            row: The message.
+            again: It contradicted what was known of who is who, and is looked at a second time.
 
         Raises:
             NotFound: Its bytes have expired; the facts that were read from them remain.
@@ -88,6 +117,10 @@ class Messages:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the row is parked and the next one goes on
             problem = _first(error)
+            if isinstance(problem, ProfileViolation) and problem.location in _WHO and not again:
+                # What settles it may come at any time: first it is noted what it waits for, then it is tried again.
+                await self._database.write(lambda tx: self._await_merge(tx, row))
+                return await self.process(row, again=True)
             log.warning("message parked", row=row.id, error=type(problem).__name__, location=_location(problem))
             await self._database.write(lambda tx: self._park(tx, row, problem))
             metrics.processed.labels("parked").inc()
@@ -113,22 +146,26 @@ class Messages:
         conclude(tx, row)
         return "processed"
 
-    def _park(self, tx: Transaction, row: journal.Row, problem: Exception) -> None:
+    def _await_merge(self, tx: Transaction, row: journal.Row) -> None:
+        for event in extract_all(*read(row.raw, self._senders(), self._id_key)):
+            self._persons.wait(tx, row.id, event)
+
+    @staticmethod
+    def _park(tx: Transaction, row: journal.Row, problem: Exception) -> None:
         journal.mark_parked(tx, row.id, problem)
-        if isinstance(problem, ProfileViolation) and problem.location in _WHO:  # a merge may settle it
-            for event in extract_all(*read(row.raw, self._senders(), self._id_key)):
-                self._persons.wait(tx, row.id, event)
         conclude(tx, row, [problem])
 
     def _take(self, tx: Transaction, row: int, part: int, event: AdtEvent) -> bool:
         """Keep an event, and fold what it is about; False where it is about nobody here."""
+        if len(identity.find(tx.direct, names(event))) > 1:
+            self._persons.agree(tx, event)
         patient = _member(tx, event)
         confirmed = None
         if patient is not None:
             self._reviews.answered(tx, event, patient)
-        elif not identity.parted(tx.connection, names(event)):
+        elif not identity.parted(tx.direct, names(event)):
             patient = confirmed = self._reviews.confirmed(tx, event)
-        before = visits.get(tx.connection, row, part)
+        before = visits.get(tx.direct, row, part)
         numbers = self._numbers(tx, event)
         if patient is None and not _is_moved_to_or_from_somebody(tx, event, numbers):
             if before is not None:
@@ -158,7 +195,7 @@ class Messages:
 
     def _numbers(self, tx: Transaction, event: AdtEvent) -> visits.Numbers:
         own = {visits.text(one) for one in (event.visit, event.account) if one}
-        return visits.numbers(tx.connection, own | visits.speaks_of(event))
+        return visits.numbers(tx.direct, own | visits.speaks_of(event))
 
     def _called(
         self, tx: Transaction, row: int, event: AdtEvent, patient: str | None, numbers: visits.Numbers
@@ -172,13 +209,13 @@ class Messages:
             return None
         own = visits.text(event.visit)
         called = numbers.called.get(own, own)
-        theirs = {told.patient for told in visits.of_visit(tx.connection, called) if told.journal != row}
+        theirs = {told.patient for told in visits.of_visit(tx.direct, called) if told.journal != row}
         theirs -= {None, patient}
         if event.moves or not theirs or patient is None:
             return called
         explained = {told.patient for told in numbers.moves}
         for told in numbers.moves:
-            explained |= identity.find(tx.connection, [(system, value) for system, value, _ in told.event.others])
+            explained |= identity.find(tx.direct, [(system, value) for system, value, _ in told.event.others])
         if not theirs <= explained:
             text = "This visit is another person's here; a person must look at it."
             raise ProfileViolation(text, location="PV1-19")
@@ -192,21 +229,21 @@ class Messages:
         if not spoken:
             return set()
         visits.note_numbers(tx, row, part, event)
-        numbers = visits.numbers(tx.connection, spoken)
+        numbers = visits.numbers(tx.direct, spoken)
         concerned = spoken | {*numbers.called} | {*numbers.called.values()}
         touched = {one for one in concerned if not one.partition("|")[2].startswith("account ")} | {
-            one for one in concerned if visits.of_visit(tx.connection, one)
+            one for one in concerned if visits.of_visit(tx.direct, one)
         }
         for name in sorted(concerned):
-            for told in visits.of_visit(tx.connection, name):
+            for told in visits.of_visit(tx.direct, name):
                 own = visits.text(told.event.visit) if told.event.visit else name
                 now = numbers.called.get(own, own)
                 if now != name:
                     visits.place(tx, told, patient=told.patient, visit=now)
                     touched |= {name, now}
-        people = identity.find(tx.connection, [(system, value) for system, value, _ in event.others])
-        people |= identity.find(tx.connection, names(event))
-        for told in visits.of_people(tx.connection, people):
+        people = identity.find(tx.direct, [(system, value) for system, value, _ in event.others])
+        people |= identity.find(tx.direct, names(event))
+        for told in visits.of_people(tx.direct, people):
             if told.visit and told.event.account and visits.text(told.event.account) in concerned:
                 touched.add(told.visit)
         for one in sorted(people):
@@ -216,7 +253,7 @@ class Messages:
 
 def _member(tx: Transaction, event: AdtEvent) -> str | None:
     """Who the event is about, if it is a member or candidate; None leaves no trace but the journal row."""
-    known = identity.find(tx.connection, [(system, value) for system, value, _ in event.identifiers])
+    known = identity.find(tx.direct, [(system, value) for system, value, _ in event.identifiers])
     if len(known) > 1:
         text = "The identifiers of this message belong to different people here; a person must look at it."
         raise ProfileViolation(text, location="PID-3")
@@ -226,9 +263,9 @@ def _member(tx: Transaction, event: AdtEvent) -> str | None:
 def _is_moved_to_or_from_somebody(tx: Transaction, event: AdtEvent, numbers: visits.Numbers) -> bool:
     """Whether an event that names nobody here is about a visit that is, or was, a member's."""
     others = [(system, value) for system, value, _ in event.others]
-    if event.moves and identity.find(tx.connection, others):
+    if event.moves and identity.find(tx.direct, others):
         return True
-    own = {name for name in names(event)}
+    own = set(names(event))
     return any(
         told.patient is not None and own & {(system, value) for system, value, _ in told.event.others}
         for told in numbers.moves

@@ -90,7 +90,7 @@ class Resources:
         before = repository.current(tx.connection, kind, logical)
         if expected is not None and (before is None or before.version != expected):
             raise VersionConflict("The resource was changed since you read it.")
-        stored = repository.put(tx, body)
+        stored = repository.put(tx, identity.linked(tx.connection, body) if kind == "Patient" else body)
         if not _inside(tx, requester, stored) or (before is not None and not _inside(tx, requester, before)):
             raise NotFound
         if kind == "Patient":

@@ -3,9 +3,10 @@
 Law: a function of the set of events. Their times decide, never their arrival.
 
 * A13 undoes every discharge that was recorded before it.
-* A11 undoes the admission or registration whose time its EVN-6 repeats ("on a cancellation event, this field should
-  contain the date/time that the event being canceled occurred", v2.5.1 ch. 3.4.1.6), else the last one recorded
-  before it.
+* Every other cancel undoes, of the events it names (``EVENTS``), the one whose time its EVN-6 repeats ("on a
+  cancellation event, this field should contain the date/time that the event being canceled occurred", v2.5.1 ch.
+  3.4.1.6), else the last one recorded before it.
+* A23 deletes what was recorded before it.
 * A PV1-45 outside a discharge is undone by a later ``""`` as well.
 * What was undone leaves no trace in the status; the resource history shows that it was once believed.
 * Admission (PV1-44, else the event's time) and discharge (PV1-45, else the event's time) take their places by the
@@ -14,11 +15,17 @@ Law: a function of the set of events. Their times decide, never their arrival.
 See: ``docs/decisions/0022-visit-status.md``.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fhirgw.mappers.datatypes import utc
-from fhirgw.mappers.event import AdtEvent, Effect
+from fhirgw.mappers.event import EVENTS, AdtEvent, Effect
 from fhirgw.terminology import CLASS_STATUS
+
+_BEGINS = frozenset({Effect.OPEN, Effect.RECLASS})
+_STAYS = frozenset({Effect.TRANSFER, Effect.TRACK, Effect.PEND, Effect.RETURN, Effect.RECLASS, Effect.OPEN})
+_UNPLANS = frozenset({"A11", "A27", "A38"})
+"""Cancels after which nothing may be left of the visit; they say nothing of it themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +45,8 @@ class Course:
         changes: How it came to that, consecutive ones different.
         start: When the visit began, as far as an event says so.
         end: When it ended; None unless it is finished.
-        counted: The events whose facts count, in order.
+        counted: The events whose facts count, in order; none of a visit that was deleted.
+        told: The events that say what the visit itself is, deleted or not.
     """
 
     status: str
@@ -46,74 +54,105 @@ class Course:
     start: str | None
     end: str | None
     counted: tuple[AdtEvent, ...]
+    told: tuple[AdtEvent, ...]
 
 
 def course(events: list[AdtEvent]) -> Course:
     """The course of a visit from its events, each once and in order (``in_order``)."""
-    opens = [event for event in events if event.effect is Effect.OPEN]
-    closes = [event for event in events if event.effect is Effect.CLOSE or _says_ended(event)]
-    undone_opens = _undone_opens(events, opens)
-    undone_closes = _undone_closes(events, closes)
-    opens_left = [event for event in opens if event.digest not in undone_opens]
-    closes_left = [event for event in closes if event.digest not in undone_closes | undone_opens]
-    cancelled = not opens_left and any(event.effect is Effect.UNDO_OPEN for event in events)
-    if cancelled:
-        return Course("cancelled", (), _start(opens), None, tuple(events))
-    changes = _changes(opens_left, closes_left)
-    status = changes[-1].status if changes else _status_of_updates(events)
-    ended = [event for event in closes_left if status == "finished"]
-    counted = [e for e in events if e.digest not in undone_opens and e.effect is not Effect.UNDO_OPEN]
-    return Course(status, changes, _start(opens_left), _end(ended[-1]) if ended else None, tuple(counted))
+    left = _undeleted(events)
+    if not left:
+        begun = [event for event in events if event.effect in _BEGINS]
+        return Course("entered-in-error", (), _start(begun), None, (), tuple(events))
+    undone = _undone(left)
+    stood = [event for event in left if event.digest not in undone]
+    opens = [event for event in stood if event.effect in _BEGINS]
+    plans = [event for event in stood if event.effect is Effect.PLAN]
+    closes = _closes(left, undone)
+    if not (opens or plans) and any(event.trigger in _UNPLANS for event in left):
+        begun = [event for event in left if event.effect in _BEGINS]
+        return Course("cancelled", (), _start(begun), None, tuple(left), tuple(left))
+    changes = _changes(opens, plans, stood, closes)
+    status = changes[-1].status if changes else _status_of_updates(left)
+    end = _end(closes[-1]) if closes and status == "finished" else None
+    counted = tuple(event for event in stood if event.trigger not in _UNPLANS)
+    return Course(status, changes, _start(opens), end, counted, counted)
 
 
-def _says_ended(event: AdtEvent) -> bool:
-    """PV1-45 means finished in any message (v2-to-FHIR, PV1[Encounter]), save those that undo."""
-    return event.effect in (Effect.OPEN, Effect.UPDATE) and "period.end" in event.encounter
+def _undeleted(events: list[AdtEvent]) -> list[AdtEvent]:
+    """What no A23 deletes; all of it, when there is none."""
+    deleted = max((event.told for event in events if event.effect is Effect.DELETE), default=())
+    return [event for event in events if event.told > deleted]
 
 
-def _undone_opens(events: list[AdtEvent], opens: list[AdtEvent]) -> set[str]:
+def _undone(events: list[AdtEvent]) -> set[str]:
+    """Digests of the events that a cancel took back; A13, which takes back every discharge, is ``_closes``'."""
     undone: set[str] = set()
-    cancels = [event for event in events if event.effect is Effect.UNDO_OPEN]
-    for cancel in sorted(cancels, key=_recorded):
-        before = [e for e in opens if e.digest not in undone and _recorded(e) < _recorded(cancel)]
+    cancels = [event for event in events if event.effect is Effect.CANCEL and event.trigger != "A13"]
+    for cancel in sorted(cancels, key=lambda event: event.told):
+        undoes = EVENTS[cancel.trigger].undoes
+        before = [e for e in events if e.trigger in undoes and e.digest not in undone and e.told < cancel.told]
         if before:
             times = {event.order[0] for event in before}
-            time = cancel.order[0] if cancel.order[0] in times else max(before, key=_recorded).order[0]
+            latest = max(before, key=lambda event: event.told)
+            time = cancel.order[0] if cancel.order[0] in times else latest.order[0]
             undone |= {event.digest for event in before if event.order[0] == time}
     return undone
 
 
-def _undone_closes(events: list[AdtEvent], closes: list[AdtEvent]) -> set[str]:
-    undoing = max((_recorded(e) for e in events if e.effect is Effect.UNDO_CLOSE), default=())
-    clearing = max((_recorded(e) for e in events if "Encounter.period.end" in e.deletes), default=())
-    return {
-        event.digest
-        for event in closes
-        if _recorded(event) < undoing or (event.effect is not Effect.CLOSE and _recorded(event) < clearing)
-    }
+def _closes(events: list[AdtEvent], undone: set[str]) -> list[AdtEvent]:
+    """The discharges that stand: of A03, and of a PV1-45 in any event that cancels nothing."""
+    undoing = max((e.told for e in events if e.trigger == "A13"), default=())
+    clearing = max((e.told for e in events if "Encounter.period.end" in e.deletes), default=())
+    return [
+        event
+        for event in events
+        if (event.effect is Effect.CLOSE or _says_ended(event))
+        and event.digest not in undone
+        and event.told > undoing
+        and (event.effect is Effect.CLOSE or event.told > clearing)
+    ]
 
 
-def _recorded(event: AdtEvent) -> tuple[str, ...]:
-    """When it was recorded and sent; at the same instant, what undoes comes after what is undone."""
-    return event.order[1:]
+def _says_ended(event: AdtEvent) -> bool:
+    """PV1-45 means finished in any message (v2-to-FHIR, PV1[Encounter]), save those that undo."""
+    return event.effect is not Effect.CANCEL and _stated_end(event) is not None
 
 
-def _changes(opens: list[AdtEvent], closes: list[AdtEvent]) -> tuple[Change, ...]:
-    moments = [(utc(_begin(e)), 0, _begin(e), CLASS_STATUS.get(e.encounter["class"]["code"])) for e in opens]
-    ends = [(utc(_end(event), latest=True), 1, _end(event), "finished") for event in closes]
+def _stated_end(event: AdtEvent) -> str | None:
+    """PV1-45; None where the same message says that the visit began later (PV1-44): one of them is wrong."""
+    start, end = event.encounter.get("period.start"), event.encounter.get("period.end")
+    return None if start and end and utc(end, latest=True) < utc(start) else end
+
+
+def _changes(
+    opens: list[AdtEvent], plans: list[AdtEvent], stood: list[AdtEvent], closes: list[AdtEvent]
+) -> tuple[Change, ...]:
+    moments = [(utc(event.occurred), 0, event.occurred, "planned") for event in plans]
+    moments += [(utc(_begin(e)), 1, _begin(e), CLASS_STATUS.get(_class(e)) or "in-progress") for e in opens]
+    if not opens:  # the admission is not known; but who is moved is here
+        here = (e for e in stood if e.effect in _STAYS)
+        moments += [(utc(event.occurred), 1, event.occurred, "in-progress") for event in here]
+    moments += [(utc(e.occurred), 2, e.occurred, "onleave") for e in stood if e.effect is Effect.LEAVE]
+    moments += [(utc(e.occurred), 3, e.occurred, "in-progress") for e in stood if e.effect is Effect.RETURN]
+    moments += [(utc(_end(event), latest=True), 4, _end(event), "finished") for event in closes]
     changes: list[Change] = []
-    for _, _, moment, status in sorted([*moments, *ends], key=lambda change: change[:3]):
-        known = status or "in-progress"
-        if not changes or changes[-1].status != known:
-            changes.append(Change(moment, known))
+    for _, _, moment, status in sorted(moments):
+        if not changes or changes[-1].status != status:
+            changes.append(Change(moment, status))
     return tuple(changes)
 
 
 def _status_of_updates(events: list[AdtEvent]) -> str:
-    """No admission or discharge is known: an A13 says that the visit goes on, an A08 only what its class says."""
-    if any(event.effect is Effect.UNDO_CLOSE for event in events):
+    """Nothing that begins, moves or ends is known: its cancel says that the visit goes on, an update nothing."""
+    if any(event.effect is Effect.CANCEL and event.trigger not in ("A55", "A62") for event in events):
         return "in-progress"
-    return "planned" if events[-1].encounter["class"]["code"] == "P" else "unknown"
+    classes = [code for event in events if (code := _class(event))]
+    return "planned" if classes and classes[-1] == "P" else "unknown"
+
+
+def _class(event: AdtEvent) -> str:
+    code: str = event.encounter.get("class", {}).get("code", "")
+    return code
 
 
 def _begin(event: AdtEvent) -> str:
@@ -122,9 +161,8 @@ def _begin(event: AdtEvent) -> str:
 
 
 def _end(event: AdtEvent) -> str:
-    moment: str = event.encounter.get("period.end") or event.occurred
-    return moment
+    return _stated_end(event) or event.occurred
 
 
-def _start(opens: list[AdtEvent]) -> str | None:
+def _start(opens: Iterable[AdtEvent]) -> str | None:
     return min((_begin(event) for event in opens), key=utc, default=None)

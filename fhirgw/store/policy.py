@@ -17,7 +17,15 @@ from fhirgw.consent.standing import refusal_kind
 from fhirgw.store.database import Transaction
 from fhirgw.store.predicate import among
 from fhirgw.store.prepared import Prepared
-from fhirgw.store.schema import consent_actor, enrolment, policy_revision, resource, search_reference, search_token
+from fhirgw.store.schema import (
+    consent_actor,
+    enrolment,
+    patient_link,
+    policy_revision,
+    resource,
+    search_reference,
+    search_token,
+)
 
 STORE = ""
 """The revision of the whole store is kept under this patient."""
@@ -48,6 +56,7 @@ _CONSENTS = Prepared(
         resource.c.patient == bindparam("of"), resource.c.type == "Consent", resource.c.deleted.is_(False)
     )
 )
+_OTHERS = Prepared(select(patient_link.c.other).where(patient_link.c.patient == bindparam("of")))
 _REFERRERS = Prepared(
     select(resource.c.type, resource.c.id)
     .join(search_reference, search_reference.c.resource == resource.c.pk)
@@ -95,10 +104,21 @@ def load(connection: Connection, patients: Collection[str]) -> list[PatientPolic
     """Everything a decision reads of these patients, in order of their ids."""
     if not patients:
         return []
-    consents = _grouped(connection, patients)
+    others = {patient: _others(connection, patient) for patient in patients}
+    every = {*patients, *(one for linked in others.values() for one in linked)}
+    by_record = _grouped(connection, every)
+    consents = {
+        patient: [one for record in (patient, *sorted(others[patient])) for one in by_record.get(record, ())]
+        for patient in patients
+    }
     programs: dict[str, list[Enrolment]] = {}
-    for row in connection.execute(select(enrolment).where(among(enrolment.c.patient, patients))):
-        programs.setdefault(row.patient, []).append(Enrolment(row.program, row.status))
+    for row in connection.execute(select(enrolment).where(among(enrolment.c.patient, every))):
+        entry = Enrolment(row.program, row.status)
+        if row.patient in patients:
+            programs.setdefault(row.patient, []).append(entry)
+        if row.status == "opted-out":  # whoever left under one of two records left
+            for patient in (one for one, linked in others.items() if row.patient in linked):
+                programs.setdefault(patient, []).append(entry)
     numbers = select(policy_revision).where(among(policy_revision.c.patient, patients))
     revisions = {row.patient: row.revision for row in connection.execute(numbers)}
     known: dict[str, Json | None] = {}
@@ -109,6 +129,7 @@ def load(connection: Connection, patients: Collection[str]) -> list[PatientPolic
             ),
             enrolments=tuple(sorted(programs.get(patient, ()), key=lambda one: one.program)),
             revision=revisions.get(patient, 0),
+            others=others[patient],
         )
         for patient in sorted(patients)
     ]
@@ -158,8 +179,12 @@ def is_dv_safety_list(consent: Json) -> bool:
 
 
 def dv_protected(connection: Connection, patient: str) -> bool:
-    """Whether the patient has a DV safety list."""
-    return any(is_dv_safety_list(orjson.loads(body)) for (body,) in _CONSENTS.rows(connection, of=patient))
+    """Whether the patient has a DV safety list, under any record that was merged or linked with this one."""
+    return any(
+        is_dv_safety_list(orjson.loads(body))
+        for record in (patient, *sorted(_others(connection, patient)))
+        for (body,) in _CONSENTS.rows(connection, of=record)
+    )
 
 
 def consent_changed(tx: Transaction, patient: str | None, consent: str, body: Json | None) -> None:
@@ -192,6 +217,16 @@ def actor_changed(tx: Transaction, kind: str, logical: str) -> None:
             consent_changed(tx, row.patient, consent, orjson.loads(row.body))
     if kind in ORGANIZED:
         bump(tx)
+
+
+def _others(connection: Connection, patient: str) -> frozenset[str]:
+    """Patients that were merged or linked with this one, over any number of steps."""
+    found: set[str] = set()
+    front = {patient}
+    while front:
+        found |= front
+        front = {other for one in front for (other,) in _OTHERS.rows(connection, of=one)} - found
+    return frozenset(found - {patient})
 
 
 def _referrers(connection: Connection, kind: str, logical: str) -> set[tuple[str, str]]:

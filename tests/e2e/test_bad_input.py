@@ -133,7 +133,7 @@ BAD = {
     "unknown character set": (good(msh_18="KLINGON"), "AE", "103"),
     "wrong character set": (good(msh_18="UNICODE UTF-8").replace(b"ALMA", b"\xc9"), "AE", "102"),
     "unknown version": (good(msh_12="9.9"), "AR", "203"),
-    "unknown event": (fixture("A60/unknown-event.hl7"), "AR", "201"),
+    "unknown event": (fixture("A20/unknown-event.hl7"), "AR", "201"),
     "unknown type": (good(msh_9="ORU^R01"), "AR", "200"),
     "unknown processing id": (good(msh_11="X"), "AR", "202"),
     "missing PID-3": (fixture("A01/missing-identifier.hl7"), "AE", "101"),

@@ -1,0 +1,217 @@
+"""Events by visit and by person, what a visit is called now, whose it is, and what a fold of it made.
+
+An event keeps the number it came with; the row beside it holds what that visit is called since (A42, A45, A50), so
+that a fold reads one index. (DESIGN §4.)
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Connection, and_, bindparam, delete, insert, select, update
+
+from fhirgw.mappers.event import AdtEvent
+from fhirgw.mappers.identities import succession
+from fhirgw.store.database import Transaction
+from fhirgw.store.predicate import among
+from fhirgw.store.prepared import Prepared
+from fhirgw.store.schema import folded, journal, number_fact, pending_name, visit_event
+
+Key = tuple[str, str]
+
+read_event = lru_cache(maxsize=4096)(AdtEvent.from_json)
+"""Each message folds all earlier ones of the person and the visit: nobody changes an event, so it is read once."""
+
+_ROW = (visit_event.c.journal, visit_event.c.part, visit_event.c.patient, visit_event.c.visit, visit_event.c.facts)
+_OF_VISIT = Prepared(
+    select(*_ROW).where(visit_event.c.visit == bindparam("of")).order_by(visit_event.c.journal, visit_event.c.part)
+)
+_OF_PERSON = Prepared(
+    select(*_ROW)
+    .where(visit_event.c.patient == bindparam("of"), visit_event.c.sender == bindparam("by"))
+    .order_by(visit_event.c.journal, visit_event.c.part)
+)
+_ONE = Prepared(
+    select(*_ROW).where(visit_event.c.journal == bindparam("key"), visit_event.c.part == bindparam("of_part"))
+)
+_OF_NUMBER = Prepared(
+    select(number_fact.c.journal, number_fact.c.part).where(number_fact.c.number == bindparam("of"))
+)
+_MADE = Prepared(select(folded.c.type, folded.c.id).where(folded.c.scope == bindparam("of")))
+_FOLDED_FROM = Prepared(
+    select(folded.c.scope).where(folded.c.type == bindparam("kind"), folded.c.id == bindparam("logical"))
+)
+_WAIT = Prepared(insert(pending_name), ("digest", "journal"))
+_TAKE_UP = Prepared(delete(pending_name).where(pending_name.c.journal == bindparam("of")))
+_MAKE = Prepared(insert(folded), ("scope", "type", "id"))
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An event where it is kept.
+
+    Attributes:
+        journal: Its message.
+        part: Which fact of the message.
+        patient: Whom it names; None: nobody here.
+        visit: What its visit is called now.
+        event: What it says.
+    """
+
+    journal: int
+    part: int
+    patient: str | None
+    visit: str | None
+    event: AdtEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """What was merged, renumbered or moved about some numbers.
+
+    Attributes:
+        called: Number → what it is called now, where that is something else.
+        moves: Who moved one of them, in order: whose it is now.
+    """
+
+    called: dict[str, str]
+    moves: tuple[Told, ...]
+
+    @property
+    def owner(self) -> str | None:
+        """Whose they were last said to be; None: nobody's here, or nothing was moved."""
+        return self.moves[-1].patient if self.moves else None
+
+
+def of_visit(connection: Connection, visit: str) -> list[Told]:
+    """The events of what is called so now."""
+    return [_told(row) for row in _OF_VISIT.rows(connection, of=visit)]
+
+
+def of_encounter(connection: Connection, logical: str) -> list[Told]:
+    """The events that an Encounter is folded from; none: it came another way."""
+    scopes = [scope for (scope,) in _FOLDED_FROM.rows(connection, kind="Encounter", logical=logical)]
+    return [told for scope in scopes for told in of_visit(connection, scope.removeprefix("visit "))]
+
+
+def of_person(connection: Connection, patient: str, sender: str) -> list[Told]:
+    """The events of one sender that name this person."""
+    return [_told(row) for row in _OF_PERSON.rows(connection, of=patient, by=sender)]
+
+
+def of_people(connection: Connection, patients: Iterable[str]) -> list[Told]:
+    """All events that name one of these people."""
+    found = select(*_ROW).where(among(visit_event.c.patient, sorted(patients)))
+    return [_told(tuple(row)) for row in connection.execute(found.order_by(visit_event.c.journal))]
+
+
+def get(connection: Connection, key: int, part: int) -> Told | None:
+    """An event as it was kept before; None when it never was."""
+    found = _ONE.first(connection, key=key, of_part=part)
+    return _told(found) if found else None
+
+
+def numbers(connection: Connection, of: Iterable[str]) -> Numbers:
+    """What was said of these numbers, and of those that they have been, or are called."""
+    front, known = list(dict.fromkeys(of)), set[str]()
+    rows: dict[tuple[int, int], Told] = {}
+    while front:
+        number = front.pop()
+        known.add(number)
+        for key, part in _OF_NUMBER.rows(connection, of=number):
+            told = rows.get((key, part)) or get(connection, key, part)
+            if told is not None:
+                rows[key, part] = told
+                # An account that somebody's visits were moved with says nothing of other visits of that account.
+                front += [one for pair in told.event.succeeds for one in map(text, pair) if one not in known]
+    events = [told.event for told in rows.values()]
+    edges = [(event.told, text(old), text(new)) for event in events for old, new in event.succeeds]
+    moves = [told for told in rows.values() if known & set(map(text, told.event.moves))]
+    return Numbers(succession(edges), tuple(sorted(moves, key=lambda told: told.event.told)))
+
+
+def speaks_of(event: AdtEvent) -> set[str]:
+    """The numbers that an event merges, renumbers or moves."""
+    return {text(one) for pair in event.succeeds for one in pair} | set(map(text, event.moves))
+
+
+def note_numbers(tx: Transaction, told: int, part: int, event: AdtEvent) -> None:
+    """Note which numbers an event speaks of."""
+    here = and_(number_fact.c.journal == told, number_fact.c.part == part)
+    tx.direct.execute(delete(number_fact).where(here))
+    rows = [{"number": one, "journal": told, "part": part} for one in sorted(speaks_of(event))]
+    if rows:
+        tx.direct.execute(insert(number_fact), rows)
+
+
+def place(tx: Transaction, told: Told, *, patient: str | None, visit: str | None) -> None:
+    """Put an event to whom it is about now, and to what its visit is called now."""
+    where = (visit_event.c.journal == told.journal, visit_event.c.part == told.part)
+    tx.direct.execute(update(visit_event).where(*where).values(patient=patient, visit=visit))
+
+
+def forget(tx: Transaction, told: Told) -> None:
+    """Its facts are nobody's here any more."""
+    where = (visit_event.c.journal == told.journal, visit_event.c.part == told.part)
+    tx.direct.execute(delete(visit_event).where(*where))
+    here = and_(number_fact.c.journal == told.journal, number_fact.c.part == told.part)
+    tx.direct.execute(delete(number_fact).where(here))
+
+
+def text(key: Key) -> str:
+    """A key as one text."""
+    return "|".join(key)
+
+
+def key(number: str) -> Key:
+    """The key of ``text``; a system holds no bar, but a value may."""
+    system, _, value = number.partition("|")
+    return system, value
+
+
+def swept(tx: Transaction, scope: str, made: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Note what a fold made; what an earlier one made, and no fold makes any more."""
+    before = set(_MADE.rows(tx.direct, of=scope))
+    now = set(made)
+    if now - before:
+        _MAKE.run(tx.direct, [{"scope": scope, "type": of, "id": one} for of, one in sorted(now - before)])
+    gone = sorted(before - now)
+    for of, one in gone:
+        here = (folded.c.type == of, folded.c.id == one)
+        tx.direct.execute(delete(folded).where(folded.c.scope == scope, *here))
+    return [
+        (of, one)
+        for of, one in gone
+        if tx.direct.scalar(select(folded.c.scope).where(folded.c.type == of, folded.c.id == one)) is None
+    ]
+
+
+def wait(tx: Transaction, message: int, digests: Iterable[str]) -> None:
+    """Take the message up again when one of these names becomes somebody's here."""
+    known = set(tx.direct.scalars(select(pending_name.c.digest).where(pending_name.c.journal == message)))
+    rows = [{"digest": one, "journal": message} for one in sorted(set(digests) - known)]
+    if rows:
+        _WAIT.run(tx.direct, rows)
+
+
+def taken_up(tx: Transaction, message: int) -> None:
+    """It waits for nothing any more, as far as is known."""
+    _TAKE_UP.run(tx.direct, [{"of": message}])
+
+
+def due(tx: Transaction, digests: Iterable[str], since: int) -> None:
+    """What waited for one of these names is processed again, if it came at or after the instant ``since``."""
+    waiting = select(pending_name.c.journal).where(among(pending_name.c.digest, sorted(set(digests))))
+    found = sorted(set(tx.direct.scalars(waiting)))
+    if not found:
+        return
+    tx.direct.execute(delete(pending_name).where(among(pending_name.c.journal, found)))
+    again = journal.c.state.in_(("processed", "parked", "waiting"))
+    where = (among(journal.c.id, found), journal.c.received_at >= since, again)
+    tx.direct.execute(update(journal).where(*where).values(state="received"))
+
+
+def _told(row: tuple[Any, ...]) -> Told:
+    message, part, patient, visit, facts = row
+    return Told(message, part, patient, visit, read_event(bytes(facts)))
