@@ -103,6 +103,9 @@ DELIMITERS = [
 ]
 
 
+_VISIT = re.compile(rb"[\r\n]PV1(?:\|[^|\r\n]*){18}\|[^|^\r\n]+")  # up to PV1-19.1
+
+
 def _somewhere(rng, raw):
     return rng.randrange(len(raw) + 1)
 
@@ -284,9 +287,14 @@ MUTATIONS = (
 
 
 def mutated(seed, number):
-    """The message of this number: a fixture under its own control id, mutated none to five times; its mutations."""
+    """The message of this number, and its mutations: none to five of them, on a fixture under its own control id.
+
+    Most are about a visit of their own.
+    """
     rng = random.Random(f"{seed}:{number}")
     raw = set_msh(rng.choice(CORPUS), 10, f"F{seed}-{number}".encode())
+    if rng.random() < 0.8:
+        raw = _VISIT.sub(rb"\g<0>-%d" % number, raw, count=1)
     chosen = [rng.choice(MUTATIONS) for _ in range(rng.choice((0, 1, 1, 1, 2, 2, 3, 5)))]
     for mutation in chosen:
         raw = mutation(rng, raw)

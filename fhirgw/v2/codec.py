@@ -247,12 +247,25 @@ def header(raw: bytes) -> Message | None:
     """
     _, mark, codec = next((entry for entry in MARKS if raw.startswith(entry[0])), (b"", b"", "iso8859-1"))
     text = raw[len(mark) : len(mark) + 8192].decode(codec, "ignore").lstrip(_BEFORE)
-    line = _LINE_END.split(text, maxsplit=1)[0]
+    line = _first_line(text)
     try:
         delimiters = delimiters_of(line, codec)
     except MalformedMessage:
         return None
     return Message([Segment("MSH", line, delimiters)], delimiters, codec, [""], mark)
+
+
+def _first_line(text: str) -> str:
+    """The text of MSH, with the line feeds inside it, by the tolerant rule."""
+    pieces = iter((*_LINE_END.split(text), ""))
+    first = ""
+    for line, end in zip(pieces, pieces, strict=True):
+        if first and line.strip(_BLANKS) and _begins(line.lstrip(_BLANKS), text[3:4], "\r" in text):
+            break
+        first += line + end
+        if "\r" in end:
+            break
+    return first.rstrip("\r\n")
 
 
 def encode(message: Message) -> bytes:

@@ -45,7 +45,8 @@ MARKS = (
 # No text: NULs that pad a field, what a terminal left behind. FHIR strings may not hold them either.
 CONTROLS = {code: " " for code in range(32) if chr(code) not in "\t\r\n"}
 
-_HEADER_BYTES = re.compile(rb"[\r\n \t\0]*(MSH[^\r\n]+)")
+# MSH, with a line feed inside it: one that no segment follows.
+_HEADER_BYTES = re.compile(rb"[\r\n \t\0]*(MSH(?:[^\r\n]|\n(?![ \t\r\n]*(?:[A-Z][A-Z0-9]{2}[^A-Za-z0-9]|\Z)))+)")
 
 # What bytes beyond ASCII are, by the set that MSH-18 declares: the first that they fit. Text of western Europe is
 # never UTF-8 by chance (that would take pairs like "Ã±" throughout), and what is called 8859/1 is Windows-1252.

@@ -142,6 +142,13 @@ def test_a_short_word_after_a_line_feed_is_no_segment_in_a_message_that_ends_seg
     assert parse(MSH + b"NTE|1||dizzy\nSOB|RE\r").segments[-1].get(3) == "dizzy\nSOB"
 
 
+@pytest.mark.parametrize("end", [b"\r", b"\n", b"\r\n"])
+def test_a_line_feed_inside_msh_hides_nothing_of_it(end):
+    raw = MSH.replace(b"|20240101|", b"|2024\n0101|").rstrip() + b"|" * 6 + b"8859/1" + end + b"PID|\xd1" + end
+    assert parse(raw).header.get(10) == header(raw).header.get(10) == "7"
+    assert parse(raw).segments[1].get(1) == "Ñ"
+
+
 def test_fields_components_subcomponents_and_repetitions():
     segment = parse(MSH + b"ZZ1|a^b&c^~d|||x&y\r").segments[1]
     assert [segment.get(1), segment.get(1, 2), segment.get(1, 2, 2), segment.get(1, 3), segment.get(1, 4)] == [

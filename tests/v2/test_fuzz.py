@@ -18,16 +18,16 @@ def logging_as_before():
 
 
 def test_no_mutated_message_breaks_the_codec_or_the_mapper():
-    counts, failures = fuzz(2026, 0, 2500, edge=False)
+    counts, failures = fuzz(2026, 0, 2000, edge=False)
     assert failures == []
     assert counts["codec: read"] > 500
     assert counts["mapper: mapped"] > 200
 
 
 def test_every_frame_gets_its_one_ack_and_every_positive_ack_has_its_row():
-    counts, failures = fuzz(2027, 0, 1000)
+    counts, failures = fuzz(2027, 0, 500)
     assert failures == []
-    assert counts["mllp: frames counted exactly"] > 50
+    assert counts["mllp: frames counted exactly"] > 100
     assert counts["mllp: streams without exact count"] > 0
     assert counts["mllp: AA"] > 20
 

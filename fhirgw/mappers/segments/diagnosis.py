@@ -59,8 +59,9 @@ def _settle(coding: Json, dg1: Segment, reading: Reading) -> None:
         coding["code"] = icd_10_cm(coding["code"])
 
 
-def _words(dg1: Segment, number: int, _: Reading) -> Json:
-    return {"text": valued(dg1, number)}
+def _words(dg1: Segment, number: int, _: Reading) -> Json | None:
+    words = valued(dg1, number)
+    return {"text": words} if words else None
 
 
 def _kind(dg1: Segment, number: int, reading: Reading) -> str:
@@ -69,7 +70,7 @@ def _kind(dg1: Segment, number: int, reading: Reading) -> str:
 
 def _rank(dg1: Segment, number: int, _: Reading) -> int | None:
     rank = valued(dg1, number)
-    return int(rank) if rank.isdecimal() and int(rank) > 0 else None
+    return int(rank) if rank.isdecimal() and len(rank) < 10 and int(rank) > 0 else None
 
 
 def _asserter(dg1: Segment, number: int, reading: Reading) -> Json | None:
