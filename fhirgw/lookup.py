@@ -1,12 +1,11 @@
 """``Patient/$match``: who somebody may be, among those whom the requester may see.
 
-Rated on what is visible of each: the keys of the index come from whole Patients, so that ``Model.rank`` asks every
-released form again whether it shares one. What is hidden neither finds nor helps nor harms (consent specification,
-leak 43).
+Rated on what is visible of each: the keys of the index come from whole Patients, so that every released form is
+asked again whether it shares one. What is hidden neither finds nor helps nor harms (consent specification, leak 43).
 See: http://hl7.org/fhir/R4/patient-operation-match.html
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -14,7 +13,7 @@ from sqlalchemy import Connection
 from fhirgw.answer import Answer, Shown, show
 from fhirgw.consent.model import Json
 from fhirgw.consent.predicate import Visibility
-from fhirgw.matching import Grade, Model, Rated, sought, traits
+from fhirgw.matching import Grade, Model, Rated, keys, sought, traits
 from fhirgw.store import candidates, repository
 
 MATCH_GRADE = "http://hl7.org/fhir/StructureDefinition/match-grade"
@@ -39,7 +38,7 @@ class Match:
 def look_up(connection: Connection, visibility: Visibility, model: Model, ask: Match, base: str) -> Answer:
     """The graded candidates, the likeliest first."""
     wanted = traits(ask.patient)
-    shown = _visible(connection, visibility, candidates.sharing(connection, sought(wanted)))
+    shown = _visible(connection, visibility, sought(wanted))
     rated = model.rank(wanted, [(one, one.body) for one in shown])
     if ask.only_certain:
         certain = [one for one in rated if one[1].grade is Grade.CERTAIN]
@@ -51,11 +50,12 @@ def look_up(connection: Connection, visibility: Visibility, model: Model, ask: M
     return Answer(bundle, [one for one, _ in given], "operation")
 
 
-def _visible(connection: Connection, visibility: Visibility, patients: Iterable[str]) -> Iterator[Shown]:
-    for patient in patients:
+def _visible(connection: Connection, visibility: Visibility, asked: frozenset[int]) -> Iterator[Shown]:
+    """The released forms that have one of these keys."""
+    for patient in candidates.sharing(connection, asked):
         stored = repository.read(connection, "Patient", patient, visibility)
         shown = show(stored, visibility) if stored is not None and not stored.deleted else None
-        if shown is not None:
+        if shown is not None and not asked.isdisjoint(keys(traits(shown.body))):
             yield shown
 
 

@@ -17,7 +17,6 @@ from importlib.resources import files
 from typing import Any, Final, TypeVar
 
 from fhirgw.matching.compare import FIELDS, levels
-from fhirgw.matching.keys import keys, sought
 from fhirgw.matching.traits import Traits, is_replaced, traits
 
 Json = dict[str, Any]
@@ -113,18 +112,12 @@ class Model:
         return Grade.POSSIBLE if probability >= self.possible else Grade.CERTAINLY_NOT
 
     def rank(self, wanted: Traits, people: Iterable[tuple[Key, Json]]) -> list[tuple[Key, Rated]]:
-        """Those of these Patients who may be the person, the likeliest first, in the order of their ids.
-
-        A Patient that shares no key with the person is not compared, so that the answer depends on what was handed
-        in alone, and not on the index that found it.
-        """
-        asked = sought(wanted)
+        """Those of these Patients who may be the person, the likeliest first, then in the order of their ids."""
         rated = []
         for key, patient in people:
-            other = traits(patient)
-            if is_replaced(patient) or asked.isdisjoint(keys(other)):
+            if is_replaced(patient):
                 continue
-            found = self.rate(wanted, other)
+            found = self.rate(wanted, traits(patient))
             if found.grade is not Grade.CERTAINLY_NOT:
                 rated.append((patient.get("id", ""), key, found))
         rated.sort(key=lambda one: (-one[2].probability, one[0]))
