@@ -241,7 +241,14 @@ def period_between(element: Components, start: int, end: int, scope: Scope, vali
     if validity and not any(said.values()):
         said = {"start": element(validity), "end": element(validity, 2)}
     period = {name: dtm_to_datetime(moment, scope.zone) for name, moment in said.items() if moment}
-    return {"period": period} if period else {}
+    return {"period": sound_period(period)} if period else {}
+
+
+def sound_period(period: Json) -> Json:
+    """A Period without an end that would lie before its start (per-1): one of them is wrong."""
+    if len(period) > 1 and utc(period["end"], latest=True) < utc(period["start"]):
+        return {"start": period["start"]}
+    return period
 
 
 def _coded_element(element: str, table: str, codes: Mapping[str, str], code: str | None, scope: Scope) -> Json:

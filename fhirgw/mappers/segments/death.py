@@ -8,6 +8,7 @@ from fhirgw.mappers.datatypes import (
     Scope,
     cwe_to_codeable_concept,
     dtm_to_datetime,
+    sound_period,
     xcn_to_practitioner,
 )
 from fhirgw.mappers.parties import reference_to
@@ -52,7 +53,8 @@ def _autopsy(pda: Segment, reading: Reading) -> Json:
 def _dr_to_period(dr: Components, scope: Scope) -> Json | None:
     """Map DR to Period. See: v2-to-FHIR, Data Type DR[Period]."""
     said = {"start": dr(1), "end": dr(2)}
-    return {name: dtm_to_datetime(moment, scope.zone) for name, moment in said.items() if moment} or None
+    period = {name: dtm_to_datetime(moment, scope.zone) for name, moment in said.items() if moment}
+    return sound_period(period) or None
 
 
 def _settle(coding: Json) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from fhirgw.errors import GatewayError, InvalidElement
-from fhirgw.mappers.datatypes import Components, Json, Scope, cwe_to_codeable_concept, dtm_to_datetime
+from fhirgw.mappers.datatypes import Components, Json, Scope, cwe_to_codeable_concept, dtm_to_datetime, sound_period
 from fhirgw.v2.codec import NULL, Segment
 
 YES_NO = {"Y": True, "N": False}  # table 0136
@@ -188,4 +188,6 @@ def elements(segment: Segment, table: Fields, reading: Reading) -> Json:
             filled[name] = value | filled.get(name, {})
         else:
             filled.setdefault(name, value)
+    if "period" in filled:
+        filled["period"] = sound_period(filled["period"])
     return filled

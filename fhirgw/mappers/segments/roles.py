@@ -58,7 +58,8 @@ def prt_to_role(prt: Segment, of: str, reading: Reading) -> Json | None:
 def _role(segment: Segment, of: str, table: Fields, reading: Reading) -> Json | None:
     said = elements(segment, table, reading)
     member = _member(said)
-    if member is None:
+    if member is None or (of == "PV1" and member["resourceType"] == "Organization"):  # no individual
+        reading.silent += [(segment, number) for number, _, _ in table]
         return None
     number = 3 if segment.name == "ROL" else 4
     code = valued(segment, number)
@@ -76,8 +77,9 @@ def _member(said: Json) -> Json | None:
     """The practitioner, in the role where more than the person is told; else the organization; None of nobody."""
     person: Json | None = said["person"][0] if "person" in said else None
     organization: Json | None = said["organization"][0] if "organization" in said else None
-    if "unit" in said:
-        organization = (organization or {"resourceType": "Organization"}) | {"type": said["unit"]}
+    if "unit" in said and (organization or _words(said["unit"][0])):
+        named = {"resourceType": "Organization", "name": _words(said["unit"][0])}
+        organization = (organization or named) | {"type": said["unit"]}
     if person and "address" in said:
         person = person | {"address": said["address"]}
     role = {
@@ -91,6 +93,12 @@ def _member(said: Json) -> Json | None:
     if not any(value for name, value in role.items() if name != "practitioner"):
         return person
     return {"resourceType": "PractitionerRole"} | {name: value for name, value in role.items() if value}
+
+
+def _words(concept: Json) -> str | None:
+    """What a unit is called, where it has no name of its own (org-1)."""
+    words: str | None = concept.get("text") or concept.get("coding", [{}])[0].get("display")
+    return words
 
 
 def _key(segment: Segment, code: str, member: Json) -> str:
