@@ -81,6 +81,8 @@ class Address(Model):
     postal_code: str | None = None
     country: str | None = None
     use: Literal["home", "temp", "old"] = "home"
+    fixed: bool = True
+    """False: no fixed address; the rest says where the member can be found."""
 
 
 class Telecom(Model):

@@ -1,11 +1,11 @@
 """The member: who they are, who stands beside them, and who pays."""
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from fhirgw.icm.base import Address, Coded, HumanName, Identified, LocalId, Model, Organization, Telecom
+from fhirgw.icm.base import Address, Coded, HumanName, Identified, LocalId, Model, Organization, Person, Telecom
 
 
 class Caregiver(Model):
@@ -25,6 +25,39 @@ class Caregiver(Model):
     """Whether this is the substitute decision maker (BC 1.6)."""
 
 
+class Relative(Model):
+    """Family as the member sees it, the head of the household, a support person.
+
+    BC, Family: "whomever the client defines"; HUSKY: "the head of household"; BC 1.6, Guidelines: "Clients can
+    have a support person or advocate involved in their care".
+    """
+
+    id: LocalId
+    part: Literal["family", "head-of-household", "substitute-decision-maker", "support-person"]
+    name: HumanName
+    relationship: Coded | None = None
+    """v3-RoleCode."""
+    telecom: tuple[Telecom, ...] = ()
+
+
+class PrimaryCare(Model):
+    """The member's medical home.
+
+    HUSKY, ICM Approach: the "primary care practice acts as the hub"; BC 2.3: "attached to a primary care
+    practitioner or clinic".
+    """
+
+    practitioner: Person | None = None
+    organization: Organization | None = None
+    recognition: tuple[Literal["pcmh-ncqa", "pcmh-joint-commission", "fqhc"], ...] = ()
+
+    @model_validator(mode="after")
+    def _somebody(self) -> Self:
+        if self.practitioner is None and self.organization is None:
+            raise ValueError("primary care is a practitioner, an organization, or both")
+        return self
+
+
 class Coverage(Model):
     """CCBH, Authorization For Services: "CCBH pays for services with authorization"."""
 
@@ -41,8 +74,11 @@ class Member(Model):
 
     identifiers: Annotated[tuple[Identified, ...], Field(min_length=1)]
     """The first one names the person to the gateway."""
+    identity: Literal["established", "partial"] = "established"
+    """BC 1.1: outreach meets people before it is known who they are; their identifier is then a temporary one."""
     name: HumanName
-    birth_date: date
+    birth_date: date | None = None
+    """Absent only while the identity is partial."""
     gender: Literal["male", "female", "other", "unknown"]
     address: Address | None = None
     telecom: tuple[Telecom, ...] = ()
@@ -53,4 +89,12 @@ class Member(Model):
     """OMB category (CDC race and ethnicity), where the member states it."""
     ethnicity: Coded | None = None
     caregiver: Caregiver | None = None
+    relatives: tuple[Relative, ...] = ()
+    primary_care: PrimaryCare | None = None
     coverage: Coverage | None = None
+
+    @model_validator(mode="after")
+    def _born_when(self) -> Self:
+        if self.birth_date is None and self.identity == "established":
+            raise ValueError("only somebody whose identity is partial has no birth date")
+        return self

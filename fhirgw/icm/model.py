@@ -1,15 +1,21 @@
 """One member's case in one programme, as the care-management system states it."""
 
+from collections.abc import Iterator
 from datetime import date
 from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, Field, model_validator
 
 from fhirgw.icm.assessment import Acuity, Sf12
-from fhirgw.icm.base import Classified, LocalId, Model, Organization
+from fhirgw.icm.base import Classified, LocalId, Model, Organization, Person
+from fhirgw.icm.conditions import Caution, Cohort, Diagnosis, Medicine, MedicineReview
+from fhirgw.icm.eligibility import Authorization, Prerequisite, Recommendation, Screening
+from fhirgw.icm.findings import Finding
 from fhirgw.icm.member import Member
 from fhirgw.icm.plan import CarePlan, Contact, TeamMember
 from fhirgw.icm.release import OptIn, Refusal, Release, SafetyEntry
+from fhirgw.icm.rights import Capability, CareDecision, Directive, Explained
+from fhirgw.icm.screening import Assessment, Screen, SuicideRisk
 
 Status = Literal["candidate", "active", "finished", "opted-out"]
 
@@ -25,9 +31,12 @@ class Referral(Classified):
     id: LocalId
     received_at: AwareDatetime
     source: Literal[
-        "self", "family-community", "hospital", "provider", "state-agency", "social-service", "analytics"
-    ]
+        "self", "family-community", "hospital", "provider", "state-agency", "social-service", "analytics",
+        "member-services", "police", "faith-community", "shelter", "outreach-team",
+    ]  # fmt: skip
     organization: Organization | None = None
+    person: Person | None = None
+    """Who referred, where it was not the member and is known."""
     reason: str | None = None
     """Its sensitivity is the referral's."""
 
@@ -99,6 +108,10 @@ class Case(Model):
     referral: Referral | None = None
     history: tuple[PastVisit, ...] = ()
     """Supplied with the referral."""
+    recommendation: Recommendation | None = None
+    prerequisites: tuple[Prerequisite, ...] = ()
+    screenings: tuple[Screening, ...] = ()
+    authorizations: tuple[Authorization, ...] = ()
     eligible_on: date | None = None
     """BC 1.3: "Those who meet the eligibility criteria"."""
     admitted_on: date | None = None
@@ -107,8 +120,21 @@ class Case(Model):
     releases: tuple[Release, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     safety_list: tuple[SafetyEntry, ...] = ()
+    explained: tuple[Explained, ...] = ()
+    decisions: tuple[CareDecision, ...] = ()
+    capability: tuple[Capability, ...] = ()
+    directives: tuple[Directive, ...] = ()
     sf12: tuple[Sf12, ...] = ()
     acuity: tuple[Acuity, ...] = ()
+    screens: tuple[Screen, ...] = ()
+    suicide_risk: tuple[SuicideRisk, ...] = ()
+    assessments: tuple[Assessment, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    conditions: tuple[Diagnosis, ...] = ()
+    cohorts: tuple[Cohort, ...] = ()
+    cautions: tuple[Caution, ...] = ()
+    medicines: tuple[Medicine, ...] = ()
+    medicine_reviews: tuple[MedicineReview, ...] = ()
     care_plan: CarePlan | None = None
     care_team: tuple[TeamMember, ...] = ()
     contacts: tuple[Contact, ...] = ()
@@ -132,21 +158,7 @@ class Case(Model):
 
     @model_validator(mode="after")
     def _ids_unique(self) -> Self:
-        plan = self.care_plan or CarePlan(id="none", created_on=date.min)
-        listed = {
-            "releases": [one.id for one in self.releases],
-            "refusals": [one.id for one in self.refusals],
-            "safety_list": [one.id for one in self.safety_list],
-            "sf12": [one.id for one in self.sf12],
-            "acuity": [one.id for one in self.acuity],
-            "care_team": [one.id for one in self.care_team],
-            "contacts": [one.id for one in self.contacts],
-            "history": [one.id for one in self.history],
-            "goals": [one.id for one in plan.goals],
-            "problems": [one.id for one in plan.problems],
-            "interventions": [one.id for one in plan.interventions],
-            "sections": [one.id for one in plan.sections],
-        }
+        listed = {name: ids for part in (self, self.member, self.care_plan) if part for name, ids in _ids(part)}
         for name, ids in listed.items():
             if len(set(ids)) != len(ids):
                 raise ValueError(f"{name}: an id is used twice")
@@ -158,6 +170,8 @@ class Case(Model):
         plan = self.care_plan
         named = [by for contact in self.contacts for by in contact.by]
         named += [one.assessor for one in self.acuity if one.assessor]
+        named += [one.by for one in self._by_staff() if one.by]
+        named += [one.source for one in self.medicines if one.source]
         named += [self.entered.by] if self.entered.by else []
         if plan:
             named += [step.performer for step in plan.interventions if step.performer]
@@ -168,3 +182,36 @@ class Case(Model):
         if {one.contact for one in self.acuity} - met:
             raise ValueError("an acuity assessment follows a face to face interview")
         return self
+
+    def _by_staff(self) -> list[Screening | Explained | Capability | Screen | SuicideRisk | Assessment | Finding]:
+        """What somebody of the care team did."""
+        return [
+            *self.screenings, *self.explained, *self.capability, *self.screens, *self.suicide_risk,
+            *self.assessments, *self.findings,
+        ]  # fmt: skip
+
+    @model_validator(mode="after")
+    def _names_what_it_states(self) -> Self:
+        member = self.member
+        beside = {one.id for one in (member.caregiver, *member.relatives) if one}
+        decided = [one.decided_by for one in self.decisions]
+        decided += [self.opt_in.agreed_by] if self.opt_in else []
+        if {one for one in decided if one} - beside:
+            raise ValueError("somebody decides who is neither caregiver nor relative")
+        if {one.contact for one in self.assessments if one.contact} - {one.id for one in self.contacts}:
+            raise ValueError("an assessment was made at a contact that is not there")
+        if {one for review in self.medicine_reviews for one in review.medicines} - {
+            one.id for one in self.medicines
+        }:
+            raise ValueError("a review looks at a medicine that is not there")
+        if self.authorizations and member.coverage is None:
+            raise ValueError("an authorization is by the payer of a coverage")
+        return self
+
+
+def _ids(part: Model) -> Iterator[tuple[str, list[str]]]:
+    """The local ids of every list."""
+    for name in type(part).model_fields:
+        listed = getattr(part, name)
+        if isinstance(listed, tuple) and listed and hasattr(listed[0], "id"):
+            yield name, [one.id for one in listed]

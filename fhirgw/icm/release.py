@@ -11,6 +11,14 @@ Purpose = Literal["TREAT", "COC", "ETREAT", "HPAYMT", "HOPERAT", "PATRQT", "PUBH
 """v3-ActReason. COC, not CAREMGT, is the purpose of care coordination: CAREMGT "explicitly excludes" it."""
 
 
+Statement = Literal[
+    "right-to-revoke", "conditioning", "redisclosure", "redisclosure-except-proceedings", "consequences-of-refusal",
+    "copy-to-member", "purpose-and-authority-of-collection",
+]  # fmt: skip
+"""What a form tells the member. 45 CFR 164.508(c)(2): right to revoke, conditioning, redisclosure; (c)(4): copy; 42
+CFR 2.31(a): redisclosure except in proceedings against the patient; BC FIPPA s.27: purpose and authority."""
+
+
 class Form(Model):
     """The signed form. 45 CFR 164.508(c) and 42 CFR 2.31 ask for statements that belong to its version."""
 
@@ -20,6 +28,18 @@ class Form(Model):
     url: str | None = None
     """Where the scanned form is kept."""
     content_type: str = "application/pdf"
+    statements: tuple[Statement, ...] = ()
+    """What this version of the form states."""
+    copy_given_on: date | None = None
+    """45 CFR 164.508(c)(4): the individual is given a copy."""
+
+
+class Signature(Model):
+    """45 CFR 164.508(c)(1)(vi): "Signature of the individual and date"; 42 CFR 2.31(a): electronic ones too."""
+
+    kind: Literal["handwritten", "electronic", "mark"]
+    witness: Person | None = None
+    """Who saw it: a mark, or a member who could not write."""
 
 
 class Representative(Model):
@@ -32,6 +52,8 @@ class Representative(Model):
     person: Person
     authority: Literal["GUARD", "GUADLTM", "HPOWATT", "POWATT", "DPOWATT", "PRN"]
     """v3-RoleCode."""
+    description: str | None = None
+    """The authority in words: the order of which court, the paper of which day."""
 
 
 class Exclusion(Model):
@@ -59,6 +81,12 @@ class Release(Model):
 
     id: LocalId
     recipient: Organization | Person
+    intermediary: Organization | None = None
+    """42 CFR 2.31(a): an intermediary through which the recipient gets it is named."""
+    discloser: str | None = None
+    """42 CFR 2.31(a): the person, or class of persons, permitted to disclose. Absent: the programme."""
+    description: str | None = None
+    """45 CFR 164.508(c)(1)(i): "A description of the information to be used or disclosed", in the form's words."""
     purposes: Annotated[tuple[Purpose, ...], Field(min_length=1)]
     categories: tuple[SensitivityCode, ...] = ()
     """Categories that the form names. Empty: none of those that must be named (SUD, HIV, psychotherapy, DV)."""
@@ -69,6 +97,8 @@ class Release(Model):
     expiry_event: str | None = None
     """42 CFR 2.31(a): "date, event, or condition upon which the consent will expire"."""
     signed_at: AwareDatetime
+    signature: Signature | None = None
+    """How it was signed; the day is ``signed_at``."""
     representative: Representative | None = None
     """Absent: the member signed."""
     law: Literal["hipaa", "part2", "fippa"] = "hipaa"
@@ -77,11 +107,15 @@ class Release(Model):
     exclusions: tuple[Exclusion, ...] = ()
     status: Literal["draft", "active", "revoked", "entered-in-error"] = "active"
     revoked_at: AwareDatetime | None = None
+    revoked_in: Literal["writing", "speech"] | None = None
+    """45 CFR 164.508(b)(5): in writing; a programme may heed the spoken word too."""
 
     @model_validator(mode="after")
     def _revoked_when(self) -> Self:
         if (self.status == "revoked") != (self.revoked_at is not None):
             raise ValueError("a release is revoked exactly when revoked_at is stated")
+        if self.revoked_in and self.revoked_at is None:
+            raise ValueError("how a release was revoked is stated only of one that was")
         if self.ends_on is not None and self.ends_on < self.starts_on:
             raise ValueError("a release ends before it starts")
         return self
@@ -97,6 +131,8 @@ class OptIn(Model):
     agreed_at: AwareDatetime
     mode: Literal["written", "verbal", "implied"] = "verbal"
     form: Form | None = None
+    agreed_by: LocalId | None = None
+    """The caregiver or relative who decided for the member (BC 1.6). Absent: the member."""
     withdrawn_at: AwareDatetime | None = None
 
 
@@ -110,6 +146,7 @@ class Refusal(Model):
     id: LocalId
     person: Person
     stated_at: AwareDatetime
+    impacts_explained_at: AwareDatetime | None = None
     withdrawn_at: AwareDatetime | None = None
 
 

@@ -93,6 +93,14 @@ class Section(CodedFact):
     name: str
 
 
+class Domain(CodedFact):
+    """A life domain of the programme's assessment, or a cohort of its members."""
+
+    name: str
+    sensitivity: tuple[str, ...] = ()
+    """v3-ActCode: what it reveals that something was found in it."""
+
+
 class Plan(CodedFact):
     """What the programme calls its care plan."""
 
@@ -126,7 +134,11 @@ class Program(Model):
     clocks: tuple[Clock, ...] = ()
     roles: Annotated[tuple[Role, ...], Field(min_length=1)]
     sections: tuple[Section, ...] = ()
+    domains: tuple[Domain, ...] = ()
+    cohorts: tuple[Domain, ...] = ()
     admission: tuple[Criterion, ...] = ()
+    continued: tuple[Criterion, ...] = ()
+    """Criteria of continued stay."""
     discharge: tuple[Criterion, ...] = ()
     triggers: Annotated[tuple[Trigger, ...], Field(min_length=1)]
 
@@ -140,7 +152,10 @@ class Program(Model):
             "roles": self.roles,
             "tiers": self.tiers,
             "sections": self.sections,
+            "domains": self.domains,
+            "cohorts": self.cohorts,
             "admission": self.admission,
+            "continued": self.continued,
             "discharge": self.discharge,
         }
         named = {name: [fact.code for fact in facts] for name, facts in codes.items()}

@@ -24,6 +24,8 @@ class Criterion(CodedFact):
     """Years of age on the day the visit began."""
     diagnoses: tuple[Annotated[str, Field(pattern=r"^[A-Z][0-9A-Z.]*$")], ...] = ()
     """Prefixes of ICD-10(-CM) codes: one diagnosis of the visit must have one of them."""
+    sensitivity: tuple[str, ...] = ()
+    """v3-ActCode: what an answer to it reveals, whatever it is."""
 
 
 class Visits(Model):
