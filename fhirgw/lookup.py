@@ -1,7 +1,7 @@
 """``Patient/$match``: who somebody may be, among those whom the requester may see.
 
 Rated on what is visible of each: the keys of the index come from whole Patients, so that every released form is
-asked again whether it shares one. What is hidden neither finds nor helps nor harms (consent specification, leak 43).
+asked again whether it shares one. What is hidden neither finds nor helps nor harms (leak 43 of the catalogue).
 See: http://hl7.org/fhir/R4/patient-operation-match.html
 """
 
