@@ -48,6 +48,8 @@ CONTROLS = {code: " " for code in range(32) if chr(code) not in "\t\r\n"}
 # MSH, with a line feed inside it: one that no segment follows.
 _HEADER_BYTES = re.compile(rb"[\r\n \t\0]*(MSH(?:[^\r\n]|\n(?![ \t\r\n]*(?:[A-Z][A-Z0-9]{2}[^A-Za-z0-9]|\Z)))+)")
 
+_WIDE = frozenset({"utf-16-le", "utf-16-be"})
+
 # What bytes beyond ASCII are, by the set that MSH-18 declares: the first that they fit. Text of western Europe is
 # never UTF-8 by chance (that would take pairs like "Ã±" throughout), and what is called 8859/1 is Windows-1252.
 _READINGS = {
@@ -102,7 +104,9 @@ def decode(raw: bytes, charset: str | None) -> tuple[str, str, bytes]:
         MalformedMessage: The set is not one we read, or the bytes are not in it.
     """
     mark, codec = charset_of(raw, charset)
-    declared = mark or charset is not None or raw.isascii()
+    if raw.isascii() and codec not in _WIDE:  # ASCII is a part of all the others
+        return raw.decode("ascii"), codec, mark
+    declared = mark or charset is not None
     for reading in (codec,) if declared else _READINGS.get(codec, (codec,)):
         with suppress(UnicodeDecodeError):
             return (raw[len(mark) :] if mark else raw).decode(reading), reading, mark
