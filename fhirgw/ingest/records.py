@@ -95,7 +95,9 @@ class Records:
             resources = fold_visit(events, owner, self._id_key, visits.key(visit))
             source = self._source(tx, owner, events)
             for resource in resources:
-                put(tx, resource, source=source)
+                # Whose record it is says nothing of a place or a doctor, and may be settled before or after.
+                free = resource["resourceType"] in PATIENT_FREE
+                put(tx, resource, source=source & ~UNREADABLE if free else source)
         self._sweep(tx, f"visit {visit}", resources)
         made = next((one for one in resources if one["resourceType"] == "Encounter"), None)
         return owner, before.patient if before else None, made

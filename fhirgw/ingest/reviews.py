@@ -43,7 +43,7 @@ class Reviews:
         Raises:
             ProfileViolation: Different people, for its different identifiers.
         """
-        known, _ = reviews.decided(tx.connection, self._subjects(event.identifiers))
+        known, _ = reviews.decided(tx.direct, self._subjects(event.identifiers))
         if len(known) > 1:
             text = "The identifiers of this message were confirmed to be of different people; look at it again."
             raise ProfileViolation(text, location="PID-3")
@@ -53,7 +53,7 @@ class Reviews:
         """Whether a person has to say who this is; the question is open then, and the message waits."""
         wanted = traits(event.patient)
         subjects = self._subjects(event.identifiers)
-        _, rejected = reviews.decided(tx.connection, subjects)
+        _, rejected = reviews.decided(tx.direct, subjects)
         people = (one for one in candidates.in_care(tx.connection, sought(wanted)) if one[0] not in rejected)
         rated = {patient: found.probability for patient, found in self._model.rank(wanted, people)}
         if not rated or not subjects:
@@ -65,8 +65,8 @@ class Reviews:
 
     def answered(self, tx: Transaction, event: AdtEvent, patient: str) -> None:
         """A message says by its identifiers whom a review asks about: what waits for it is due."""
-        for review in reviews.waiting_for(tx.connection, self._subjects(event.identifiers)):
-            if patient in {one.patient for one in reviews.get(tx.connection, review).candidates}:
+        for review in reviews.waiting_for(tx.direct, self._subjects(event.identifiers)):
+            if patient in {one.patient for one in reviews.get(tx.direct, review).candidates}:
                 self._decide(tx, review, [patient], "confirmed")
 
     # --- what a person says ---------------------------------------------------------------------------------------
@@ -89,14 +89,14 @@ class Reviews:
         """
 
         def unit(tx: Transaction) -> list[int]:
-            asked = reviews.get(tx.connection, review).candidates
+            asked = reviews.get(tx.direct, review).candidates
             left = [one.patient for one in asked if one.state == "open"]
             return self._say(tx, review, left if patient is None else [patient], "rejected")
 
         return await self._database.write(unit)
 
     def _say(self, tx: Transaction, review: int, patients: list[str], state: str) -> list[int]:
-        asked = reviews.get(tx.connection, review)
+        asked = reviews.get(tx.direct, review)
         if asked.state != "open":
             raise InvalidElement("This review is closed.", location="review")
         if not {*patients} <= {one.patient for one in asked.candidates if one.state == "open"}:
@@ -110,7 +110,7 @@ class Reviews:
         for patient in patients:
             reviews.decide(tx, review, patient, state)
         self._task(tx, review)
-        known = reviews.get(tx.connection, review)
+        known = reviews.get(tx.direct, review)
         if known.state == "open":
             return []
         return journal.mark_due(tx, known.messages)
@@ -130,7 +130,7 @@ class Reviews:
 
     def _task(self, tx: Transaction, review: int) -> None:
         """The Task of a review. It is for nobody: it names who may be meant, and no consent shows it outside."""
-        known = reviews.get(tx.connection, review)
+        known = reviews.get(tx.direct, review)
         code = {"system": f"{BASE}/CodeSystem/icm-task", "code": TASK, "display": "Say whom messages are about"}
         chosen = [one.patient for one in known.candidates if one.state == "confirmed"]
         task: Json = {

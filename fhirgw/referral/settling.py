@@ -217,5 +217,5 @@ def _acted_upon(tx: Transaction, body: Json) -> bool:
         return body["status"] not in UNTOUCHED and not ours
     if body["status"] not in ("active", "revoked", "entered-in-error"):
         return True
-    tasks = repository.referring(tx.connection, "ServiceRequest", body["id"], "Task")
+    tasks = repository.referring(tx, "ServiceRequest", body["id"], "Task")
     return any(_acted_upon(tx, one.body) for one in tasks)

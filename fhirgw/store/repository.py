@@ -14,7 +14,7 @@ from fhirgw.errors import VersionConflict
 from fhirgw.store import candidates, index, policy, task_clock
 from fhirgw.store.compartment import FOLLOWERS, place
 from fhirgw.store.database import Transaction
-from fhirgw.store.held import CURRENT, DV_TYPES, held, level, stored_referrers
+from fhirgw.store.held import CURRENT, DV_TYPES, held, level
 from fhirgw.store.predicate import Projection, project, resource_visible
 from fhirgw.store.prepared import Prepared
 from fhirgw.store.schema import guard_need, label_group
@@ -254,10 +254,15 @@ def of_patient(connection: Connection, patient: str, kind: str) -> list[Stored]:
     return [stored(Row(*row)) for row in _OF_PATIENT.rows(connection, of=patient, kind=kind)]
 
 
-def referring(connection: Connection, kind: str, logical: str, by: str) -> list[Stored]:
+def referring(tx: Transaction, kind: str, logical: str, by: str) -> list[Stored]:
     """The resources of type ``by`` that refer to this one, for the gateway itself."""
-    found = (_row(connection, *key) for key in stored_referrers(connection, (kind, logical)) if key[0] == by)
-    return [stored(row) for row in found if row is not None and not row.deleted]
+    unit = held(tx)
+    rows = [unit.row(key) for key in sorted(unit.referrers((kind, logical))) if key[0] == by]
+    return [
+        stored(row)
+        for row in rows
+        if row is not None and not row.deleted and (kind, logical) in index.targets(orjson.loads(row.body))
+    ]
 
 
 def known_since(connection: Connection, kind: str, logical: str) -> int:
