@@ -769,6 +769,7 @@ IDENTIFIER_TYPE: Mapping[str, str] = {
 
 _ICD_10 = re.compile(r"[A-Z][0-9][0-9A-Z](\.?[0-9A-Z]{1,4})?", re.IGNORECASE)
 _REGION = re.compile(r"[A-Za-z]{2}|\d{3}", re.ASCII)
+_SPACE = re.compile(r"\s")
 _HL7_TABLE = re.compile(r"HL7(?:0|-)?(\d{4})", re.IGNORECASE | re.ASCII)
 
 
@@ -791,7 +792,7 @@ def coding_system(name: str) -> str | None:
     table = _HL7_TABLE.fullmatch(name)
     if table:
         return f"{THO}v2-{table[1]}"
-    return name if name.startswith(("http://", "https://", "urn:")) else None
+    return name if name.startswith(("http://", "https://", "urn:")) and not _SPACE.search(name) else None
 
 
 def table_coding(table: str, code: str) -> Coding | None:

@@ -31,19 +31,29 @@ class Beside:
         kind = resource["resourceType"]
         if kind == "Practitioner" and not ("identifier" in resource and "family" in resource.get("name", [{}])[0]):
             return practitioner_reference(resource)
-        content = {name: self.placed(value) for name, value in resource.items()}
-        canonical = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
-        reference = f"{kind}/{_content_id(self.id_key, kind, canonical)}"
-        self.resources.setdefault(reference, content | {"id": reference.partition("/")[2]})
+        content = resource
+        canonical = orjson.dumps(resource, option=orjson.OPT_SORT_KEYS)
+        if canonical.count(_MARK) > 1:
+            content = {name: self.placed(value) for name, value in resource.items()}
+            canonical = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+        name = _content_id(self.id_key, kind, canonical)
+        reference = f"{kind}/{name}"
+        if reference not in self.resources:
+            self.resources[reference] = content | {"id": name}
         return {"reference": reference}
 
     def placed(self, value: Any) -> Any:
-        """The value, with a Reference wherever a resource stood."""
+        """The value, with a Reference wherever a resource stood; itself where none did."""
+        if value is None or _MARK not in orjson.dumps(value):
+            return value
         if isinstance(value, dict):
             if "resourceType" in value:
                 return self.refer(value)
             return {name: self.placed(inner) for name, inner in value.items()}
-        return [self.placed(inner) for inner in value] if isinstance(value, list) else value
+        return [self.placed(inner) for inner in value]
+
+
+_MARK = b'"resourceType":'  # a quote inside a text is escaped: only a member of that name is written so
 
 
 @lru_cache(maxsize=4096)  # beds and doctors come again and again

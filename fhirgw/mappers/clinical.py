@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from fhirgw.mappers.beside import Beside
-from fhirgw.mappers.datatypes import Json, utc
+from fhirgw.mappers.datatypes import Json, sound_period, utc
 from fhirgw.mappers.event import AdtEvent, in_order
 from fhirgw.mappers.ids import resource_id
 from fhirgw.mappers.segments.occurrence import DELETED
@@ -249,9 +249,7 @@ def _disability(said: Json) -> Json:
         )
         if (moment := said.get(f"component.{name}"))
     ]
-    if len(period) == 2 and utc(period["end"], latest=True) < utc(period["start"]):
-        del period["end"]
-    return said | {"effectivePeriod": period, "component": components, "status": {"status": "final"}}
+    return said | {"effectivePeriod": sound_period(period), "component": components, "status": {"status": "final"}}
 
 
 def _observed(chart: Chart, name: str) -> Iterator[Json]:

@@ -405,7 +405,7 @@ _TRIPLETS = ((1, 7), (4, 8), (10, 13))  # first component, and that of the versi
 def cwe_to_codeable_concept(cwe: Components, scope: Scope, table: str | None = None) -> Json | None:
     """Map CWE (CE, IS, ID) to CodeableConcept; None when it holds nothing.
 
-    CWE-1/2/3/7, 4/5/6/8 and 10/11/12/13 → coding, CWE-9, or CWE-2 without a code, → text. A code of the field's table is
+    CWE-1/2/3/7, 4/5/6/8 and 10/11/12/13 → coding, CWE-9, or CWE-2 without a code, → text. A code of the table is
     mapped as the guide does; one that the table does not have keeps the sender's coding, in a system of its own.
     See: v2-to-FHIR, Data Type CWE[CodeableConcept]; concept maps of ``fhirgw.terminology``.
     """

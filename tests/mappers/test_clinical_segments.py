@@ -2,7 +2,10 @@
 
 import orjson
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from fhirgw.errors import GatewayError
 from fhirgw.mappers.adt import extract, map_message
 from fhirgw.mappers.event import MapContext
 from fhirgw.mappers.segments.allergy import AL1_LEFT, IAM_LEFT
@@ -11,6 +14,7 @@ from fhirgw.mappers.segments.observation import DB1_LEFT, OBX_LEFT
 from fhirgw.mappers.segments.occurrence import NTE_LEFT
 from fhirgw.mappers.segments.procedure import PR1_LEFT
 from fhirgw.mappers.segments.visit import PV1_LEFT, PV2_LEFT
+from fhirgw.profiles.validation import require_valid
 from fhirgw.settings import Sender
 from fhirgw.v2.codec import parse
 
@@ -478,3 +482,29 @@ def test_an_allergy_has_the_status_that_the_sender_gives_it(action, status, clin
 def test_the_facts_of_an_event_come_back_from_the_journal_as_they_were():
     event = extract(parse("\r".join([MSH, EVN, PID, PV1, segment("OBX", WHOLE["OBX"])]).encode() + b"\r"), CONTEXT)
     assert type(event).from_json(event.to_json()) == event
+
+
+ODD = st.sampled_from([
+    "", '""', "A", "Y", "D", "1", "-1", "1E5", "^", "^^", "~", "&", "A~B", "A&B^C", "^words", "^^words", "x", "SEL",
+    "20260502", "<^5", "^1^/^0", "F10.20^x^I10C", "a^b^http://x y", "a^TX^b^Base64^##", "  ", "9" * 21, "\\F\\",
+    "\u0663",
+])  # fmt: skip
+"""Field contents that have broken mappers."""
+
+
+@settings(max_examples=100)
+@given(st.data())
+def test_whatever_stands_in_a_field_makes_valid_resources_or_a_located_problem(data):
+    name = data.draw(st.sampled_from(sorted(WHOLE)))
+    fields = WHOLE[name] | data.draw(st.dictionaries(st.integers(1, LAST[name]), ODD, max_size=6))
+    lines = {"MSH": MSH, "EVN": EVN, "PID": PID, "PV1": PV1}
+    lines[name] = segment(name, fields)
+    problems: tuple[Exception, ...] = ()
+    bundle: dict = {"entry": []}
+    try:
+        bundle = mapped(*lines.values())
+    except ExceptionGroup as refused:
+        problems = refused.exceptions
+    assert all(isinstance(one, GatewayError) and one.location for one in problems)
+    for entry in bundle["entry"]:
+        require_valid(entry["resource"])

@@ -11,8 +11,8 @@ from fhirgw.mappers.datatypes import (
     cwe_to_codeable_concept,
     local_code,
     xcn_to_practitioner,
-    xpn_to_human_name,
 )
+from fhirgw.mappers.parties import xpn_to_words
 from fhirgw.mappers.segments.occurrence import (
     concept_key,
     ei_to_identifier,
@@ -100,12 +100,11 @@ def _relation(iam: Segment, number: int, reading: Reading) -> Json | None:
 
 def _reporter(iam: Segment, number: int, reading: Reading) -> Json | None:
     """IAM-14, whom IAM-15 makes the patient or a relative; who is named only has no resource here."""
-    names = reading.each(iam, number, xpn_to_human_name)
+    names = reading.each(iam, number, xpn_to_words)
     if not names:
         return None
     relation = _relation(iam, 15, reading) if valued(iam, 15) else None
-    words = " ".join([*names[0].get("prefix", ()), *names[0].get("given", ()), names[0].get("family", "")]).strip()
-    return {"type": relation["type"] if relation else "Practitioner", "display": words}
+    return {"type": relation["type"] if relation else "Practitioner", "display": names[0]}
 
 
 def _words(segment: Segment, number: int, _: Reading) -> str:

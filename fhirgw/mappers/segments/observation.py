@@ -16,6 +16,7 @@ from fhirgw.mappers.datatypes import (
     cx_to_identifier,
     dtm_to_datetime,
     local_code,
+    sound_period,
     xad_to_address,
     xcn_to_practitioner,
 )
@@ -112,7 +113,7 @@ def _time_of_day(value: Components, _: Segment, __: Scope) -> Json | None:
 def _period(value: Components, _: Segment, scope: Scope) -> Json | None:
     ends = {"start": value(1), "end": value(2)}
     said = {name: dtm_to_datetime(dtm, scope.zone) for name, dtm in ends.items() if dtm}
-    return {"valuePeriod": said} if said else None
+    return {"valuePeriod": sound_period(said)} if said else None
 
 
 def _attachment(value: Components, _: Segment, __: Scope) -> Json | None:

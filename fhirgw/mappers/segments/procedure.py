@@ -21,7 +21,7 @@ from fhirgw.v2.codec import Segment
 
 _ANAESTHETIST = {"coding": [{"system": SNOMED, "code": "88189002", "display": "Anesthesiologist"}]}
 _SURGEON = {"coding": [{"system": SNOMED, "code": "304292004", "display": "Surgeon"}]}
-_MOST_MINUTES = 100_000
+_DIGITS = 5  # of minutes: 69 days
 
 
 def _code(pr1: Segment, number: int, reading: Reading) -> Json | None:
@@ -51,8 +51,9 @@ def _modifier(concept: Json) -> str:
     return code
 
 
-def _words(pr1: Segment, number: int, _: Reading) -> Json:
-    return {"text": valued(pr1, number)}
+def _words(pr1: Segment, number: int, _: Reading) -> Json | None:
+    words = valued(pr1, number)
+    return {"text": words} if words else None
 
 
 def _performed(pr1: Segment, number: int, reading: Reading) -> Json | None:
@@ -60,7 +61,7 @@ def _performed(pr1: Segment, number: int, reading: Reading) -> Json | None:
     start, minutes = reading.time(pr1, number), valued(pr1, 7)
     if start is None:
         return None
-    if len(start) <= 10 or not minutes.isdecimal() or int(minutes) > _MOST_MINUTES:
+    if len(start) <= 10 or not minutes.isdecimal() or len(minutes) > _DIGITS:
         return {"performedDateTime": start}
     end = datetime.fromisoformat(start) + timedelta(minutes=int(minutes))
     return {"performedPeriod": {"start": start, "end": end.isoformat()}}

@@ -101,10 +101,9 @@ class Facts:
 
     def take(self, segment: Segment, table: Fields, reading: Reading) -> "Facts":
         """Read the fields of a table; a later row of the same fact wins."""
-        field_at = segment.field
+        field_at, last = segment.field, len(segment)
         for number, name, read in table:
-            raw = field_at(number)
-            if not raw:
+            if number > last or not (raw := field_at(number)):
                 continue
             if raw == NULL:
                 self.deletes.append(f"{self.resource}.{name}")

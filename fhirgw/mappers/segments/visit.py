@@ -87,6 +87,8 @@ def _episode(pv1: Segment, number: int, reading: Reading) -> Json | None:
 
 
 def _words_of_episode(pv1: Segment, number: int, _: Reading) -> Json | None:
+    if not valued(pv1, number):
+        return None
     return {"type": "EpisodeOfCare", "display": valued(pv1, number)}
 
 
@@ -170,7 +172,11 @@ def _planned(url: str) -> Read:
 
 def _days(pv2: Segment, number: int, _: Reading) -> Json | None:
     days = valued(pv2, number)
-    return {"value": int(days), "unit": "days", "system": UCUM, "code": "d"} if days.isdecimal() else None
+    return (
+        {"value": int(days), "unit": "days", "system": UCUM, "code": "d"}
+        if days.isdecimal() and len(days) < 6
+        else None
+    )
 
 
 def _arrival(pv2: Segment, number: int, reading: Reading) -> Json | None:
