@@ -248,7 +248,8 @@ async def _process(gateway: Gateway) -> None:
             log.error("processing failed", error=type(error).__name__)  # noqa: TRY400 - a trace could hold data
         wake.clear()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(wake.wait(), POLL_SECONDS)
+            async with asyncio.timeout(POLL_SECONDS):  # wait_for would swallow a cancel that meets the wake-up
+                await wake.wait()
 
 
 class HttpServer(uvicorn.Server):
@@ -298,6 +299,7 @@ async def serve(settings: Settings) -> None:
                 now,
                 new_id,
                 feeds=HttpDoor(gateway.doors),
+                senders=SendersFile(settings),
             )
             config = uvicorn.Config(
                 api,

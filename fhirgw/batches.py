@@ -72,6 +72,7 @@ class Batch:
         self._peer = peer
         self._splitter = Splitter(max_message_bytes)
         self._left = max_batch_bytes
+        self._over = False
         self._clock = clock
         self._new_id = new_id
         self._told = told
@@ -88,19 +89,20 @@ class Batch:
 
     async def feed(self, received: bytes) -> None:
         """Take some of it; what is complete is kept when this returns, but for a group that is not full."""
+        if self._over:
+            return
         if self._left is not None:
-            if self._left < 0:
-                return
+            self._over = len(received) > self._left
+            received = received[: self._left]
             self._left -= len(received)
-            if self._left < 0:
-                self._tally.remarks.append("The batch is over the limit: what follows the last ACK was not read.")
-                return
         for cut in self._splitter.feed(received):
             await self._take(cut)
+        if self._over:
+            self._tally.remarks.append("The batch is over the limit: what follows the last ACK was not read.")
 
     async def finish(self) -> Told:
         """It is over."""
-        if self._left is None or self._left >= 0:
+        if not self._over:
             for cut in self._splitter.finish():
                 await self._take(cut)
         await self._flush()

@@ -5,11 +5,13 @@ is waited for.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
+from fhirgw import metrics
 from fhirgw.admission import Peer
 from fhirgw.batches import Batch
 from fhirgw.intake import Intake, Received
@@ -36,6 +38,7 @@ class Doors:
         settings: Settings,
         *,
         new_id: Callable[[], str],
+        seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         """Compose.
 
@@ -44,12 +47,14 @@ class Doors:
             replies: Hands over application ACKs.
             settings: Caps.
             new_id: Control ids of batch answers.
+            seconds: Measures how long a sender waits for an ACK.
         """
         self.intake = intake
         self.replies = replies
         self.settings = settings
         self.work = asyncio.Event()
         self.new_id = new_id
+        self.seconds = seconds
         self._notes: set[asyncio.Task[None]] = set()
 
     def welcomes(self, address: str | None) -> bool:
@@ -58,7 +63,8 @@ class Doors:
 
     async def receive(self, raw: bytes, peer: Peer, *, truncated: bool) -> Reply:
         """One message over MLLP."""
-        return self.reply([await self.intake.receive(raw, "mllp", peer, truncated=truncated)])
+        since = self.seconds()
+        return self.reply([await self.intake.receive(raw, "mllp", peer, truncated=truncated)], since=since)
 
     def batch(self, peer: Peer) -> Incoming:
         """A batch over MLLP."""
@@ -72,8 +78,16 @@ class Doors:
         """A connection has ended."""
         self.intake.left(peer)
 
-    def reply(self, received: Sequence[Received], answer: Public | None = None) -> Reply:
-        """What the channel has to do about messages that were received together."""
+    def reply(
+        self, received: Sequence[Received], answer: Public | None = None, *, since: float | None = None
+    ) -> Reply:
+        """What the channel has to do about messages that were received together.
+
+        Args:
+            received: The messages.
+            answer: Of a batch.
+            since: When a message that came alone was whole.
+        """
         self.work.set()
         answered = [one.row for one in received if one.answer and one.row is not None]
         followed = [
@@ -86,6 +100,8 @@ class Doors:
 
         async def delivered(taken: bool) -> None:
             """Before the sender's next message is kept, which does not wait for this to be durable."""
+            if taken and since is not None:
+                metrics.ack_seconds.labels(first.sender).observe(self.seconds() - since)
             note = asyncio.create_task(self.intake.delivered(answered, sent=taken))
             self._notes.add(note)
             note.add_done_callback(self._notes.discard)
@@ -118,8 +134,9 @@ class HttpDoor:
     async def receive(self, raw: bytes, peer: Peer, *, truncated: bool) -> Reply:
         """One message; with its application ACK, where that is the only one wanted."""
         doors = self.doors
+        since = doors.seconds()
         received = await doors.intake.receive(raw, "http", peer, truncated=truncated)
-        reply = doors.reply([received])
+        reply = doors.reply([received], since=since)
         if reply.answer or not reply.follow:
             return reply
         told: asyncio.Future[Public | None] = asyncio.get_running_loop().create_future()
@@ -131,7 +148,8 @@ class HttpDoor:
 
         reply.follow(push)
         try:
-            return Reply(await asyncio.wait_for(told, HTTP_SECONDS))
+            async with asyncio.timeout(HTTP_SECONDS):
+                return Reply(await told)
         except TimeoutError:
             return reply
 

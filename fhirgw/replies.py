@@ -8,6 +8,7 @@ retried for days, and survives a restart.
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from ssl import SSLContext
 from urllib.parse import urlsplit
@@ -67,10 +68,9 @@ class Replies:
                 log.warning("application acks wait", reason=error.text)
             except Exception as error:  # noqa: BLE001 - the worker outlives whatever it meets
                 log.error("application acks failed", error=type(error).__name__)  # noqa: TRY400 - no trace: ids
-            try:
-                await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
-            except TimeoutError:
-                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(POLL_SECONDS):  # wait_for would swallow a cancel that meets the wake-up
+                    await self._wake.wait()
 
     async def deliver(self) -> None:
         """Hand over what there is."""

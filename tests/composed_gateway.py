@@ -161,12 +161,12 @@ def _template():
 
 
 @contextmanager
-def composed(folder):
+def composed(folder, **settings):
     """A gateway over its own copy of the demo."""
     data = folder / "data"
     shutil.copytree(_template(), data)
     clock = Clock()
-    gateway = app.build(Settings(data_dir=data, mllp_port=0), clock=clock)
+    gateway = app.build(Settings(data_dir=data, mllp_port=0, **settings), clock=clock)
     try:
         yield Composed(gateway, clock)
     finally:

@@ -8,7 +8,7 @@ from typing import Self
 from fhirgw.errors import DependencyDown, MalformedMessage
 from fhirgw.v2.framing import Deframer, Frame, frame
 
-ACK_BYTES = 1024 * 1024
+ACK_BYTES = 64 * 1024 * 1024  # the answer to a batch holds all its ACKs
 READ_BYTES = 64 * 1024
 
 
@@ -22,7 +22,7 @@ class MllpClient:
         self._tls = tls
         self._reader: asyncio.StreamReader
         self._writer: asyncio.StreamWriter
-        self._deframer = Deframer(ACK_BYTES)
+        self._deframer = Deframer(ACK_BYTES, whole=True)
         self._answers: list[bytes] = []
 
     async def __aenter__(self) -> Self:

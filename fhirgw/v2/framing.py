@@ -77,7 +77,14 @@ class Deframer:
     Law: however the stream is cut into ``feed`` calls, the frames are the same (for content without ``1C``).
     """
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, *, whole: bool = False) -> None:
+        """Cut.
+
+        Args:
+            max_bytes: Cap of a frame that is given whole.
+            whole: Frames with batches are given whole too.
+        """
+        self._whole = whole
         self._max_bytes = max_bytes
         self._buffer = bytearray()
         self._scanned = 0
@@ -113,7 +120,7 @@ class Deframer:
     def _finish_frame(self, events: list[Event]) -> bool:
         end = self._find_end()
         if self._streaming is None and (end >= 0 or len(self._buffer) >= _TOLD):
-            self._streaming = self._buffer.lstrip(START + b"\r\n").startswith(BATCH_STARTS)
+            self._streaming = not self._whole and self._buffer.lstrip(START + b"\r\n").startswith(BATCH_STARTS)
         if self._streaming:
             return self._pass_on(end, events)
         if (len(self._buffer) if end < 0 else end) > self._max_bytes and not self._skipping:
