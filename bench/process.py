@@ -96,6 +96,45 @@ def states(folder):
         return dict(connection.execute("SELECT state, count(*) FROM journal GROUP BY state").fetchall())
 
 
+STAGES = {
+    "parse": [("intake.py", "read")],
+    "extract": [("adt.py", "extract_all")],
+    "fold": [("visit.py", "fold_visit"), ("record.py", "fold_record"), ("person.py", "fold_person")],
+    "validate": [("validation.py", "require_valid")],
+    "label": [("labels.py", "label")],
+    "index": [("index.py", "add"), ("index.py", "targets")],
+    "referral": [("settling.py", "settle")],
+    "SQL": [("~", "<method 'execute' of 'sqlite3.Cursor' objects>"),
+            ("~", "<method 'executemany' of 'sqlite3.Cursor' objects>"),
+            ("~", "<method 'fetchall' of 'sqlite3.Cursor' objects>")],
+}  # fmt: skip
+"""Functions whose cumulative time is a stage's; SQL is inside the others. The rest is what carries them."""
+
+
+def profile(gateway, profiler):
+    """Profile every unit of work with what it holds back until its end; the COMMIT is not in it."""
+    write = gateway.database.write
+
+    def whole(unit, tx):
+        outcome = unit(tx)
+        tx.settle()
+        return outcome
+
+    async def profiled(unit, *, urgent=False):
+        return await write(lambda tx: profiler.runcall(whole, unit, tx), urgent=urgent)
+
+    gateway.database.write = profiled
+
+
+def stages(statistics):
+    """Each stage's share of the time of the units."""
+    taken = {(Path(file).name, name): row[3] for (file, _, name), row in statistics.stats.items()}
+    return {
+        stage: sum(taken.get(function, 0) for function in functions) / statistics.total_tt
+        for stage, functions in STAGES.items()
+    }
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--people", type=int, default=5000)
@@ -116,10 +155,7 @@ def main():
         asyncio.run(keep(gateway, feed[arguments.fill :]))
         profiler = cProfile.Profile()
         if arguments.profile:
-            write = gateway.database._submit
-            gateway.database._submit = lambda unit, *, urgent: write(
-                lambda tx: profiler.runcall(unit, tx), urgent=urgent
-            )
+            profile(gateway, profiler)
         wall, cpu = asyncio.run(process(gateway))
         gateway.database.close()
         after = counts(store, "journal", "resource", "history")
@@ -131,8 +167,11 @@ def main():
     print(f"{arguments.more / wall:.0f} messages/s, {wall / arguments.more * 1e3:.3f} ms a message", end="")
     print(f", CPU {cpu / arguments.more * 1e3:.3f} ms")
     if arguments.profile:
-        pstats.Stats(profiler).sort_stats("tottime").print_stats(45)
-        pstats.Stats(profiler).sort_stats("cumtime").print_stats(60)
+        statistics = pstats.Stats(profiler)
+        for stage, share in stages(statistics).items():
+            print(f"{share:6.1%}  {stage}")
+        statistics.sort_stats("tottime").print_stats(40)
+        statistics.sort_stats("cumtime").print_stats(60)
 
 
 if __name__ == "__main__":

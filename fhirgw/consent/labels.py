@@ -238,25 +238,30 @@ class _Unit:
     texts: tuple[Path, ...]
 
 
-def _units_of(resource_type: str, name: str, value: Any, *, cleared: bool) -> tuple[_Unit, ...]:
-    """The units of one top-level element: most elements say what many others have said before them."""
-    try:
-        raw = orjson.dumps(value)
-    except TypeError:  # JSON that orjson does not take: integers over 64 bits, deep nesting
-        return _read_units(resource_type, name, value, cleared=cleared)
-    return _known_units(resource_type, name, raw, cleared=cleared)
-
-
-@lru_cache(maxsize=16384)
-def _known_units(resource_type: str, name: str, raw: bytes, *, cleared: bool) -> tuple[_Unit, ...]:
-    return _read_units(resource_type, name, orjson.loads(raw), cleared=cleared)
-
-
-def _read_units(resource_type: str, name: str, value: Any, *, cleared: bool) -> tuple[_Unit, ...]:
-    parts: list[tuple[Path, Any]] = [((name,), value)]
+def _units_of(resource_type: str, name: str, value: Any, *, cleared: bool) -> Iterator[_Unit]:
+    """The units of one top-level element."""
     if isinstance(value, list):
-        parts = [((name, index), inner) for index, inner in enumerate(value) if inner is not None]
-    return tuple(_Reader(resource_type, cleared=cleared).unit(path, part) for path, part in parts)
+        for index, inner in enumerate(value):
+            if inner is not None:
+                yield _unit(resource_type, (name, index), inner, cleared=cleared)
+    else:
+        yield _unit(resource_type, (name,), value, cleared=cleared)
+
+
+def _unit(resource_type: str, path: Path, part: Any, *, cleared: bool) -> _Unit:
+    """One unit: most say what many others have said before them."""
+    if not isinstance(part, dict):
+        return _Reader(resource_type, cleared=cleared).unit(path, part)
+    try:
+        raw = orjson.dumps(part)
+    except TypeError:  # JSON that orjson does not take: integers over 64 bits, deep nesting
+        return _Reader(resource_type, cleared=cleared).unit(path, part)
+    return _known_unit(resource_type, path, raw, cleared=cleared)
+
+
+@lru_cache(maxsize=32768)
+def _known_unit(resource_type: str, path: Path, raw: bytes, *, cleared: bool) -> _Unit:
+    return _Reader(resource_type, cleared=cleared).unit(path, orjson.loads(raw))
 
 
 class _Reader:
