@@ -1,9 +1,9 @@
 """The member's rights: what was explained, what was decided and by whom, capability, directives made before."""
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, model_validator
 
 from fhirgw.icm.base import Classified, Line, LocalId, Model, Person
 
@@ -87,3 +87,9 @@ class Directive(Classified):
     """Where the document is kept."""
     agent: Person | None = None
     """Whom it appoints."""
+
+    @model_validator(mode="after")
+    def _agent_of_the_member(self) -> Self:
+        if self.agent is not None and self.agent.kind != "related":
+            raise ValueError("the agent of a directive is somebody in the member's life")
+        return self

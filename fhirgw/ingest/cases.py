@@ -45,7 +45,7 @@ class Cases:
         resources = map_case(case, program, self._id_key, patient_id=known)
         patient = known or next(one["id"] for one in resources if one["resourceType"] == "Patient")
         identity.bind(tx, case.identifiers(), patient)
-        identity.picture(tx, patient, "icm", person(case))
+        identity.picture(tx, patient, "icm", person(case, self._id_key))
         source = BITS["SUD"] if program.part2 else 0
         merged = identity.linked(tx.connection, merge_patient(patient, identity.pictures(tx.connection, patient)))
         status: str = case.status

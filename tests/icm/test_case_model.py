@@ -9,7 +9,10 @@ from pydantic import ValidationError
 from fhirgw.icm.model import Case
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "icm"
-CASES = ["ct-bhp", "husky", "ne-peer", "bc-icmt", "ccbh-peer", "ct-bhp-candidate"]
+CASES = [
+    "ct-bhp", "husky", "ne-peer", "bc-icmt", "ccbh-peer", "ct-bhp-candidate",
+    "bc-outreach", "bc-client", "husky-cohort", "ne-screened", "ccbh-applicant",
+]  # fmt: skip
 
 
 def stated(name):

@@ -24,23 +24,38 @@ def profile_of(resource):
     kind, category = resource["resourceType"], json.dumps(resource.get("category", ""))
     if kind == "Consent":
         return SD + next(
-            (name for code, name in (("opt-in", "icm-opt-in"), ('"roi"', "icm-release")) if code in category),
+            (name for code, name in CONSENTS if code in category),
             "icm-refusal",
         )
-    if kind == "ServiceRequest":
-        return SD + ("icm-referral" if "icm-referral-source" in category else "icm-intervention")
+    for of_kind, code, name in BY_CATEGORY:
+        if kind == of_kind and code in category:
+            return SD + name
     return SD + ICM[kind]
 
 
+CONSENTS = (("opt-in", "icm-opt-in"), ('"roi"', "icm-release"), ("care-decision", "icm-care-decision"))
+BY_CATEGORY = (
+    ("ServiceRequest", "physician-recommendation", "icm-recommendation"),
+    ("ServiceRequest", "icm-referral-source", "icm-referral"),
+    ("ServiceRequest", "link-out", "icm-link-out"),
+    ("Condition", "icm-concern", "icm-concern"),
+    ("DocumentReference", "icm-document-category", "icm-document"),
+    ("DocumentReference", "42348-3", "icm-document"),
+)
 ICM = {
     "CarePlan": "icm-care-plan",
     "CareTeam": "icm-care-team",
-    "Condition": "icm-concern",
+    "Condition": "icm-condition",
+    "ClaimResponse": "icm-authorization-response",
+    "Communication": "icm-explanation",
     "Coverage": "icm-coverage",
     "DocumentReference": "icm-signed-form",
     "Encounter": "icm-contact",
     "EpisodeOfCare": "icm-enrolment",
+    "Flag": "icm-flag",
     "Goal": "icm-goal",
+    "List": "icm-medicine-review",
+    "MedicationStatement": "icm-medicine",
     "Observation": "icm-assessment-result",
     "Organization": "icm-organization",
     "Patient": "icm-member",
@@ -49,6 +64,7 @@ ICM = {
     "Provenance": "icm-provenance",
     "QuestionnaireResponse": "icm-answers",
     "RelatedPerson": "icm-related-person",
+    "ServiceRequest": "icm-intervention",
     "Task": "icm-task",
 }
 

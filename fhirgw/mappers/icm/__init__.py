@@ -3,7 +3,19 @@
 from collections.abc import Iterable, Iterator
 
 from fhirgw.icm.model import Case
-from fhirgw.mappers.icm import assessments, clock_tasks, consents, enrolment, people, plan
+from fhirgw.mappers.icm import (
+    assessments,
+    clock_tasks,
+    conditions,
+    consents,
+    eligibility,
+    enrolment,
+    findings,
+    people,
+    plan,
+    rights,
+    screening,
+)
 from fhirgw.mappers.icm.rules import require_fit
 from fhirgw.mappers.icm.shape import (
     CANONICAL,
@@ -23,11 +35,16 @@ _PARTS = (
     people.beside,
     people.team,
     enrolment.referral,
+    eligibility.eligibility,
     enrolment.episode,
     consents.consents,
+    rights.rights,
     enrolment.history,
     enrolment.contacts,
     assessments.assessments,
+    screening.screens,
+    findings.findings,
+    conditions.conditions,
     plan.care_plan,
     plan.sign_offs,
     clock_tasks.clock_tasks,
@@ -35,13 +52,13 @@ _PARTS = (
 _ABOUT_NOBODY = {"Organization", "Practitioner", "PractitionerRole"}
 
 
-def person(case: Case) -> Json:
+def person(case: Case, id_key: bytes) -> Json:
     """The care-management system's picture of the Patient, without an id; the store merges it with others."""
-    return people.picture(case.member)
+    return people.picture(case.member, id_key)
 
 
 def map_case(case: Case, program: Program, id_key: bytes, *, patient_id: str | None = None) -> list[Json]:
-    """Every resource of a case: the Patient first, no reference before what it refers to where that can be.
+    """Every resource of a case: the Patient, after who their doctor is; no reference before what it refers to.
 
     Ids: Patient by its first identifier, Organization by its own, Practitioner and PractitionerRole by their whole
     content, everything else by the case key and the local id in the case.
@@ -59,8 +76,14 @@ def map_case(case: Case, program: Program, id_key: bytes, *, patient_id: str | N
     require_fit(case, program)
     known = patient_id or resource_id(id_key, "Patient", *case.identifiers()[0])
     scope = Scope(case, program, id_key, known)
-    patient = {"resourceType": "Patient", "id": scope.patient_id, **person(case)}
-    mapped = _once([patient, *(resource for part in _PARTS for resource in part(scope))])
+    patient = {"resourceType": "Patient", "id": scope.patient_id, **person(case, id_key)}
+    mapped = _once(
+        [
+            *people.primary_care(case.member, id_key),
+            patient,
+            *(resource for part in _PARTS for resource in part(scope)),
+        ]
+    )
     return [*mapped, *_provenance(scope, mapped)]
 
 

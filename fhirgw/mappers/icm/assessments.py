@@ -7,10 +7,10 @@ from fhirgw.icm.sf12 import ITEMS, score
 from fhirgw.mappers.icm.people import staff_ref
 from fhirgw.mappers.icm.shape import (
     CANONICAL,
-    US_CORE_CODES,
+    FUNCTIONAL,
+    SURVEY,
     Json,
     Scope,
-    coding,
     compact,
     concept,
     instant,
@@ -18,10 +18,7 @@ from fhirgw.mappers.icm.shape import (
     local,
     reference_to,
 )
-from fhirgw.terminology import THO
 
-_SURVEY = concept(coding(f"{THO}observation-category", "survey", "Survey"))
-_FUNCTIONAL = concept(coding(f"{US_CORE_CODES}us-core-category", "functional-status", "Functional Status"))
 _DOMAIN_LABELS = {"mental-health-substance-use": ("MH", "SUD")}
 """What the mere answer to a domain reveals, whatever it is."""
 
@@ -60,7 +57,7 @@ def _sf12(scope: Scope, sf12: Sf12) -> Iterator[Json]:
             "resourceType": "Observation",
             "id": scope.id("Observation", code, sf12.id),
             "status": "final",
-            "category": [_SURVEY, _FUNCTIONAL],
+            "category": [SURVEY, FUNCTIONAL],
             "code": concept(local("icm-score", code, display)),
             "subject": scope.patient,
             "effectiveDateTime": instant(sf12.taken_at),
@@ -106,7 +103,7 @@ def _acuity(scope: Scope, acuity: Acuity) -> Iterator[Json]:
             "resourceType": "Observation",
             "id": scope.id("Observation", "tier", acuity.id),
             "status": "final",
-            "category": [_SURVEY],
+            "category": [SURVEY],
             "code": concept(local("icm-score", "tier", "ICM tier")),
             "subject": scope.patient,
             "encounter": interview,

@@ -34,7 +34,11 @@ def _anchors(scope: Scope) -> dict[str, list[date]]:
         "admission": [case.admitted_on] if case.admitted_on else [],
         "plan": [plan.created_on] if plan else [],
         "plan-review": list(plan.reviewed_on) if plan else [],
-        "assessment": [one.taken_on for one in case.acuity] + [day(one.taken_at) for one in case.sf12],
+        "assessment": [one.taken_on for one in case.acuity]
+        + [day(one.taken_at) for one in case.sf12]
+        + [day(one.taken_at) for one in case.screens]
+        + [day(one.at) for one in case.assessments],
+        "medication-review": [review.on for review in case.medicine_reviews],
         "withdrawal": [day(case.opt_in.withdrawn_at)] if case.opt_in and case.opt_in.withdrawn_at else [],
     }
     for event in case.events:

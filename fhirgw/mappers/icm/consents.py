@@ -8,14 +8,15 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from fhirgw.icm.base import Organization, Person
-from fhirgw.icm.release import Form, OptIn, Refusal, Release, Representative, SafetyEntry
-from fhirgw.mappers.icm.people import named_person
+from fhirgw.icm.release import Form, OptIn, Refusal, Release, Representative, SafetyEntry, Signature
+from fhirgw.mappers.icm.people import beside_ref, named_person
 from fhirgw.mappers.icm.shape import (
     ACT_REASON,
     CANONICAL,
     US_CORE_CODES,
     Json,
     Scope,
+    coded,
     coding,
     compact,
     concept,
@@ -76,7 +77,7 @@ def _opt_in(scope: Scope, opt_in: OptIn) -> Iterator[Json]:
             "category": [_category("opt-in")],
             "patient": scope.patient,
             "dateTime": instant(opt_in.agreed_at),
-            "performer": [scope.patient],
+            "performer": [beside_ref(scope, opt_in.agreed_by) if opt_in.agreed_by else scope.patient],
             "organization": [scope.manager],
             "sourceReference": reference_to(form) if form else None,
             "policy": [{"uri": _policy_uri(opt_in.form)}] if opt_in.form else [],
@@ -87,20 +88,22 @@ def _opt_in(scope: Scope, opt_in: OptIn) -> Iterator[Json]:
 
 def _release(scope: Scope, release: Release) -> Iterator[Json]:
     """One ROI: root permit for the recipient, nested denies for what the member keeps back."""
-    form = _form(scope, release.form, release.signed_at, release.id)
+    form = _form(scope, release.form, release.signed_at, release.id, release.description)
     signer = _representative(scope, release.representative) if release.representative else None
     recipient, actor = _recipient(scope, release.recipient)
     yield form
     yield recipient
     if signer:
         yield signer
+    if release.intermediary:
+        yield organization(scope.key, release.intermediary)
     excluded = [one.person for one in release.exclusions if one.person]
     yield from (named_person(scope, person) for person in excluded)
-    yield compact(
+    consent = compact(
         {
             "resourceType": "Consent",
             "id": scope.id("Consent", "roi", release.id),
-            "extension": [*_expiry(release), *_ended(release.revoked_at)],
+            "extension": [*_expiry(release), *_ended(release.revoked_at), *_stated(scope, release)],
             "status": _RELEASE_STATUS[release.status],
             "scope": _scope_of("patient-privacy"),
             "category": [
@@ -116,6 +119,49 @@ def _release(scope: Scope, release: Release) -> Iterator[Json]:
             "policy": [{"uri": _policy_uri(release.form)}],
             "policyRule": _POLICY_RULE[release.law],
             "provision": _provision(scope, release, actor),
+        }
+    )
+    yield consent
+    if release.signature:
+        yield from _signed(scope, release, release.signature, consent)
+
+
+def _stated(scope: Scope, release: Release) -> Iterator[Json]:
+    """What the law asks for and R4 has no element for: 45 CFR 164.508(c)(1), 42 CFR 2.31(a)."""
+    if release.revoked_in:
+        yield extension("icm-revoked-in", valueCode=release.revoked_in)
+    if release.discloser:
+        yield extension("icm-disclosing-party", valueString=release.discloser)
+    if release.intermediary:
+        through = organization(scope.key, release.intermediary)
+        yield extension("icm-intermediary", valueReference=reference_to(through))
+    if release.representative and release.representative.description:
+        yield extension("icm-representative-authority", valueString=release.representative.description)
+
+
+def _signed(scope: Scope, release: Release, signature: Signature, consent: Json) -> Iterator[Json]:
+    """Provenance with the signature; ASTM E1762 has its type and the witness's."""
+    witness = named_person(scope, signature.witness) if signature.witness else None
+    if witness:
+        yield witness
+    signers = [("1.2.840.10065.1.12.1.7", "Consent Signature", consent["performer"][0])]
+    signers += [("1.2.840.10065.1.12.1.5", "Verification Signature", reference_to(witness))] if witness else []
+    yield never_shared(
+        {
+            "resourceType": "Provenance",
+            "id": scope.id("Provenance", "signature", release.id),
+            "extension": [extension("icm-signature-kind", valueCode=signature.kind)],
+            "target": [reference_to(consent)],
+            "recorded": instant(release.signed_at),
+            "agent": [{"who": who} for _, _, who in signers],
+            "signature": [
+                {
+                    "type": [coding("urn:iso-astm:E1762-95:2013", code, display)],
+                    "when": instant(release.signed_at),
+                    "who": who,
+                }
+                for code, display, who in signers
+            ],
         }
     )
 
@@ -152,7 +198,7 @@ def _root_deny(scope: Scope, entry: Refusal | SafetyEntry, category: str) -> Ite
             {
                 "resourceType": "Consent",
                 "id": scope.id("Consent", category, entry.id),
-                "extension": list(_ended(entry.withdrawn_at)),
+                "extension": [*_ended(entry.withdrawn_at), *_impacts(entry)],
                 "status": "inactive" if entry.withdrawn_at else "active",
                 "scope": _scope_of("patient-privacy"),
                 "category": [_category(category)],
@@ -166,6 +212,12 @@ def _root_deny(scope: Scope, entry: Refusal | SafetyEntry, category: str) -> Ite
         ),
         codes=codes,
     )
+
+
+def _impacts(entry: Refusal | SafetyEntry) -> Iterator[Json]:
+    """BC 1.6: "impacts of those rights are clearly explained to clients"."""
+    if isinstance(entry, Refusal) and entry.impacts_explained_at:
+        yield extension("icm-impacts-explained", valueDateTime=instant(entry.impacts_explained_at))
 
 
 def _recipient(scope: Scope, recipient: Organization | Person) -> tuple[Json, Json]:
@@ -196,23 +248,35 @@ def _representative(scope: Scope, signer: Representative) -> Json:
             "identifier": [identifier(person.identifier)] if person.identifier else [],
             "active": True,
             "patient": scope.patient,
-            "relationship": [concept(coding(ROLE_CODE, signer.authority))],
+            "relationship": [
+                concept(coding(ROLE_CODE, signer.authority)),
+                *([concept(coded(person.relationship))] if person.relationship else []),
+            ],
             "name": [human_name(person.name)],
         }
     )
 
 
-def _form(scope: Scope, form: Form, signed_at: datetime, owner: str) -> Json:
+def _form(scope: Scope, form: Form, signed_at: datetime, owner: str, description: str | None = None) -> Json:
     """DocumentReference of the signed form; never shared, for it says whom the member released what to."""
-    return never_shared(
+    resource = compact(
         {
             "resourceType": "DocumentReference",
             "id": scope.id("DocumentReference", owner),
+            "extension": [
+                *(extension("icm-form-statement", valueCode=statement) for statement in form.statements),
+                *(
+                    [extension("icm-copy-given", valueDate=instant(form.copy_given_on))]
+                    if form.copy_given_on
+                    else []
+                ),
+            ],
             "status": "current",
             "type": _FORM_TYPE,
             "category": [concept(coding(f"{US_CORE_CODES}us-core-documentreference-category", "clinical-note"))],
             "subject": scope.patient,
             "date": instant(signed_at),
+            "description": description,
             "content": [
                 {
                     "attachment": compact(
@@ -227,6 +291,7 @@ def _form(scope: Scope, form: Form, signed_at: datetime, owner: str) -> Json:
             ],
         }
     )
+    return never_shared(resource)
 
 
 def _policy_uri(form: Form) -> str:

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from datetime import date
 
-from fhirgw.icm.model import Case
+from fhirgw.icm.model import Case, Referral
 from fhirgw.icm.plan import Contact
-from fhirgw.mappers.icm.people import staff_ref
+from fhirgw.mappers.icm.people import named_person, staff_ref
 from fhirgw.mappers.icm.shape import (
     Json,
     Scope,
@@ -100,8 +100,13 @@ def referral(scope: Scope) -> Iterator[Json]:
         return
     if stated.organization:
         yield organization(scope.key, stated.organization)
+    who = named_person(scope, stated.person) if stated.person else None
+    if who:
+        yield who
     requester = (
-        reference_to(organization(scope.key, stated.organization))
+        reference_to(who)
+        if who
+        else reference_to(organization(scope.key, stated.organization))
         if stated.organization
         else scope.patient
         if stated.source == "self"
@@ -112,6 +117,7 @@ def referral(scope: Scope) -> Iterator[Json]:
             {
                 "resourceType": "ServiceRequest",
                 "id": scope.id("ServiceRequest", "referral", stated.id),
+                "extension": _referring(scope, stated) if who else [],
                 "status": "active" if case.status == "candidate" else "completed",
                 "intent": "order",
                 "category": [concept(local("icm-referral-source", stated.source))],
@@ -125,6 +131,14 @@ def referral(scope: Scope) -> Iterator[Json]:
         ),
         *([stated] if stated.reason else []),
     )
+
+
+def _referring(scope: Scope, stated: Referral) -> list[Json]:
+    """The organization that somebody referred for: ``requester`` names one only."""
+    if stated.organization is None:
+        return []
+    behind = organization(scope.key, stated.organization)
+    return [extension("icm-referring-organization", valueReference=reference_to(behind))]
 
 
 def history(scope: Scope) -> Iterator[Json]:

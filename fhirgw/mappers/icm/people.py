@@ -27,9 +27,17 @@ from fhirgw.mappers.icm.shape import (
 )
 from fhirgw.terminology import LANGUAGE, SNOMED, US_CORE_ETHNICITY, US_CORE_RACE
 
+_PART = {
+    "family": "client-identified-family",
+    "head-of-household": "head-of-household",
+    "substitute-decision-maker": "substitute-decision-maker",
+    "support-person": "support-person",
+}
 
-def picture(member: Member) -> Json:
+
+def picture(member: Member, key: bytes) -> Json:
     """The Patient as the care-management system knows it, without an id. US Core 6.1.0 Patient."""
+    use = {"use": "temp"} if member.identity == "partial" else {}
     return compact(
         {
             "resourceType": "Patient",
@@ -37,19 +45,38 @@ def picture(member: Member) -> Json:
                 *_omb(US_CORE_RACE, member.race),
                 *_omb(US_CORE_ETHNICITY, member.ethnicity),
             ],
-            "identifier": [identifier(one) for one in member.identifiers],
+            "identifier": [use | identifier(one) for one in member.identifiers],
             "active": True,
             "name": [human_name(member.name)],
             "telecom": [contact_point(telecom) for telecom in member.telecom],
             "gender": member.gender,
-            "birthDate": instant(member.birth_date),
+            "birthDate": instant(member.birth_date) if member.birth_date else None,
             "address": [postal_address(member.address)] if member.address else [],
             "communication": [
                 compact({"language": concept(coding(LANGUAGE, language)), "preferred": True if rank == 0 else None})
                 for rank, language in enumerate(member.languages)
             ],
+            "generalPractitioner": [reference_to(one) for one in primary_care(member, key)],
         }
     )
+
+
+def primary_care(member: Member, key: bytes) -> list[Json]:
+    """Who the member's medical home is: a Practitioner, an Organization, or both."""
+    home = member.primary_care
+    practitioner_ = [_practitioner(key, home.practitioner)] if home and home.practitioner else []
+    return [*practitioner_, *([organization(key, home.organization)] if home and home.organization else [])]
+
+
+def _medical_home(scope: Scope) -> Iterator[Json]:
+    """The medical home on the CareTeam, with how it is recognised. HUSKY, ICM Approach."""
+    home = scope.case.member.primary_care
+    for one in primary_care(scope.case.member, scope.key)[:1]:
+        recognised = [local("icm-primary-care", code) for code in (home.recognition if home else ())]
+        yield {
+            "role": [concept(local("icm-primary-care", "primary-care"), *recognised)],
+            "member": reference_to(one),
+        }
 
 
 def _omb(url: str, value: Coded | None) -> Iterator[Json]:
@@ -81,6 +108,19 @@ def beside(scope: Scope) -> Iterator[Json]:
                 "telecom": [contact_point(telecom) for telecom in caregiver.telecom],
             }
         )
+    for relative in member.relatives:
+        stated = [concept(coded(relative.relationship))] if relative.relationship else []
+        yield compact(
+            {
+                "resourceType": "RelatedPerson",
+                "id": scope.id("RelatedPerson", relative.id),
+                "active": True,
+                "patient": scope.patient,
+                "relationship": [*stated, concept(local("icm-relationship", _PART[relative.part]))],
+                "name": [human_name(relative.name)],
+                "telecom": [contact_point(telecom) for telecom in relative.telecom],
+            }
+        )
     if coverage := member.coverage:
         payer = organization(scope.key, coverage.payer)
         yield payer
@@ -99,10 +139,19 @@ def beside(scope: Scope) -> Iterator[Json]:
         )
 
 
+def beside_ref(scope: Scope, local_id: str) -> Json:
+    """A reference to the caregiver or to a relative."""
+    return scope.ref("RelatedPerson", local_id)
+
+
 def practitioner(scope: Scope, person: TeamMember | Person) -> Json:
     """Practitioner: a fact about nobody's care, so its id is its content."""
+    return _practitioner(scope.key, person)
+
+
+def _practitioner(key: bytes, person: TeamMember | Person) -> Json:
     return by_content(
-        scope.key,
+        key,
         compact(
             {
                 "resourceType": "Practitioner",
@@ -179,6 +228,7 @@ def team(scope: Scope) -> Iterator[Json]:
         "participant": [
             {"role": [concept(coding(SNOMED, "116154003", "Patient"))], "member": scope.patient},
             *beside_them,
+            *_medical_home(scope),
             *({"role": [role(scope, one)], "member": staff_ref(scope, one.id)} for one in staff),
         ],
         "managingOrganization": [scope.manager],

@@ -25,6 +25,7 @@ CANONICAL = BASE
 ACT_REASON = f"{THO}v3-ActReason"
 NUCC = "http://nucc.org/provider-taxonomy"
 US_CORE_CODES = "http://hl7.org/fhir/us/core/CodeSystem/"
+NO_FIXED_ADDRESS = "http://hl7.org/fhir/ca/baseline/StructureDefinition/ext-nofixedaddress"
 TEXT_REVIEW = {"system": f"{CANONICAL}/CodeSystem/icm-text-review", "code": "cleared"}
 """Tag: the free text of this resource was classified by a person; without it a text counts as unclassified."""
 
@@ -83,9 +84,19 @@ def compact(resource: Json) -> Json:
     return {name: value for name, value in resource.items() if value is not None and value not in ([], {}, "")}
 
 
+SURVEY = concept(coding(f"{THO}observation-category", "survey", "Survey"))
+FUNCTIONAL = concept(coding(f"{US_CORE_CODES}us-core-category", "functional-status", "Functional Status"))
+SDOH = concept(coding(f"{US_CORE_CODES}us-core-category", "sdoh", "SDOH"))
+
+
 def instant(value: date | datetime) -> str:
     """A FHIR date or dateTime; a dateTime keeps the offset it was stated with."""
     return value.isoformat()
+
+
+def period(start: date | datetime | None, end: date | datetime | None) -> Json | None:
+    """A Period; None where neither end is known."""
+    return {name: instant(day) for name, day in (("start", start), ("end", end)) if day} or None
 
 
 def identifier(value: Identified) -> Json:
@@ -107,6 +118,7 @@ def postal_address(address: Address) -> Json:
     """An Address."""
     return compact(
         {
+            "extension": [] if address.fixed else [{"url": NO_FIXED_ADDRESS, "valueBoolean": True}],
             "use": address.use,
             "line": list(address.lines),
             "city": address.city,

@@ -12,6 +12,7 @@ Description: "What a Consent is for. The seeds: opt-in and release of informatio
 * #roi "Release of information" "The member's permission to disclose to named recipients."
 * #named-person-refusal "Refusal of a person" "The member refuses that a named person is involved or informed."
 * #dv-safety-list "Safety list" "People who must not learn where the member is."
+* #care-decision "Decision about care" "Accepted or refused; never a permission to disclose."
 
 CodeSystem: ConsentModeCodes
 Id: icm-consent-mode
@@ -80,6 +81,7 @@ Description: "What a ServiceRequest of a plan asks for."
 * insert Terms
 * #contact "Contact" "Contacts of the member with the team, at the tier's cadence."
 * #intervention "Intervention" "What somebody does for a goal."
+* #link-out "Link to another service" "BC ICMT 1.3: what suits somebody better who is not eligible."
 
 CodeSystem: IcmReferralSource
 Id: icm-referral-source
@@ -92,6 +94,14 @@ Description: "HUSKY: a variety of sources; BC ICMT 1.2: referrals from all sourc
 * #hospital "Hospital"
 * #agency "Agency"
 * #analytics "Analytics"
+* #state-agency "State agency"
+* #social-service "Social service"
+* #member-services "Member services"
+* #police "Police"
+* #faith-community "Faith community"
+* #shelter "Shelter"
+* #outreach-team "Outreach team"
+* #physician-recommendation "Physician's recommendation" "CCBH: beside the referral."
 
 CodeSystem: IcmRelationship
 Id: icm-relationship
@@ -101,6 +111,8 @@ Description: "BC ICMT 1.6: name of the substitute decision maker."
 * #substitute-decision-maker "Substitute decision maker"
 * #head-of-household "Head of household"
 * #client-identified-family "Family as the client identifies it"
+* #support-person "Support person or advocate"
+* #directive-agent "Agent of a directive"
 
 CodeSystem: IcmScore
 Id: icm-score
@@ -110,6 +122,16 @@ Description: "What an ICM assessment results in, where LOINC has no code. No LOI
 * #sf12v1-pcs "SF-12 v1 physical component summary"
 * #sf12v1-mcs "SF-12 v1 mental component summary"
 * #tier "ICM tier" "The tier that an acuity assessment led to."
+* #eligibility "Eligibility" "What a screening came to."
+* #vr12-phone-pcs "VR-12 physical component summary, by telephone"
+* #vr12-phone-mcs "VR-12 mental component summary, by telephone"
+* #vr12-mail-pcs "VR-12 physical component summary, by mail"
+* #vr12-mail-mcs "VR-12 mental component summary, by mail"
+* #phq2-total "PHQ-2 total"
+* #phq9-total "PHQ-9 total"
+* #pss10-total "PSS-10 total"
+* #hits-total "HITS total"
+* #hark-total "HARK total"
 
 CodeSystem: IcmClockStatus
 Id: icm-clock-status

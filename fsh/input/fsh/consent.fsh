@@ -40,7 +40,7 @@ Description: "The member's permission to disclose: every element of 45 CFR 164.5
 * source[x] MS
 * policy 1..1 MS
 * policy.uri 1..1 MS
-* policyRule 1..1 MS
+* policyRule MS // BC FIPPA has no published code: policy.uri stands for it
 * provision 1..1 MS
 * provision.type 1..1 MS
 * provision.type = #permit
@@ -55,7 +55,7 @@ Description: "The member's permission to disclose: every element of 45 CFR 164.5
 * provision.provision MS
 * provision.provision.type = #deny
 * provision.provision.provision 0..0
-* extension contains ConsentEnded named ended 0..1 MS and ConsentExpiryEvent named expiryEvent 0..1 MS
+* extension contains ConsentEnded named ended 0..1 MS and ConsentExpiryEvent named expiryEvent 0..1 MS and RevokedIn named revokedIn 0..1 MS and DisclosingParty named discloser 0..1 MS and Intermediary named intermediary 0..1 MS and RepresentativeAuthority named authority 0..1 MS
 
 Profile: IcmRefusal
 Parent: Consent

@@ -15,7 +15,10 @@ from fhirgw.mappers.icm import case_bundle, map_case, person
 
 ROOT = Path(__file__).parents[3]
 FIXTURES = ROOT / "fixtures" / "icm"
-CASES = ["ct-bhp", "husky", "ne-peer", "bc-icmt", "ccbh-peer", "ct-bhp-candidate"]
+CASES = [
+    "ct-bhp", "husky", "ne-peer", "bc-icmt", "ccbh-peer", "ct-bhp-candidate",
+    "bc-outreach", "bc-client", "husky-cohort", "ne-screened", "ccbh-applicant",
+]  # fmt: skip
 KEY = b"test"
 ROI = ("http://fhirgw.org/fhir/CodeSystem/icm-consent-category", "roi")
 
@@ -107,9 +110,9 @@ def test_another_key_makes_other_ids(name):
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_patient_is_the_picture_with_an_id(name):
-    patient = mapped(name)[0]
+    (patient,) = of_type(mapped(name), "Patient")
     case = Case.model_validate(stated(name))
-    assert {**person(case), "id": patient["id"]} == patient
+    assert {**person(case, KEY), "id": patient["id"]} == patient
 
 
 @pytest.mark.parametrize("name", CASES)

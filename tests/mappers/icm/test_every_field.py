@@ -1,0 +1,198 @@
+"""Every field of a case is exported: change any one of them and the output changes, or the field is listed here."""
+
+import dataclasses
+import json
+import typing
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from fhirgw import programs
+from fhirgw.errors import GatewayError, InvalidElement
+from fhirgw.icm.model import Case
+from fhirgw.mappers.icm import map_case
+
+FIXTURES = Path(__file__).parents[3] / "fixtures" / "icm"
+CASES = sorted(path.stem for path in FIXTURES.glob("*.json") if not path.name.endswith(".fhir.json"))
+PROGRAMS = {
+    program.id: program
+    for program in (
+        programs.load(path.read_text("utf-8")) for path in Path(programs.__file__).parent.glob("*.toml")
+    )
+}
+
+NOT_EXPORTED = {
+    "care_plan.id": "a case has one plan, whose id comes from the case key",
+    "care_plan.reviewed_on": "an earlier review started a clock that the next one ended",
+    "events.kind": "an earlier event started a clock that the next of its kind ended",
+    "events.on": "an earlier event started a clock that the next of its kind ended",
+    "releases.representative.person.kind": "who signs for the member is a RelatedPerson",
+    "member.primary_care.practitioner.kind": "a Practitioner, for FHIR allows nobody else there",
+    "releases.exclusions.id": "names an exclusion in errors; a nested provision has no place for it",
+    "refusals.person.id": "names somebody inside the case; a Practitioner's id is its content",
+    "releases.exclusions.person.id": "names somebody inside the case; a Practitioner's id is its content",
+    "releases.recipient.id": "names somebody inside the case; a Practitioner's id is its content",
+    "releases.signature.witness.id": "names somebody inside the case; a Practitioner's id is its content",
+    "referral.person.id": "names somebody inside the case; a Practitioner's id is its content",
+    "recommendation.by.id": "names somebody inside the case; a Practitioner's id is its content",
+    "prerequisites.by.id": "names somebody inside the case; a Practitioner's id is its content",
+    "medicine_reviews.by.id": "names somebody inside the case; a Practitioner's id is its content",
+    "member.primary_care.practitioner.id": "names somebody inside the case; a Practitioner's id is its content",
+    "care_team.id": "names somebody inside the case; a PractitionerRole's id is its content",
+}
+"""Path in the model → why no change of it need show."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Leaf:
+    """A place in a case: how to reach it, and the path in the model."""
+
+    keys: tuple[str | int, ...]
+    path: str
+    value: object
+
+
+def leaves(value, keys=(), path=()):
+    """Every place of a dumped case that holds no object."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from leaves(inner, (*keys, name), (*path, name))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from leaves(inner, (*keys, index), path)
+    else:
+        yield Leaf(keys, ".".join(path), value)
+
+
+def others(leaf):
+    """Values that the place could have instead; the model refuses some of them."""
+    value = leaf.value
+    if isinstance(value, bool):
+        return [not value]
+    if isinstance(value, int | float):
+        return [value + 1, value - 1]
+    return [*WORDS.get(leaf.path.rpartition(".")[2], ()), *_moved(value), f"{value}x", f"{value}-9"]
+
+
+def _moved(text):
+    try:
+        return [(datetime.fromisoformat(text) + timedelta(hours=1)).isoformat()] if "T" in text else [
+            (date.fromisoformat(text) + timedelta(days=1)).isoformat(),
+            (date.fromisoformat(text) - timedelta(days=1)).isoformat(),
+        ]  # fmt: skip
+    except ValueError:
+        return []
+
+
+def _literals(annotation):
+    if typing.get_origin(annotation) is typing.Literal:
+        yield from typing.get_args(annotation)
+    for inner in typing.get_args(annotation):
+        yield from _literals(inner)
+
+
+def _models(kind, seen):
+    if isinstance(kind, type) and issubclass(kind, BaseModel) and kind not in seen:
+        seen.add(kind)
+        for field in kind.model_fields.values():
+            _models(field.annotation, seen)
+    for inner in typing.get_args(kind):
+        _models(inner, seen)
+    return seen
+
+
+WORDS: dict[str, list[str]] = {}
+for model in sorted(_models(Case, set()), key=lambda one: one.__name__):
+    for name, field in model.model_fields.items():
+        WORDS.setdefault(name, []).extend(word for word in _literals(field.annotation) if word not in WORDS[name])
+for one in PROGRAMS.values():
+    for name, facts in {
+        "role": one.roles,
+        "tier": one.tiers,
+        "kind": one.sections,
+        "reason": one.discharge,
+        "criterion": (*one.admission, *one.continued),
+        "domain": one.domains,
+        "code": one.cohorts,
+    }.items():
+        WORDS.setdefault(name, []).extend(fact.code for fact in facts)
+
+
+def changed(case, leaf, value):
+    """The case with one place changed, together with whatever refers to it by name."""
+    other = json.loads(json.dumps(case))
+    holder = other
+    for key in leaf.keys[:-1]:
+        holder = holder[key]
+    holder[leaf.keys[-1]] = value
+    if leaf.keys[-1] == "id":
+        other = _renamed(other, leaf.value, value)
+    return other
+
+
+def _renamed(value, old, new):
+    if isinstance(value, dict):
+        return {name: _renamed(inner, old, new) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_renamed(inner, old, new) for inner in value]
+    return new if value == old and old else value
+
+
+def output(stated):
+    case = Case.model_validate(stated)
+    if case.program not in PROGRAMS:
+        raise InvalidElement("There is no such programme.", location="program")
+    return json.dumps(map_case(case, PROGRAMS[case.program], b"test"))
+
+
+def lost(stated, before, leaf):
+    """Whether one of the first other values that fit does not show in the output; of labels, any may show."""
+    found = []
+    wanted = 22 if leaf.path.endswith("sensitivity") else 2
+    for value in others(leaf):
+        if value == leaf.value:
+            continue
+        try:
+            found.append(output(changed(stated, leaf, value)) != before)
+        except (ValidationError, GatewayError, ExceptionGroup):
+            continue
+        if len(found) == wanted or (wanted > 2 and found[-1]):
+            break
+    return bool(found) and not (any(found) if wanted > 2 else all(found))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
+def test_any_one_field_changed_changes_the_output_or_is_listed(name):
+    stated = json.loads((FIXTURES / f"{name}.json").read_text("utf-8"))
+    before = output(stated)
+    exported = [leaf for leaf in leaves(stated) if leaf.path not in NOT_EXPORTED]
+    assert {leaf.path for leaf in exported if lost(stated, before, leaf)} == set()
+
+
+def test_what_is_listed_as_not_exported_is_a_field():
+    def known(path):
+        kinds = {Case}
+        for name in path.split("."):
+            fields = [one.model_fields[name].annotation for one in kinds if name in one.model_fields]
+            if not fields:
+                return False
+            kinds = {one for field in fields for one in _direct(field)}
+        return True
+
+    assert [path for path in NOT_EXPORTED if not known(path)] == []
+
+
+def _direct(annotation):
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return {annotation}
+    return {one for inner in typing.get_args(annotation) for one in _direct(inner)}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_same_case_gives_the_same_bytes_whatever_the_order_of_its_keys(name):
+    stated = json.loads((FIXTURES / f"{name}.json").read_text("utf-8"))
+    reversed_ = json.loads(json.dumps(stated), object_pairs_hook=lambda pairs: dict(reversed(pairs)))
+    assert output(reversed_) == output(stated)
