@@ -145,9 +145,9 @@ def rich_message(person: int, visit: int, step: int, control_id: str) -> bytes:
             f"MSH|^~\\&|ADTSYS|ELMHOSP|FHIRGW|ICM|{at}||ADT^{event}^{STRUCTURES[event]}|{control_id}|P|2.5.1|||AL|NE",
             f"EVN|{event}|{at}||||{at}",
             (
-                f"PID|1||M{person:05d}^^^ELMHOSP^MR~{identifier(person)}^^^CTMEDICAID^MA||SYNTHETIC{person}^PAT^Q^^^^L||"
-                f"19{person % 80 + 10}0{person % 9 + 1}1{person % 10}|{'FM'[person % 2]}||2106-3^White^CDCREC|{home}||"
-                f"(860)555-{person % 10000:04d}^PRN^PH|(860)555-{person * 3 % 10000:04d}^WPN^PH|eng|M||"
+                f"PID|1||M{person:05d}^^^ELMHOSP^MR~{identifier(person)}^^^CTMEDICAID^MA||"
+                f"SYNTHETIC{person}^PAT^Q^^^^L||19{person % 80 + 10}0{person % 9 + 1}1{person % 10}|{'FM'[person % 2]}||"
+                f"2106-3^White^CDCREC|{home}||(860)555-{person % 10000:04d}^PRN^PH|(860)555-{person * 3 % 10000:04d}^WPN^PH|eng|M||"
                 f"ACC{visit:07d}^^^ELMHOSP^AN||||2186-5^Not Hispanic or Latino^CDCREC"
             ),
             f"PD1||||{DOCTORS[person % len(DOCTORS)]}",
@@ -162,8 +162,8 @@ def rich_message(person: int, visit: int, step: int, control_id: str) -> bytes:
             f"DG1|2||{second[0]}^{second[1]}^I10C|||W|||||||||2",
             f"GT1|1||SYNTHETIC{person}^PAT||{home}|(860)555-{person % 10000:04d}||||P|SEL",
             (
-                f"IN1|1|HUSKY A^Medicaid|CTDSS|Department of Social Services|||||||||||MC|SYNTHETIC{person}^PAT|SEL|"
-                f"19{person % 80 + 10}0{person % 9 + 1}1{person % 10}|||||||||||||||||||{identifier(person)}"
+                f"IN1|1|HUSKY A^Medicaid|CTDSS|Department of Social Services|||||||||||MC|"
+                f"SYNTHETIC{person}^PAT|SEL|19{person % 80 + 10}0{person % 9 + 1}1{person % 10}|||||||||||||||||||{identifier(person)}"
             ),
             "",
         ]
