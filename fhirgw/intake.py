@@ -153,7 +153,7 @@ class Intake:
         except Exception as error:  # noqa: BLE001 - whatever it is: not kept, so the sender keeps it
             log.error("not kept", error=type(error).__name__, peer=peer.name)  # noqa: TRY400 - a trace could hold data
             return self._unkept(judged, DependencyDown("The message cannot be stored now; send it again later."))
-        metrics.messages.labels(row.ack_code or "none").inc()
+        metrics.messages.labels(judged.sender, row.ack_code or "none").inc()
         log.info(
             "message kept", row=row.id, state=row.state, ack=row.ack_code, error=row.error_code, peer=peer.name
         )
@@ -329,7 +329,7 @@ class Intake:
     def _unkept(self, judged: Judged, error: DependencyDown, *, last: bool = False) -> Received:
         """The answer to what is not on disk."""
         code, answer = self._answer(judged, [error], datetime.now(UTC))
-        metrics.messages.labels(code or "none").inc()
+        metrics.messages.labels(judged.sender, code or "none").inc()
         return Received(answer, None, code, judged.sender, last=last)
 
 

@@ -2,7 +2,8 @@
 
 INVARIANT: no label tells of a patient, a resource id, a consent category, a client or a decision: what is counted
 here for hidden data must not be told from what is counted for visible data (leak 36). Routes are templates,
-never paths. ``/metrics`` answers this machine alone.
+never paths. A sender is a name of the senders file, or ``default``: the operator's own word, and as many as there
+are of those (docs/decisions/0123). ``/metrics`` answers this machine alone.
 """
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -14,19 +15,52 @@ registry = CollectorRegistry()
 
 messages = Counter(
     "fhirgw_v2_messages",
-    "HL7 v2 messages by what the sender was told (MSA-1; none: no answer)",
-    ["code"],
+    "HL7 v2 messages received, by sender and by what it was told (MSA-1; none: no answer)",
+    ["sender", "code"],
+    registry=registry,
+)
+ack_seconds = Histogram(
+    "fhirgw_v2_ack_seconds",
+    "Time from the last byte of a message to its ACK handed to the socket, by sender",
+    ["sender"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
     registry=registry,
 )
 processed = Counter(
-    "fhirgw_v2_processed", "HL7 v2 messages by what became of them after the ACK", ["state"], registry=registry
+    "fhirgw_v2_processed",
+    "HL7 v2 messages by sender and by what became of them after the ACK",
+    ["sender", "state"],
+    registry=registry,
 )
 breaches = Counter("fhirgw_clock_breaches", "Tasks whose due time passed while they were open", registry=registry)
 expired = Counter(
-    "fhirgw_journal_expired", "Journal rows whose bytes were removed by retention, by why", ["why"], registry=registry
+    "fhirgw_journal_expired",
+    "Journal rows whose bytes were removed by retention, by why",
+    ["why"],
+    registry=registry,
 )
 journal_rows = Gauge("fhirgw_journal_rows", "Journal rows by processing state", ["state"], registry=registry)
+journal_open = Gauge(
+    "fhirgw_journal_open",
+    "Journal rows that a worker or a person has still to do something about, by sender and processing state",
+    ["sender", "state"],
+    registry=registry,
+)
+journal_oldest = Gauge(
+    "fhirgw_journal_oldest_seconds",
+    "Age of the oldest message that is kept and not processed, by sender; 0: there is none",
+    ["sender"],
+    registry=registry,
+)
 outbox_rows = Gauge("fhirgw_outbox_rows", "Outbox rows by state", ["state"], registry=registry)
+outbox_oldest = Gauge(
+    "fhirgw_outbox_oldest_seconds",
+    "Age of the oldest notification that is due; 0: there is none",
+    registry=registry,
+)
+reviews_open = Gauge(
+    "fhirgw_match_reviews_open", "Reviews that wait for a person to say who is who", registry=registry
+)
 requests = Counter(
     "fhirgw_http_requests",
     "HTTP requests by route template, method and status",

@@ -115,13 +115,13 @@ async def test_a_message_that_fails_after_its_ack_is_parked_told_and_replayed_af
     senders(whole).write_text(taught, "utf-8")
     answer = await whole.receive(unmapped)
     assert msa(answer)[0] == "AA"
-    counted = metrics.processed.labels("parked")._value.get()
+    counted = metrics.processed.labels("elm-hospital", "parked")._value.get()
     senders(whole).write_text(text, "utf-8")
     await whole.take(ADMITTED)
     parked, other = whole.rows()
     assert (parked.state, parked.error_code, parked.error_location) == ("parked", "103", "PV1-2")
     assert (parked.ack_code, other.state) == ("AA", "processed")
-    assert metrics.processed.labels("parked")._value.get() == counted + 1
+    assert metrics.processed.labels("elm-hospital", "parked")._value.get() == counted + 1
     assert await whole.receive(unmapped) == answer
     senders(whole).write_text(taught, "utf-8")
     assert await whole.gateway.ingest.messages.process(whole.row(parked.id)) == "processed"
@@ -131,7 +131,7 @@ async def test_a_message_that_fails_after_its_ack_is_parked_told_and_replayed_af
 async def test_a_failure_of_our_own_parks_the_message_without_a_trace_of_it(whole, monkeypatch):
     before = whole.everything()
     with monkeypatch.context() as broken:
-        broken.setattr("fhirgw.ingest.messages.referrals", lambda *_: {}["ALMA"])
+        broken.setattr("fhirgw.referral.Referrals.settle", lambda *_: {}["ALMA"])
         await whole.take(ADMITTED)
     assert whole.everything() == before
     (row,) = whole.rows()

@@ -24,7 +24,7 @@ from fhirgw.errors import NotFound, WrongMethod
 from fhirgw.ingest import Ingest
 from fhirgw.released import Public, Released
 from fhirgw.send import error_answer, respond
-from fhirgw.settings import Keys, Settings
+from fhirgw.settings import Keys, Senders, Settings
 from fhirgw.share import Share
 from fhirgw.store.database import Database
 
@@ -66,6 +66,7 @@ def create_api(
     ids: Callable[[], str],
     *,
     feeds: Feeds,
+    senders: Callable[[], Senders] = Senders,
 ) -> ASGIApp:
     """The application, ready for an ASGI server.
 
@@ -78,6 +79,7 @@ def create_api(
         clock: Microseconds since the epoch.
         ids: Fresh opaque ids, for requests and tokens.
         feeds: Takes HL7 v2 messages.
+        senders: Whose messages /metrics tells apart.
     """
     token_url = f"{settings.base.removesuffix('/fhir')}/auth/token"
     smart = Smart(
@@ -90,7 +92,7 @@ def create_api(
         ids=ids,
     )
     interactions = Interactions(share, ingest, smart, base=settings.base, max_bytes=settings.max_message_bytes)
-    paths = _paths(interactions, smart, Health(database), settings.base, token_url)
+    paths = _paths(interactions, smart, Health(database, senders, clock), settings.base, token_url)
     paths["/hl7v2"] = {"POST": Hl7v2(feeds, smart, settings).post}
     routes: list[BaseRoute] = [Route(template, Exit(template, methods)) for template, methods in paths.items()]
     app = FastAPI(

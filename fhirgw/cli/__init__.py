@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from fhirgw.cli import clients, feeds, files, operator, outbox, package, reviews, servers
+from fhirgw.cli import clients, codes, feeds, files, journal, operator, outbox, package, reviews, servers
 from fhirgw.cli.terminal import fail
 from fhirgw.errors import GatewayError
 
@@ -19,7 +19,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for module in (servers, files, feeds, operator, outbox, reviews, clients, package):
+for module in (servers, files, feeds, operator, journal, codes, outbox, reviews, clients, package):
     module.register(app)
 
 

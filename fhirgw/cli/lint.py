@@ -40,21 +40,25 @@ def lint(
     is no terminal, it gets a JSON line for each thing that is wrong.
     """
     settings = Settings()
-    reader = partial(read_message, senders=SendersFile(settings)(), id_key=settings.keys().ids)
-    failed = False
+    senders, failed = SendersFile(settings)(), False
     for path in files:
         for number, raw in enumerate(_messages(read(path)), 1):
-            explained = explain(raw, reader, refusals)
+            explained = explain(raw, partial(read_message, senders=senders, id_key=settings.keys().ids), refusals)
             failed = failed or bool(explained.findings)
             place = {"file": str(path), "message": number}
             if as_json:
                 emit(place | _as_json(explained, values=values))
             else:
-                _tell(explained, f"{path}, message {number}", values=values)
-                if not sys.stdout.isatty():
-                    for finding in explained.findings:
-                        emit(place | _finding(finding))
+                tell(explained, f"{path}, message {number}", place, values=values)
     raise typer.Exit(code=int(failed))
+
+
+def tell(explained: Explained, title: str, place: dict[str, Any], *, values: bool) -> None:
+    """Explain a message to people; where stdout is no terminal, a JSON line there for each thing that is wrong."""
+    _tell(explained, title, values=values)
+    if not sys.stdout.isatty():
+        for finding in explained.findings:
+            emit(place | _finding(finding))
 
 
 def _messages(raw: bytes) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""Commands of the operator and the privacy officer over the local store: import, journal, consent, audit, migrate.
+"""Commands of the operator and the privacy officer over the local store: import, consent, audit, migrate.
 
 They are not exits: local, and accounted for in the ledger where they touch a member's data (DESIGN §1).
 """
@@ -12,7 +12,6 @@ from typing import Annotated
 import typer
 from rich.progress import track
 
-from fhirgw import retention
 from fhirgw.app import Gateway, new_id
 from fhirgw.audit import Entry, disclosures
 from fhirgw.audit import verify as verify_ledger
@@ -24,15 +23,11 @@ from fhirgw.consent.explain import explain as explain_policy
 from fhirgw.consent.model import ConsentSettings
 from fhirgw.errors import GatewayError, InvalidElement
 from fhirgw.share import Requester
-from fhirgw.store import clients, journal, policy, repository
-from fhirgw.store.stored import instant
+from fhirgw.store import clients, policy, repository
 
-journal_app = typer.Typer(help="The inbound messages: what came, what became of it.", no_args_is_help=True)
 consent_app = typer.Typer(help="Decide, explain, revoke.", no_args_is_help=True)
 audit_app = typer.Typer(help="The ledger of what was released.", no_args_is_help=True)
 
-AGAIN = ("parked", "rejected")
-MANY = 100_000
 Patient = Annotated[str, typer.Option(help="Logical id, or system|value of an identifier.", show_default=False)]
 Recipient = Annotated[str, typer.Option(help="Client id, or system|value of the organization.", show_default=False)]
 
@@ -41,7 +36,6 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(name="import")(import_)
     app.command()(migrate)
-    app.add_typer(journal_app, name="journal")
     app.add_typer(consent_app, name="consent")
     app.add_typer(audit_app, name="audit")
 
@@ -77,76 +71,6 @@ def migrate() -> None:
     with local():  # which migrates
         pass
     people.print("The database is up to date.")
-
-
-# --- journal --------------------------------------------------------------------------------------------------
-
-
-@journal_app.command("list")
-def journal_list(
-    state: Annotated[str | None, typer.Option(help="received, processed, parked or rejected.")] = None,
-    limit: Annotated[int, typer.Option(help="At most so many, newest first.")] = 50,
-) -> None:
-    """List messages without their content. Example: fhirgw journal list --state rejected"""
-    with local() as gateway, gateway.database.read() as connection:
-        for row in journal.list_(connection, state=state, limit=limit):
-            emit(
-                {
-                    "id": row.id,
-                    "received": instant(row.received_at),
-                    "sender": row.sender,
-                    "control_id": row.control_id,
-                    "event": row.trigger,
-                    "state": row.state,
-                    "ack": row.ack_code,
-                    "ack_state": row.ack_state,
-                    "error": row.error_code,
-                    "location": row.error_location,
-                    "text": row.error_text,
-                }
-            )
-
-
-@journal_app.command("show")
-def journal_show(row: Annotated[int, typer.Argument(help="Journal id.", show_default=False)]) -> None:
-    """Print the bytes of a message; this is accounted for. Example: fhirgw journal show 12"""
-    with local() as gateway:
-        with gateway.database.read() as connection:
-            found = journal.get(connection, row)
-        _account(gateway, None, "journal-show", (f"journal/{row}",))
-    print(bytes(found.raw).decode("utf-8", "replace").replace("\r", "\n"))
-
-
-@journal_app.command("replay")
-def journal_replay(
-    rows: Annotated[
-        list[int] | None, typer.Argument(help="Journal ids; none: everything parked or rejected.")
-    ] = None,
-) -> None:
-    """Process messages again, under the senders file as it is now. Example: fhirgw journal replay 12"""
-    with local() as gateway:
-        failed = asyncio.run(_replay(gateway, rows or []))
-    raise typer.Exit(code=int(failed))
-
-
-@journal_app.command("expire")
-def journal_expire() -> None:
-    """Remove what is over its time now, as `serve` does every hour. Example: fhirgw journal expire"""
-    with local() as gateway:
-        emit(asyncio.run(retention.of(gateway.database, gateway.settings, gateway.keys).run()))
-
-
-async def _replay(gateway: Gateway, wanted: list[int]) -> bool:
-    with gateway.database.read() as connection:
-        again = wanted or sorted(
-            row.id for state in AGAIN for row in journal.list_(connection, state=state, limit=MANY)
-        )
-    failed = False
-    for key in again:
-        row = await gateway.ingest.messages.replay(key)
-        failed = failed or row.state != "processed"
-        emit({"id": key, "state": row.state, "location": row.error_location, "text": row.error_text})
-    return failed
 
 
 # --- consent --------------------------------------------------------------------------------------------------

@@ -6,25 +6,57 @@ operator. (DESIGN §4.)
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+import orjson
 import structlog
 
 from fhirgw import metrics
+from fhirgw.consent.model import Json
 from fhirgw.errors import DependencyDown, GatewayError, NotFound, ProfileViolation
 from fhirgw.ingest.persons import Persons
 from fhirgw.ingest.records import Records, names
 from fhirgw.ingest.reviews import Reviews
 from fhirgw.intake import conclude, read
-from fhirgw.mappers.adt import AdtEvent, extract_all
+from fhirgw.mappers.adt import AdtEvent, extract_all, new_reading
 from fhirgw.settings import Senders
-from fhirgw.store import identity, journal, visits
+from fhirgw.store import identity, journal, unmapped, visits
 from fhirgw.store.database import Database, Transaction
+from fhirgw.store.held import held
+from fhirgw.store.stored import Row
 from fhirgw.v2.ack import check_envelope
 
 log = structlog.get_logger(__name__)
 _WHO = frozenset({"PID-3", "PV1-19"})
 """Where a message contradicts what is known of who is who."""
+_UNCOUNTED = frozenset({"parked", "rejected"})
+"""States of messages whose unmapped codes no earlier attempt has counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What processing a message now would do.
+
+    Attributes:
+        state: The row's state then: ``processed``, ``waiting`` or ``parked``.
+        problem: Why it would be parked.
+        changes: Of each resource that would change its reference, how it is, and how it would be; None: not there.
+        patients: Whose those are.
+    """
+
+    state: str
+    problem: Exception | None = None
+    changes: tuple[tuple[str, Json | None, Json | None], ...] = ()
+    patients: frozenset[str] = frozenset()
+
+
+class _Undone(Exception):
+    """Ends a unit of work of which nothing is to stay."""
+
+    def __init__(self, trial: Trial) -> None:
+        """Carry out what was found."""
+        super().__init__()
+        self.trial = trial
 
 
 class Messages:
@@ -75,8 +107,8 @@ class Messages:
                 if isinstance(result, BaseException):
                     raise result from None
             return len(rows)
-        for state in states:
-            metrics.processed.labels(state).inc()
+        for row, state in zip(rows, states, strict=False):  # those that were taken up are the first of them
+            metrics.processed.labels(row.sender, state).inc()
         return len(states)
 
     def _process_in_turn(self, tx: Transaction, rows: Sequence[journal.Row]) -> list[str]:
@@ -99,6 +131,34 @@ class Messages:
         with self._database.read() as connection:
             return journal.get(connection, key)
 
+    async def try_(self, key: int) -> Trial:
+        """Process a message as ``replay`` would, and take all of it back: nothing is stored, and nobody is told.
+
+        Raises:
+            NotFound: There is no such row, or its bytes have expired.
+        """
+        with self._database.read() as connection:
+            row = journal.get(connection, key)
+        _require_bytes(row)
+        try:
+            await self._database.write(lambda tx: self._try(tx, row))
+        except DependencyDown:
+            raise
+        except _Undone as undone:
+            return undone.trial
+        except Exception as error:  # noqa: BLE001 - whatever it is, the row would be parked for it
+            return Trial("parked", _first(error))
+        raise RuntimeError("A trial is always taken back.")
+
+    def _try(self, tx: Transaction, row: journal.Row) -> None:
+        state = self._process(tx, row)
+        # What was held back is written too: the database has its say, before all of it is undone.
+        tx.settle()
+        changed = [one for one in held(tx).changed() if _body(one[1]) != _body(one[2])]
+        changes = tuple((f"{kind}/{name}", _body(old), _body(new)) for (kind, name), old, new in changed)
+        whose = {row.patient for _, *both in changed for row in both if row and row.patient}
+        raise _Undone(Trial(state, None, changes, frozenset(whose)))
+
     async def process(self, row: journal.Row, *, again: bool = False) -> str:
         """Process one journal row; its new state: ``processed``, ``waiting`` or ``parked``.
 
@@ -109,8 +169,7 @@ class Messages:
         Raises:
             NotFound: Its bytes have expired; the facts that were read from them remain.
         """
-        if row.state == "expired":
-            raise NotFound("The bytes of this message have expired.")
+        _require_bytes(row)
         try:
             state = await self._database.write(lambda tx: self._process(tx, row))
         except DependencyDown:
@@ -123,9 +182,9 @@ class Messages:
                 return await self.process(row, again=True)
             log.warning("message parked", row=row.id, error=type(problem).__name__, location=_location(problem))
             await self._database.write(lambda tx: self._park(tx, row, problem))
-            metrics.processed.labels("parked").inc()
+            metrics.processed.labels(row.sender, "parked").inc()
             return "parked"
-        metrics.processed.labels(state).inc()
+        metrics.processed.labels(row.sender, state).inc()
         return state
 
     def _process(self, tx: Transaction, row: journal.Row) -> str:
@@ -133,7 +192,10 @@ class Messages:
         problems = check_envelope(message)
         if problems:
             raise ExceptionGroup("envelope", problems)
-        told = extract_all(message, context)
+        reading = new_reading(message, context)
+        told = extract_all(message, context, reading)
+        if reading.codes and (not row.attempts or row.state in _UNCOUNTED):
+            unmapped.note(tx, context.name, reading.codes)
         if row.attempts:
             visits.taken_up(tx, row.id)
         # First who is who, so that a fact about two people finds both.
@@ -249,6 +311,16 @@ class Messages:
         for one in sorted(people):
             self._persons.known(tx, concerned, one)
         return touched
+
+
+def _require_bytes(row: journal.Row) -> None:
+    if row.state == "expired":
+        raise NotFound("The bytes of this message have expired.")
+
+
+def _body(row: Row | None) -> Json | None:
+    body: Json | None = None if row is None or row.deleted else orjson.loads(row.body)
+    return body
 
 
 def _member(tx: Transaction, event: AdtEvent) -> str | None:

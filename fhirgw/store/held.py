@@ -10,7 +10,7 @@ tables ``resource``, ``history``, the index or the guards in a unit of work does
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -99,6 +99,7 @@ class Held:
         self._drafts: dict[Key, _Draft] = {}
         self._versions: list[Json] = []
         self._referrers: dict[Key, set[Key]] = {}
+        self._found: dict[Key, Row | None] = {}
 
     # Reading
 
@@ -137,6 +138,13 @@ class Held:
         """The labels of a resource, as what it refers to is labelled now."""
         return relabelled(self.level, self._connection, body, patient, source_labels)
 
+    def changed(self) -> Iterator[tuple[Key, Row | None, Row]]:
+        """What this unit has put: as it was before the unit, and as it is now; in the order of the keys."""
+        for key, before in sorted(self._found.items(), key=lambda one: one[0]):
+            row = self.row(key)
+            if row is not None:
+                yield key, before, row
+
     # Holding
 
     def keep(self, before: Row | None, row: Row, body: Json | None, labels: Labels, *, new_version: bool) -> Row:
@@ -148,6 +156,7 @@ class Held:
         else:
             row = row._replace(pk=before.pk, version=before.version, updated_at=before.updated_at)
         key = (row.type, row.id)
+        self._found.setdefault(key, before)
         self._drafts[key] = _Draft(row, body, labels)
         for target in index.targets(body) if body else ():
             self._referrers.setdefault(target, set()).add(key)

@@ -7,9 +7,9 @@ of the events about members, which outlive the bytes (DESIGN §3, §4).
 import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
-from sqlalchemy import Connection, Integer, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Integer, bindparam, func, insert, select, update
 from sqlalchemy.engine import Row as Selected
 
 from fhirgw.errors import GatewayError, NotFound
@@ -18,6 +18,8 @@ from fhirgw.store.prepared import Prepared
 from fhirgw.store.schema import journal, visit_event
 
 UNEXPECTED = "The gateway failed on this message."
+STATES = ("received", "processed", "waiting", "parked", "rejected", "expired")
+"""Waiting: until a person has said whom it is about. Expired: the bytes are gone, the facts are not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,32 @@ class Row:
     attempts: int
     processed_at: int | None
     application: str | None = None
+
+
+class Which(TypedDict, total=False):
+    """Which messages; None, or a key that is not there, leaves it open.
+
+    Attributes:
+        state: In this processing state, or in one of these.
+        ack_state: Whose ACK is owed, sent or unsent.
+        sender: Of this sender.
+        control_id: With this MSH-10.
+        trigger: With this MSH-9.2.
+        error_code: Refused or parked with this code of table 0357.
+        error_location: Refused or parked for what is here.
+        since: Received at or after this instant.
+        until: Received before this instant.
+    """
+
+    state: str | tuple[str, ...] | None
+    ack_state: str | None
+    sender: str | None
+    control_id: str | None
+    trigger: str | None
+    error_code: str | None
+    error_location: str | None
+    since: int | None
+    until: int | None
 
 
 _LISTED = tuple(column for column in journal.c if column.name != "raw")
@@ -243,42 +271,34 @@ def due(connection: Connection, limit: int, after: int = 0) -> list[Row]:
 
 
 def list_(
-    connection: Connection,
-    *,
-    state: str | None = None,
-    ack_state: str | None = None,
-    sender: str | None = None,
-    control_id: str | None = None,
-    trigger: str | None = None,
-    since: int | None = None,
-    until: int | None = None,
-    before: int | None = None,
-    limit: int = 50,
+    connection: Connection, *, before: int | None = None, limit: int = 50, **which: Unpack[Which]
 ) -> list[Row]:
     """Messages without their bytes, newest first.
 
     Args:
         connection: To read from.
-        state: Only those in this processing state.
-        ack_state: Only those whose ACK is owed, sent or unsent.
-        sender: Only those of this sender.
-        control_id: Only those with this MSH-10.
-        trigger: Only those with this MSH-9.2.
-        since: Only those received at or after this instant.
-        until: Only those received before this instant.
         before: Only rows before this id: the next page.
         limit: How many at most.
+        which: Only these.
     """
-    equal = {"state": state, "ack_state": ack_state, "sender": sender, "control_id": control_id, "trigger": trigger}
-    found = select(*_LISTED).order_by(journal.c.id.desc()).limit(limit)
-    found = found.where(*(journal.c[name] == value for name, value in equal.items() if value is not None))
-    if since is not None:
-        found = found.where(journal.c.received_at >= since)
-    if until is not None:
-        found = found.where(journal.c.received_at < until)
+    found = select(*_LISTED).where(*among(which)).order_by(journal.c.id.desc()).limit(limit)
     if before is not None:
         found = found.where(journal.c.id < before)
     return [_present(row) for row in connection.execute(found)]
+
+
+def among(which: Which) -> list[ColumnElement[bool]]:
+    """The conditions that a row of these messages meets."""
+    since, until, states = which.get("since"), which.get("until"), which.get("state")
+    equal = ((name, value) for name, value in which.items() if name not in ("since", "until", "state"))
+    conditions = [journal.c[name] == value for name, value in equal if value is not None]
+    if since is not None:
+        conditions.append(journal.c.received_at >= since)
+    if until is not None:
+        conditions.append(journal.c.received_at < until)
+    if states is not None:
+        conditions.append(journal.c.state.in_([states] if isinstance(states, str) else states))
+    return conditions
 
 
 def counts(connection: Connection) -> dict[str, int]:

@@ -160,6 +160,12 @@ def list_(connection: Connection, *, state: str | None = "open", only: int | Non
     return [_review(connection, *row[:4]) for row in connection.execute(asked)]
 
 
+def open_count(connection: Connection) -> int:
+    """How many reviews wait for a person."""
+    found = select(func.count()).select_from(match_review).where(match_review.c.state == "open")
+    return connection.execute(found).scalar_one()
+
+
 def _review(connection: Connection, key: int, opened_at: int, sender: str, state: str) -> Review:
     return Review(key, opened_at, sender, state, _candidates(connection, key), _messages(connection, key))
 

@@ -291,6 +291,19 @@ journal = Table(
     Index(None, "sender", "control_id", "received_at"),
 )
 
+unmapped_code = Table(
+    "unmapped_code",
+    metadata,
+    Column("sender", String(128), primary_key=True),  # name in the senders file
+    Column("field", String(16), primary_key=True),  # PV1-4
+    Column("system", String(128), primary_key=True),  # HL7 table, or the system that the sender names
+    Column("code", String(32), primary_key=True),  # as sent, if it looks like a code
+    Column("seen", BigInteger, nullable=False),
+    Column("first_at", BigInteger, nullable=False),
+    Column("last_at", BigInteger, nullable=False),
+)
+"""Codes that no map has, counted; of no message and nobody."""
+
 application_ack = Table(
     "application_ack",
     metadata,

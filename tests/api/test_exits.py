@@ -133,7 +133,6 @@ def test_the_notice_is_what_a_decision_lets_a_requester_know():
         ("GET", "/fhir/patient/1"),
         ("GET", "/fhir/Patient/p1/_history/1/x"),
         ("GET", "/fhir/Patient/p1/$everything"),
-        ("POST", "/hl7v2"),
     ],
 )
 async def test_what_is_not_there_is_not_there_for_anybody(api, method, path):
@@ -281,4 +280,4 @@ def test_every_family_of_counters_is_without_labels_about_people():
     labels = {
         label for family in metrics.registry._collector_to_names for label in getattr(family, "_labelnames", ())
     }
-    assert labels == {"code", "state", "route", "method", "status"}
+    assert labels == {"code", "state", "route", "method", "status", "why", "sender"}

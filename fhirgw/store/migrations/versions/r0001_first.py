@@ -135,6 +135,17 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_number_fact_journal"), "number_fact", ["journal"], unique=False)
     op.create_table(
+        "unmapped_code",
+        sa.Column("sender", sa.String(length=128), nullable=False),
+        sa.Column("field", sa.String(length=16), nullable=False),
+        sa.Column("system", sa.String(length=128), nullable=False),
+        sa.Column("code", sa.String(length=32), nullable=False),
+        sa.Column("seen", sa.BigInteger(), nullable=False),
+        sa.Column("first_at", sa.BigInteger(), nullable=False),
+        sa.Column("last_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("sender", "field", "system", "code", name=op.f("pk_unmapped_code")),
+    )
+    op.create_table(
         "folded",
         sa.Column("scope", sa.String(length=768), nullable=False),
         sa.Column("type", sa.String(length=64), nullable=False),
@@ -472,6 +483,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_journal_state_id"), table_name="journal")
     op.drop_index(op.f("ix_journal_sender_control_id_received_at"), table_name="journal")
     op.drop_table("journal")
+    op.drop_table("unmapped_code")
     op.drop_index(op.f("ix_folded_type_id"), table_name="folded")
     op.drop_table("folded")
     op.drop_index(op.f("ix_number_fact_journal"), table_name="number_fact")
