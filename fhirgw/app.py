@@ -1,6 +1,7 @@
 """The composition root: settings in, a running gateway out."""
 
 import asyncio
+import base64
 import contextlib
 import gc
 import ipaddress
@@ -97,8 +98,7 @@ def now() -> int:
 
 def new_id() -> str:
     """A fresh opaque id of 26 characters, 130 random bits."""
-    alphabet = "abcdefghijklmnopqrstuvwxyz234567"
-    return "".join(secrets.choice(alphabet) for _ in range(26))
+    return base64.b32encode(secrets.token_bytes(17))[:26].decode().lower()
 
 
 def load_programs(folder: Path | None) -> dict[str, Program]:

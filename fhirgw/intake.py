@@ -18,6 +18,7 @@ from fhirgw import metrics
 from fhirgw.admission import Admission, Peer
 from fhirgw.errors import DependencyDown, DuplicateMessage, Forbidden, GatewayError, MalformedMessage, TooLarge
 from fhirgw.mappers.adt import MapContext, extract
+from fhirgw.mappers.plain import is_plainly_sound
 from fhirgw.mappers.zsegments import with_z_fields
 from fhirgw.released import Public
 from fhirgw.settings import Sender, Senders
@@ -357,7 +358,8 @@ def conclude(tx: Transaction, row: journal.Row, errors: Iterable[Exception] = ()
 
 def refusals(message: Message, context: MapContext) -> list[GatewayError]:
     """Why a message that can be read is refused; [] when it is taken."""
-    return check_envelope(message) or _unmapped(message, context)
+    refused = check_envelope(message)
+    return refused or ([] if is_plainly_sound(message, context) else _unmapped(message, context))
 
 
 def _unmapped(message: Message, context: MapContext) -> list[GatewayError]:

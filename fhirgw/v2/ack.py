@@ -5,16 +5,17 @@ See: HL7 v2.5.1 ch. 2.9 (processing rules), 2.14.9 (MSH), 2.14.8 (MSA), 2.14.5 (
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from fhirgw.errors import GatewayError, MissingElement, UnsupportedMessage
-from fhirgw.v2.codec import NULL, Message, build, encode
+from fhirgw.v2.codec import NULL, Message, Segment, line
 from fhirgw.v2.encoding import CHARSETS, Delimiters, escape
 
 VERSIONS = frozenset(
     ("2.1", "2.2", "2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.7.1", "2.8", "2.8.1", "2.8.2")
 )
+_VERSIONS = {version: tuple(map(int, version.split("."))) for version in VERSIONS}
 PROCESSING_IDS = frozenset("PTD")  # table 0103
 
 ERROR_TEXTS = {  # table 0357
@@ -84,6 +85,9 @@ class AckMode:
         return None if self.application in ("", "NE") else self.application
 
 
+ORIGINAL = AckMode()
+
+
 def _code(kind: str, condition: str, errors: Sequence[GatewayError]) -> str | None:
     """MSA-1 of an acknowledgment of this kind, if it is wanted.
 
@@ -117,7 +121,7 @@ def accept_mode(message: Message, registered: str = "message") -> AckMode:
         accept, _, application = registered.partition("/")
         return AckMode(accept, application) if application else AckMode()
     if not msh.field(15) and not msh.field(16):
-        return AckMode()
+        return ORIGINAL
     given = [value if value != NULL else None for value in (msh.get(15), msh.get(16))]
     return AckMode(*map(_condition, given)) if any(given) else AckMode()
 
@@ -131,6 +135,8 @@ def _condition(code: str | None) -> str:
 def check_envelope(message: Message) -> list[GatewayError]:
     """What makes MSH-9, 10, 11 or 12 unacceptable, if anything; the trigger event is the event table's matter."""
     msh = message.header
+    if _is_ordinary(msh):
+        return []
     kind, control, processing, version = (_valued(msh.get(field)) for field in (9, 10, 11, 12))
     errors: list[GatewayError] = [
         MissingElement(f"MSH-{field}, the {name}, is empty.", location=f"MSH-{field}")
@@ -152,6 +158,13 @@ def check_envelope(message: Message) -> list[GatewayError]:
         text = "We take HL7 versions 2.1 to 2.8.2; MSH-12 names another."
         errors.append(UnsupportedMessage(text, location="MSH-12", err="203"))
     return errors
+
+
+def _is_ordinary(msh: Segment) -> bool:
+    """Whether MSH-9 to 12 are to be taken as they stand, which most are."""
+    kind = msh.field(9).partition(msh.delimiters.component)[0]
+    numbered = msh.field(10)[:1].isalnum()
+    return kind == "ADT" and numbered and msh.field(11) in PROCESSING_IDS and msh.field(12) in VERSIONS
 
 
 def _valued(text: str | None) -> str | None:
@@ -188,7 +201,7 @@ def acknowledge(
         *_errors(errors, delimiters, _version(message)),
     ]
     mark = message.mark if message.codec.startswith("utf-16") else b""  # UTF-8 needs none, and few peers expect one
-    return encode(replace(build(segments, delimiters), mark=mark))
+    return mark + "".join(f"{line(segment, delimiters)}\r" for segment in segments).encode(delimiters.codec)
 
 
 def _header(message: Message, now: datetime, control_id: str, *, apart: bool) -> list[str]:
@@ -211,8 +224,7 @@ def _type(message: Message) -> str:
 
 
 def _version(message: Message) -> tuple[int, ...]:
-    text = message.header.get(12) or ""
-    return tuple(map(int, text.split("."))) if text in VERSIONS else (2, 5, 1)
+    return _VERSIONS.get(message.header.get(12) or "", (2, 5, 1))
 
 
 def _errors(errors: Sequence[GatewayError], delimiters: Delimiters, version: tuple[int, ...]) -> list[list[str]]:

@@ -257,6 +257,9 @@ def header(raw: bytes) -> Message | None:
 
 def _first_line(text: str) -> str:
     """The text of MSH, with the line feeds inside it, by the tolerant rule."""
+    plain, end, _ = text.partition("\r")
+    if end and "\n" not in plain:
+        return plain
     pieces = iter((*_LINE_END.split(text), ""))
     first = ""
     for line, end in zip(pieces, pieces, strict=True):
@@ -281,13 +284,17 @@ def build(segments: Sequence[Sequence[str]], delimiters: Delimiters) -> Message:
 
     A header segment is given with its MSH-1 and MSH-2 (whatever they hold): ours are written from ``delimiters``.
     """
-    built = []
-    for name, *given in segments:
-        fields = [name, delimiters.encoding_characters, *given[2:]] if name in _HEADERS else [name, *given]
-        while not fields[-1]:
-            fields.pop()
-        built.append(Segment(name, delimiters.field.join(fields), delimiters))
+    built = [Segment(fields[0], line(fields, delimiters), delimiters) for fields in segments]
     return Message(built, delimiters, delimiters.codec, ["\r"] * len(built))
+
+
+def line(fields: Sequence[str], delimiters: Delimiters) -> str:
+    """One segment as ``build`` writes it, without its terminator."""
+    name, *given = fields
+    written = [name, delimiters.encoding_characters, *given[2:]] if name in _HEADERS else [name, *given]
+    while not written[-1]:
+        written.pop()
+    return delimiters.field.join(written)
 
 
 def _lines(text: str, field: str) -> tuple[list[str], list[str]]:

@@ -190,6 +190,8 @@ def escape(text: str, delimiters: Delimiters) -> str:
 
     Where the sender declares no escape character, what would need one becomes a space.
     """
+    if text.isascii() and text.isalnum():  # no delimiter is either, and every charset has them
+        return text
     text = text.encode(delimiters.codec, "replace").decode(delimiters.codec)
     mark = delimiters.escape
     codes = {value: code for code, value in delimiters.escapes.items() if len(value) == 1 and code != ".br"}
