@@ -322,6 +322,7 @@ def clocks(resources):
             one["restriction"]["period"]["end"],
         )
         for one in of_type(resources, "Task")
+        if one["code"]["coding"][0]["system"].endswith("icm-clock")
     }
 
 
