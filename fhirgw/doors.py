@@ -55,7 +55,8 @@ class Doors:
         self.work = asyncio.Event()
         self.new_id = new_id
         self.seconds = seconds
-        self._notes: set[asyncio.Task[None]] = set()
+        self._told: dict[bool, list[int]] = {True: [], False: []}
+        self._noting: asyncio.Task[None] | None = None
 
     def welcomes(self, address: str | None) -> bool:
         """Whether anybody could send from this address."""
@@ -102,9 +103,9 @@ class Doors:
             """Before the sender's next message is kept, which does not wait for this to be durable."""
             if taken and since is not None:
                 metrics.ack_seconds.labels(first.sender).observe(self.seconds() - since)
-            note = asyncio.create_task(self.intake.delivered(answered, sent=taken))
-            self._notes.add(note)
-            note.add_done_callback(self._notes.discard)
+            self._told[taken] += answered
+            if self._noting is None or self._noting.done():
+                self._noting = asyncio.create_task(self._note())
 
         def follow(push: Push) -> None:
             for row in followed:
@@ -122,7 +123,16 @@ class Doors:
 
     async def drained(self) -> None:
         """Every delivery has been noted."""
-        await asyncio.gather(*self._notes)
+        if self._noting:
+            await self._noting
+
+    async def _note(self) -> None:
+        """Note the deliveries that there are, those together that come while others are written."""
+        while any(self._told.values()):
+            for taken, rows in self._told.items():
+                if rows:
+                    self._told[taken] = []
+                    await self.intake.delivered(rows, sent=taken)
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,9 +155,8 @@ class Intake:
             log.error("not kept", error=type(error).__name__, peer=peer.name)  # noqa: TRY400 - a trace could hold data
             return self._unkept(judged, DependencyDown("The message cannot be stored now; send it again later."))
         metrics.messages.labels(judged.sender, row.ack_code or "none").inc()
-        log.info(
-            "message kept", row=row.id, state=row.state, ack=row.ack_code, error=row.error_code, peer=peer.name
-        )
+        tell = log.info if row.error_code else log.debug  # a line for each that is in order costs more than its ACK
+        tell("message kept", row=row.id, state=row.state, ack=row.ack_code, error=row.error_code, peer=peer.name)
         return Received(
             Public(row.ack, media_type=ER7) if row.ack else None,
             row.id,
@@ -182,7 +181,7 @@ class Intake:
         """Note whether the sender could be given its ACKs."""
         try:
             state = "sent" if sent else "unsent"
-            await self._database.write(lambda tx: journal.mark_ack(tx, rows, state), urgent=True)
+            await self._database.write(lambda tx: journal.mark_ack(tx, rows, state))
         except DependencyDown:  # the messages and their answers are kept; the note stays "owed"
             log.error("ack state not kept", rows=len(rows))  # noqa: TRY400 - the trace would say no more
 

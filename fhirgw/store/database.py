@@ -75,9 +75,20 @@ class Transaction:
 
 @dataclass(slots=True)
 class _Work:
+    """A unit that was submitted.
+
+    Attributes:
+        loop: Whose future it is; None: a thread waits.
+    """
+
     unit: Callable[[Transaction], Any]
-    future: "Future[Any]"
+    future: "asyncio.Future[Any] | Future[Any]"
     urgent: bool
+    loop: asyncio.AbstractEventLoop | None = None
+
+
+Outcome = tuple[_Work, Any, BaseException | None]
+"""What became of a unit."""
 
 
 def microseconds() -> int:
@@ -136,11 +147,16 @@ class Database:
         Raises:
             DependencyDown: It could not be committed.
         """
-        return await asyncio.wrap_future(self._submit(unit, urgent=urgent))
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._submit(_Work(unit, future, urgent, loop))
+        return await future
 
     def write_sync(self, unit: Callable[[Transaction], T]) -> T:
         """The same for a caller without an event loop."""
-        return self._submit(unit, urgent=True).result()
+        future: Future[T] = Future()
+        self._submit(_Work(unit, future, urgent=True))
+        return future.result()
 
     def scrub(self) -> bool:
         """Empty the write-ahead log, which still holds what was removed; False when readers are in the way.
@@ -168,19 +184,17 @@ class Database:
         self._writers.dispose()
         self._readers.dispose()
 
-    def _submit(self, unit: Callable[[Transaction], T], *, urgent: bool) -> "Future[T]":
-        future: Future[T] = Future()
+    def _submit(self, work: _Work) -> None:
         with self._wake:
             if self._closed:
                 raise DependencyDown("The database is closed.")
-            (self._urgent if urgent else self._queue).append(_Work(unit, future, urgent))
+            (self._urgent if work.urgent else self._queue).append(work)
             self._wake.notify()
-        return future
 
     def _run(self) -> None:
         connection: Connection | None = None
         while self._wait():
-            group: list[tuple[_Work, Any, BaseException | None]] = []
+            group: list[Outcome] = []
             try:
                 connection = connection or self._writers.connect()
                 with connection.begin():
@@ -190,8 +204,7 @@ class Database:
                 connection = None
                 down = DependencyDown("The database cannot store anything now.")
                 group = [(work, None, down) for work, _, _ in group] or self._drain(down)
-            for work, outcome, error in group:
-                _settle(work.future, outcome, error)
+            _settle(group)
         _discard(connection)
 
     def _wait(self) -> bool:
@@ -203,13 +216,14 @@ class Database:
                 self._wake.wait_for(lambda: self._urgent or self._closed, lull / 1_000_000_000)
             return bool(self._urgent or self._queue)
 
-    def _fill(self, connection: Connection, group: list[tuple[_Work, Any, BaseException | None]]) -> None:
+    def _fill(self, connection: Connection, group: list[Outcome]) -> None:
         """Run units until there are none, the group is full, or an ACK has waited long enough.
 
         A group with an ACK in it takes no more of what nobody waits for; but that has its turn, so that a feed
         without a pause does not stop the processing.
         """
         until, hurry = time.monotonic_ns() + PATIENT_NS, False
+        driver = connection.connection.cursor()  # for savepoints, which SQLAlchemy makes several times as dear
         while len(group) < GROUP:
             with self._wake:
                 now = time.monotonic_ns()
@@ -222,31 +236,35 @@ class Database:
             if work.urgent and not hurry:
                 until, hurry = now + URGENT_NS, True
             group.append((work, None, None))
-            group[-1] = (work, *self._attempt(connection, work))
+            group[-1] = (work, *self._attempt(connection, driver.execute, work))
             if work.urgent:
                 self._lull = time.monotonic_ns() + LULL_NS
             else:
                 self._turn = time.monotonic_ns() + TURN_NS
 
-    def _attempt(self, connection: Connection, work: _Work) -> tuple[Any, BaseException | None]:
+    def _attempt(
+        self, connection: Connection, execute: Callable[[str], object], work: _Work
+    ) -> tuple[Any, BaseException | None]:
         """Run one unit in a savepoint: its failure is its own, unless the transaction itself is lost."""
         self._last = max(self._clock(), self._last + 1)
-        connection.exec_driver_sql("SAVEPOINT unit")
+        execute("SAVEPOINT unit")
         try:
             transaction = Transaction(connection, self._last, lambda: bool(self._urgent))
             outcome = work.unit(transaction)
             transaction.settle()
         except BaseException as error:  # noqa: BLE001 -- it belongs to the unit's caller, who gets it
             # Where the database has rolled everything back by itself (disk full), this raises and ends the group.
-            connection.exec_driver_sql("ROLLBACK TO SAVEPOINT unit")
-            connection.exec_driver_sql("RELEASE SAVEPOINT unit")
+            execute("ROLLBACK TO SAVEPOINT unit")
+            execute("RELEASE SAVEPOINT unit")
             if isinstance(error, OperationalError):
                 error = DependencyDown("The database cannot do this now.")
+            if isinstance(error, StopIteration):  # no future takes one
+                error = RuntimeError("A unit of work ended early.")
             return None, error
-        connection.exec_driver_sql("RELEASE SAVEPOINT unit")
+        execute("RELEASE SAVEPOINT unit")
         return outcome, None
 
-    def _drain(self, error: DependencyDown) -> list[tuple[_Work, Any, BaseException | None]]:
+    def _drain(self, error: DependencyDown) -> list[Outcome]:
         """Everything that waits, to be told that no transaction could be begun."""
         with self._wake:
             waiting = [*self._urgent, *self._queue]
@@ -255,13 +273,27 @@ class Database:
         return [(work, None, error) for work in waiting]
 
 
-def _settle(future: "Future[Any]", outcome: object, error: BaseException | None) -> None:
-    # A cancelled future has nobody to tell; the unit is committed all the same.
-    if future.set_running_or_notify_cancel():
-        if error is None:
-            future.set_result(outcome)
+def _settle(group: list[Outcome]) -> None:
+    """Tell everybody who waits; each event loop is woken once for all of a group."""
+    loops: dict[asyncio.AbstractEventLoop, list[Outcome]] = {}
+    for told in group:
+        if told[0].loop is None:
+            _tell([told])
         else:
-            future.set_exception(error)
+            loops.setdefault(told[0].loop, []).append(told)
+    for loop, mine in loops.items():
+        with suppress(RuntimeError):  # the loop is closed, and nobody waits any more
+            loop.call_soon_threadsafe(_tell, mine)
+
+
+def _tell(group: list[Outcome]) -> None:
+    for work, outcome, error in group:
+        if work.future.done():  # cancelled: nobody to tell; the unit is committed all the same
+            continue
+        if error is None:
+            work.future.set_result(outcome)
+        else:
+            work.future.set_exception(error)
 
 
 def _discard(connection: Connection | None) -> None:
