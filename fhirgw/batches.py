@@ -1,6 +1,6 @@
 """A batch at the door: each message as if it had come alone, and one answer for all of them.
 
-A bad message spoils only itself, a batch that is sent again gets the stored ACKs again. Messages are kept in groups:
+A bad message spoils only itself; a batch that is sent again gets the stored ACKs. Messages are kept in groups:
 they share commits; what is held is one group and the answer.
 """
 

@@ -198,6 +198,22 @@ def call(
     return Reply(reply.status_code, dict(reply.headers), reply.text)
 
 
+def token(base: str, credentials: Credentials, *, now: int, jti: str) -> str:
+    """An access token of the gateway at this base URL, for tools of the partner's own.
+
+    Raises:
+        Unauthenticated: None was given.
+        DependencyDown: Nobody answers there.
+    """
+    base = base.rstrip("/")
+    _require_private(base)
+    try:
+        with httpx.Client(verify=_tls(), timeout=TIMEOUT, trust_env=False) as client:
+            return _token(client, base, credentials, now=now, jti=jti)
+    except (httpx.HTTPError, httpx.InvalidURL):
+        raise DependencyDown(f"No gateway answers at {base}.") from None
+
+
 def assertion(credentials: Credentials, audience: str, *, now: int, jti: str) -> str:
     """The signed client assertion of SMART Backend Services, with the purpose of use of UDAP's hl7-b2b."""
     key = _private_key(credentials.key)

@@ -15,7 +15,7 @@ from fhirgw.app import Gateway, new_id
 from fhirgw.cli.terminal import emit, local, people, read_json
 from fhirgw.errors import GatewayError, InvalidElement
 from fhirgw.ingest import register_organization
-from fhirgw.send import Credentials, call
+from fhirgw.send import Credentials, call, token
 from fhirgw.settings import Settings
 from fhirgw.store import clients
 from fhirgw.store.clients import Client
@@ -134,6 +134,19 @@ def revoke(client_id: Annotated[str, typer.Argument(help="Client id.", show_defa
     if not ended:
         raise InvalidElement("No such client is in force.", location="client")
     emit({"client": client_id, "revoked": True})
+
+
+@client.command("token")
+def token_(
+    client_id: Annotated[str, typer.Argument(help="Client id.", show_default=False)],
+    key: Annotated[Path, typer.Option(help="Its private key (PEM or JWK).")],
+    scope: Annotated[str, typer.Option(help="Scopes, separated by spaces.")] = "system/*.rs",
+    purpose: Annotated[str | None, typer.Option(help="Purpose of use; default: the registered one.")] = None,
+    base: Annotated[str | None, typer.Option(help="Base URL of the FHIR API.")] = None,
+) -> None:
+    """Print an access token, for curl. Example: fhirgw client token elm --key elm.jwk --scope system/hl7v2"""
+    credentials = Credentials(client_id, key.read_text("utf-8"), purpose=purpose, scope=scope)
+    print(token(base or Settings().base, credentials, now=int(time.time()), jti=new_id()))
 
 
 @client.command("call")

@@ -1,6 +1,7 @@
 """Commands that move HL7 v2 messages: send them to a gateway, or import files of them into the local store."""
 
 import asyncio
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -10,6 +11,7 @@ from ssl import SSLContext
 from typing import Annotated, BinaryIO
 from urllib.parse import urlsplit
 
+import structlog
 import typer
 from rich.progress import Progress, track
 
@@ -123,6 +125,7 @@ def import_v2(files: list[Path], answer: Path | None) -> None:
         answer: Where the batch answers are written; None: nowhere.
     """
     with local() as gateway, ExitStack() as stack:
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))  # not a line each
         answers = stack.enter_context(answer.open("wb")) if answer else None
         failed = [asyncio.run(_import(gateway, path, answers)) for path in files]
     raise typer.Exit(code=int(any(failed)))
@@ -130,7 +133,7 @@ def import_v2(files: list[Path], answer: Path | None) -> None:
 
 async def _import(gateway: Gateway, path: Path, answers: BinaryIO | None) -> bool:
     """Import one file; whether anything of it was refused or does not agree."""
-    count = 0
+    count, rows = 0, list[int]()
 
     def told(cut: Cut, one: Received) -> None:
         nonlocal count
@@ -138,6 +141,7 @@ async def _import(gateway: Gateway, path: Path, answers: BinaryIO | None) -> boo
         message = read_header(cut)
         errors = [error_told(err) for err in parse(one.answer.body).all("ERR")] if one.answer else []
         control_id = message.header.get(10) if message else None
+        rows.extend([one.row] if one.answer and one.row is not None else [])
         emit({"file": str(path), "message": count, "control_id": control_id, "ack": one.code, "id": one.row,
               "errors": errors})  # fmt: skip
 
@@ -152,13 +156,19 @@ async def _import(gateway: Gateway, path: Path, answers: BinaryIO | None) -> boo
         told=told,
         write=answers.write if answers else len,
     )
-    for piece in _pieces(path):
-        await batch.feed(piece)
+
+    async def settle() -> None:
         while await gateway.ingest.messages.process_due():
             pass
+        if answers and rows:
+            await gateway.intake.delivered(rows, sent=True)
+        rows.clear()
+
+    for piece in _pieces(path):
+        await batch.feed(piece)
+        await settle()
     result = await batch.finish()
-    while await gateway.ingest.messages.process_due():
-        pass
+    await settle()
     emit({"file": str(path), "messages": count, "taken": result.taken, "refused": result.refused,
           "remarks": result.remarks})  # fmt: skip
     return bool(result.refused or result.remarks)

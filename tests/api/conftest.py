@@ -142,7 +142,14 @@ async def api(tmp_path, private, registered):
     keys = Keys.derive(b"a test key")
     share, ingest, numbers = RecordedShare(), RecordedIngest(), itertools.count(1)
     app = create_api(
-        share, ingest, database, settings, keys, lambda: time[0] * 1_000_000, lambda: f"id-{next(numbers)}"
+        share,
+        ingest,
+        database,
+        settings,
+        keys,
+        lambda: time[0] * 1_000_000,
+        lambda: f"id-{next(numbers)}",
+        feeds=None,
     )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=ORIGIN) as http:
         yield Api(http, app, database, share, ingest, private, keys, time)
