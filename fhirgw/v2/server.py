@@ -51,9 +51,10 @@ async def send(writer: asyncio.StreamWriter, answer: Released | Public, *, timeo
     if writer.is_closing():
         return False
     try:
-        async with asyncio.timeout(timeout_seconds):
-            writer.write(frame(answer.body))
-            await writer.drain()
+        writer.write(frame(answer.body))
+        if writer.transport.get_write_buffer_size() or writer.is_closing():  # else the socket has taken it
+            async with asyncio.timeout(timeout_seconds):
+                await writer.drain()
     except (OSError, TimeoutError):
         writer.transport.abort()
         return False
