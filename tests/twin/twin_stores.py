@@ -335,7 +335,7 @@ _pages = st.builds(NextPage, st.sampled_from(["", "x", "AAAA"]))
 _notices = st.builds(
     Notification,
     _ids("Encounter").map("Encounter/{}".format),
-    st.sampled_from(["A01", "A03"]),
+    st.sampled_from(["notification-admit", "notification-discharge"]),
     st.just("https://x"),
 )
 MRN = "http://hospital.example.org/mrn"
