@@ -146,8 +146,9 @@ def rich_message(person: int, visit: int, step: int, control_id: str) -> bytes:
             f"EVN|{event}|{at}||||{at}",
             (
                 f"PID|1||M{person:05d}^^^ELMHOSP^MR~{identifier(person)}^^^CTMEDICAID^MA||"
-                f"SYNTHETIC{person}^PAT^Q^^^^L||19{person % 80 + 10}0{person % 9 + 1}1{person % 10}|{'FM'[person % 2]}||"
-                f"2106-3^White^CDCREC|{home}||(860)555-{person % 10000:04d}^PRN^PH|(860)555-{person * 3 % 10000:04d}^WPN^PH|eng|M||"
+                f"SYNTHETIC{person}^PAT^Q^^^^L||19{person % 80 + 10}0{person % 9 + 1}1{person % 10}|"
+                f"{'FM'[person % 2]}||2106-3^White^CDCREC|{home}||(860)555-{person % 10000:04d}^PRN^PH|"
+                f"(860)555-{person * 3 % 10000:04d}^WPN^PH|eng|M||"
                 f"ACC{visit:07d}^^^ELMHOSP^AN||||2186-5^Not Hispanic or Latino^CDCREC"
             ),
             f"PD1||||{DOCTORS[person % len(DOCTORS)]}",
