@@ -164,7 +164,8 @@ def rich_message(person: int, visit: int, step: int, control_id: str) -> bytes:
             f"GT1|1||SYNTHETIC{person}^PAT||{home}|(860)555-{person % 10000:04d}||||P|SEL",
             (
                 f"IN1|1|HUSKY A^Medicaid|CTDSS|Department of Social Services|||||||||||MC|"
-                f"SYNTHETIC{person}^PAT|SEL|19{person % 80 + 10}0{person % 9 + 1}1{person % 10}|||||||||||||||||||{identifier(person)}"
+                f"SYNTHETIC{person}^PAT|SEL|19{person % 80 + 10}0{person % 9 + 1}1{person % 10}"
+                f"|||||||||||||||||||{identifier(person)}"
             ),
             "",
         ]

@@ -11,6 +11,7 @@ See: Da Vinci Unsolicited Notifications 1.1.0, http://hl7.org/fhir/us/davinci-al
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from fhirgw.answer import Shown
 from fhirgw.consent.model import Json
@@ -57,10 +58,10 @@ def facts(encounter: Json) -> list[Fact]:
     period = encounter.get("period", {})
     found = [Fact(ADMIT, encounter["class"].get("code", ""), period.get("start"))]
     stays = [stay for stay in encounter.get("location", ()) if "start" in stay.get("period", {})]  # PV1-6 has none
-    for before, stay in zip(stays, stays[1:], strict=False):
-        moment = stay.get("period", {}).get("start")
+    for before, stay in pairwise(stays):
+        moment = stay["period"]["start"]
         if stay.get("status") in ("active", "completed") and stay["location"] != before["location"]:
-            found.append(Fact(TRANSFER, f"{stay['location']['reference']} {utc(moment) if moment else ''}", moment))
+            found.append(Fact(TRANSFER, f"{stay['location']['reference']} {utc(moment)}", moment))
     if encounter["status"] == "finished":
         end = period.get("end")
         found.append(Fact(DISCHARGE, utc(end) if end else "", end))

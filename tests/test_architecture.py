@@ -18,6 +18,7 @@ MAKERS = {
         "api/smart.py",  # token answers
         "send.py",  # errors; what an operator types for a partner client
         "intake.py",  # ACKs
+        "batches.py",  # batch answers
     },
 }
 """The only modules that may construct each type (DESIGN §1)."""
