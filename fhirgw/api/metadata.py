@@ -41,7 +41,7 @@ def smart_configuration(token_url: str) -> Public:
         "token_endpoint_auth_methods_supported": ["private_key_jwt"],
         "token_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
         "grant_types_supported": ["client_credentials"],
-        "scopes_supported": ["system/*.rs", "system/*.cruds"],
+        "scopes_supported": ["system/*.rs", "system/*.cruds", "system/hl7v2"],
         # The page requires this member of every server; with no authorization endpoint, nothing uses it.
         "code_challenge_methods_supported": ["S256"],
         "capabilities": ["client-confidential-asymmetric", "permission-v2"],
