@@ -105,26 +105,36 @@ def _same(table: str, displays: Mapping[str, str]) -> dict[str, tuple[str, str, 
 
 
 # The guide's PatientClass[EncounterClass]
-_PATIENT_CLASS = _same(
-    "0004",
-    {"R": "Recurring patient", "B": "Obstetrics", "C": "Commercial Account", "N": "Not Applicable", "U": "Unknown"},
-) | {
-    "E": (ACT_CODE, "EMER", "emergency"),
-    "I": (ACT_CODE, "IMP", "inpatient encounter"),
-    "O": (ACT_CODE, "AMB", "ambulatory"),
-    "P": (ACT_CODE, "PRENC", "pre-admission"),
-} | {  # targets without a code of the table: a sender's own code is registered as one of them
-    code: (ACT_CODE, code, display)
-    for code, display in (
-        ("ACUTE", "inpatient acute"),
-        ("FLD", "field"),
-        ("HH", "home health"),
-        ("NONAC", "inpatient non-acute"),
-        ("OBSENC", "observation encounter"),
-        ("SS", "short stay"),
-        ("VR", "virtual"),
+_PATIENT_CLASS = (
+    _same(
+        "0004",
+        {
+            "R": "Recurring patient",
+            "B": "Obstetrics",
+            "C": "Commercial Account",
+            "N": "Not Applicable",
+            "U": "Unknown",
+        },
     )
-}
+    | {
+        "E": (ACT_CODE, "EMER", "emergency"),
+        "I": (ACT_CODE, "IMP", "inpatient encounter"),
+        "O": (ACT_CODE, "AMB", "ambulatory"),
+        "P": (ACT_CODE, "PRENC", "pre-admission"),
+    }
+    | {  # targets without a code of the table: a sender's own code is registered as one of them
+        code: (ACT_CODE, code, display)
+        for code, display in (
+            ("ACUTE", "inpatient acute"),
+            ("FLD", "field"),
+            ("HH", "home health"),
+            ("NONAC", "inpatient non-acute"),
+            ("OBSENC", "observation encounter"),
+            ("SS", "short stay"),
+            ("VR", "virtual"),
+        )
+    }
+)
 
 # MaritalStatus
 _MARITAL_STATUS = {
@@ -452,6 +462,7 @@ _HOSPITAL_SERVICE = _same(
     "MED": (SERVICE_TYPE, "382", "Medical Services"),
     "URO": (SERVICE_TYPE, "222", "Urology"),
 }
+
 
 def _clinical() -> dict[str, dict[str, tuple[str, str, str]]]:
     """The tables of ``tables/clinical.toml``: HL7's own codes, and over them the maps."""
