@@ -180,9 +180,11 @@ def journal_replay(
         bool, typer.Option("--dry-run", help="Say what would become of them; change nothing.")
     ] = False,
 ) -> None:
-    """Process messages again, under the senders file as it is now. Example: fhirgw journal replay 12
+    """Process messages again, under the senders file as it is now.
 
     Without ids, what is parked or rejected, as the options say; --state says otherwise.
+
+    Example: fhirgw journal replay 12
     """
     which = _which(state, ack, sender, control_id, event, error, location, since, until)
     if rows and any(value is not None for value in which.values()):
@@ -241,7 +243,7 @@ async def _each(gateway: Gateway, rows: Iterable[int], take: Any) -> bool:
             told = await take(gateway, key)
         except NotFound as error:
             told = {"id": key, "state": None, "error": error.err, "location": None, "text": error.text}
-        failed = failed or told["state"] != "processed"
+        failed = failed or told["state"] not in ("processed", "waiting")
         emit(told)
     return failed
 
