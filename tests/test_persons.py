@@ -417,10 +417,3 @@ async def outcome(folder, messages):
 @given(ANYTHING, st.randoms(use_true_random=False))
 def test_any_history_of_any_events_gives_the_same_bytes_in_any_order(messages, chance):
     held_to_the_law(messages, chance)
-
-
-@pytest.mark.slow
-@settings(max_examples=150)
-@given(ANYTHING, st.randoms(use_true_random=False))
-def test_many_histories_of_any_events_give_the_same_bytes_in_any_order(messages, chance):
-    held_to_the_law(messages, chance)
