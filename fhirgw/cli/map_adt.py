@@ -16,6 +16,7 @@ from fhirgw.mappers.adt import map_message
 from fhirgw.mappers.event import MapContext
 from fhirgw.mappers.report import report, summary
 from fhirgw.outcome import operation_outcome
+from fhirgw.profiles.validation import require_valid
 from fhirgw.settings import Senders, Settings
 from fhirgw.v2.batch import Splitter
 from fhirgw.v2.codec import Message
@@ -32,14 +33,21 @@ Report = Annotated[
 ]
 
 
-def map_adt(paths: Paths, report: Report = None) -> None:
+Validate = Annotated[
+    bool, typer.Option("--validate/--no-validate", help="Hold each Bundle to FHIR R4 before it is written.")
+]
+
+
+def map_adt(paths: Paths, report: Report = None, validate: Validate = False) -> None:
     """Map HL7 v2 ADT messages, each alone. Example: fhirgw map adt fixtures/v2/A01/member.hl7
 
     A file may be a batch; of a directory every file that holds HL7 v2 is taken. With --report FILE.json, FILE.json
     names what is mapped and what is not of every message.
     """
     settings = Settings()
-    mapper = _Mapper(SendersFile(settings)(), settings.keys().ids, settings.max_message_bytes, report is not None)
+    mapper = _Mapper(
+        SendersFile(settings)(), settings.keys().ids, settings.max_message_bytes, report is not None, validate
+    )
     for path in paths:
         for file in _files(path, mapper):
             mapper.file(file)
@@ -52,11 +60,12 @@ def map_adt(paths: Paths, report: Report = None) -> None:
 class _Mapper:
     """Maps one message after another; a failure is told, and the next goes on."""
 
-    def __init__(self, senders: Senders, id_key: bytes, max_bytes: int, reporting: bool) -> None:
+    def __init__(self, senders: Senders, id_key: bytes, max_bytes: int, reporting: bool, validating: bool) -> None:
         self._senders = senders
         self._id_key = id_key
         self._max_bytes = max_bytes
         self._reporting = reporting
+        self._validating = validating
         self.reports: list[Json] = []
         self.skipped: list[str] = []
         self.failed = False
@@ -89,7 +98,7 @@ class _Mapper:
             if self._reporting:
                 self._with_report(path, number, message, context)
             else:
-                emit(map_message(message, context))
+                self._emit(map_message(message, context))
         except ExceptionGroup as group:
             self._fail(path, number, list(group.exceptions))
         except Exception as error:  # noqa: BLE001 - one message of many: the rest are mapped
@@ -99,9 +108,14 @@ class _Mapper:
         bundle, told, problems = report(message, context)
         self.reports.append({"file": str(path), "number": number, **told})
         if bundle is not None:
-            emit(bundle)
+            self._emit(bundle)
         else:
             self._tell(path, problems)
+
+    def _emit(self, bundle: Json) -> None:
+        if self._validating:
+            require_valid(bundle)
+        emit(bundle)
 
     def _fail(self, path: Path, number: int, errors: list[Exception]) -> None:
         if self._reporting:
