@@ -198,6 +198,7 @@ class Messages:
             unmapped.note(tx, context.name, reading.codes)
         if row.attempts:
             visits.taken_up(tx, row.id)
+            visits.fold_anew(tx, visits.scopes_of(tx.direct, row.id))  # the maps may be others now
         # First who is who, so that a fact about two people finds both.
         for event in told:
             self._persons.take(tx, event, part2=context.sender.part2)
@@ -239,9 +240,7 @@ class Messages:
             new = identity.bind(tx, names(event), patient, told=confirmed is None)
             self._persons.known(tx, map(visits.text, new), patient)
         kept = event if patient is not None else replace(event, person={})
-        journal.keep_event(
-            tx, row, part=part, patient=patient, visit=called, sender=event.sender, facts=kept.to_json()
-        )
+        visits.keep(tx, row, part, kept, patient=patient, visit=called)
         touched = {*({called} if called else ()), *_visits_of(before)} | self._renumber(
             tx, row, part, event, before
         )

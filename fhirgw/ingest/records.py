@@ -4,14 +4,19 @@ Whoever changes which event belongs to whom, or to which visit, names here what 
 in the right compartment, and what no fold makes any more is deleted. (DESIGN §4; docs/decisions/0092.)
 """
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from fhirgw import alerts
+import orjson
+
+from fhirgw import __version__, alerts
+from fhirgw.consent.labels import TABLE_VERSION
 from fhirgw.consent.model import Json
 from fhirgw.consent.vocabulary import BITS, NORMAL, UNREADABLE
 from fhirgw.ingest.precedence import put
 from fhirgw.mappers.event import AdtEvent
 from fhirgw.mappers.ids import resource_id
+from fhirgw.mappers.news import news
 from fhirgw.mappers.record import fold_record
 from fhirgw.mappers.visit import fold_person, fold_visit, merge_patient
 from fhirgw.programs import Program
@@ -20,7 +25,7 @@ from fhirgw.settings import Senders
 from fhirgw.store import identity, repository, visits
 from fhirgw.store.compartment import PATIENT_FREE
 from fhirgw.store.database import Transaction
-from fhirgw.store.held import held
+from fhirgw.store.held import Level, held
 
 DAY = 86_400_000_000
 
@@ -59,9 +64,8 @@ class Records:
         """
         folded = [(visit, *self._visit(tx, visit)) for visit in sorted(set(concerned))]
         pairs = sorted(set(people))
-        for patient, sender in pairs:
-            self._person(tx, patient, sender)
-        for patient in sorted({patient for patient, _ in pairs} | set(linked)):
+        new = {patient for patient, sender in pairs if self._person(tx, patient, sender)}
+        for patient in sorted(new | set(linked)):
             self._patient(tx, patient)
         told = {patient for patient, _ in pairs} | set(linked)
         for visit, owner, former, encounter in folded:
@@ -102,16 +106,26 @@ class Records:
         made = next((one for one in resources if one["resourceType"] == "Encounter"), None)
         return owner, before.patient if before else None, made
 
-    def _person(self, tx: Transaction, patient: str, sender: str) -> None:
-        """One sender's picture of a person, and what it says of them apart from any visit."""
-        openly = self._openly(tx, patient, sender)
-        resources = fold_record(openly, patient, self._id_key)
-        source = self._labels(openly)
+    def _person(self, tx: Transaction, patient: str, sender: str) -> bool:
+        """One sender's picture of a person, and what it says of them apart from any visit.
+
+        False where nothing was said that is not in it already: then nothing is folded (docs/decisions/0154).
+        """
+        heard = self._openly(tx, patient, sender)
+        told = [heard[at] for at in news([one.saying for one in heard])]
+        part2, scope = self._senders().named(sender).part2, visits.scope_of(patient, sender)
+        digest = _digest(told, part2=part2)
+        if visits.is_folded_from(tx.direct, scope, digest):
+            return False
+        visits.note_folded(tx, scope, digest)
+        events = visits.facts(tx.direct, told)
+        resources = fold_record(events, patient, self._id_key)
         for resource in resources:
-            put(tx, resource, source=source)
-        self._sweep(tx, f"person {patient} {sender}", resources)
-        if not self._senders().named(sender).part2:  # its picture of a person says that they are in it
-            identity.picture(tx, patient, sender, fold_person(openly))
+            put(tx, resource, source=BITS["SUD"] if part2 else 0)
+        self._sweep(tx, scope, resources)
+        if not part2:  # its picture of a person says that they are in it
+            identity.picture(tx, patient, sender, fold_person(events))
+        return True
 
     def _patient(self, tx: Transaction, patient: str) -> None:
         merged = merge_patient(patient, identity.pictures(tx.direct, patient))
@@ -122,24 +136,27 @@ class Records:
         for kind, logical in visits.swept(tx, scope, made):
             repository.delete(tx, kind, logical)
 
-    def _openly(self, tx: Transaction, patient: str, sender: str) -> list[AdtEvent]:
+    def _openly(self, tx: Transaction, patient: str, sender: str) -> list[visits.Heard]:
         """A sender's events about a person, but for those of visits that carry labels as a whole.
 
         The Patient is seen by many who may not know of such a visit: a record number that came with it, or an
         address, would tell of it (consent specification §2.3: what is derived carries the labels of its source).
         Nor what came with a record that was merged, until a person has confirmed that it is theirs (§4 row 49).
         """
-        told = visits.of_person(tx.direct, patient, sender)
-        hidden = set()
-        for visit in {one.visit for one in told if one.visit}:
-            encounter = resource_id(self._id_key, "Encounter", *visits.key(visit))
-            labels, conf, _ = held(tx).level(("Encounter", encounter)) or (0, NORMAL, None)
-            if labels or conf > NORMAL:
-                hidden.add(visit)
-        openly = [one.event for one in told if one.visit not in hidden]
+        heard = visits.of_person(tx.direct, patient, sender)
+        encounters = {
+            one.visit: resource_id(self._id_key, "Encounter", *visits.key(one.visit)) for one in heard if one.visit
+        }
+        levels = held(tx).levels("Encounter", encounters.values())
+        hidden = {visit for visit, encounter in encounters.items() if _is_hidden(levels[encounter])}
+        openly = [one for one in heard if one.visit not in hidden]
         if not identity.links(tx.direct, patient):
             return openly
-        return [event for event in openly if not identity.held(tx.direct, names(event))]
+        return [
+            one
+            for one in openly
+            if not any(identity.held(tx.direct, names(event)) for event in visits.facts(tx.direct, [one]))
+        ]
 
     def _source(self, tx: Transaction, owner: str, events: Sequence[AdtEvent]) -> int:
         """Labels of what is made of these events; nothing is shown of what nobody confirmed to be theirs."""
@@ -153,6 +170,16 @@ class Records:
         senders = self._senders()
         part2 = any(senders.named(event.sender).part2 for event in events)
         return BITS["SUD"] if part2 else 0
+
+
+def _is_hidden(level: Level | None) -> bool:
+    return level is not None and (level[0] != 0 or level[1] > NORMAL)
+
+
+def _digest(told: Sequence[visits.Heard], *, part2: bool) -> bytes:
+    """Of all that the fold of a person is a function of; other code, or other label tables, make it anew."""
+    sayings = [(one.saying.order, one.saying.said.hex(), one.saying.account) for one in told]
+    return hashlib.sha256(orjson.dumps([__version__, TABLE_VERSION, part2, sayings])).digest()
 
 
 def names(event: AdtEvent) -> list[identity.Identifier]:

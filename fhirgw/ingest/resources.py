@@ -9,7 +9,7 @@ from fhirgw.errors import Forbidden, NotFound, VersionConflict
 from fhirgw.mappers.ids import resource_id
 from fhirgw.profiles.validation import require_valid
 from fhirgw.share import Requester
-from fhirgw.store import identity, policy, repository
+from fhirgw.store import identity, policy, repository, visits
 from fhirgw.store.database import Database, Transaction
 
 
@@ -91,6 +91,7 @@ class Resources:
         if expected is not None and (before is None or before.version != expected):
             raise VersionConflict("The resource was changed since you read it.")
         stored = repository.put(tx, identity.linked(tx.connection, body) if kind == "Patient" else body)
+        visits.fold_anew(tx, visits.scopes_with(tx.direct, kind, logical))
         if not _inside(tx, requester, stored) or (before is not None and not _inside(tx, requester, before)):
             raise NotFound
         if kind == "Patient":

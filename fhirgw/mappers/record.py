@@ -34,7 +34,7 @@ def fold_record(events: Sequence[AdtEvent], patient_id: str, id_key: bytes) -> l
     """
     ordered = in_order(events)
     resources = fold_chart(ordered, patient_id, id_key)
-    if any(event.repeated.keys() & _RECORDED for event in ordered):
+    if any(event.repeated.keys() & RECORDED for event in ordered):
         resources += _Record(ordered, patient_id, id_key, Beside(id_key)).resources()
     restricted = resources and any(name[:8] == "security" for event in ordered for name in event.person)
     security = fold_person(ordered).get("meta", {}).get("security") if restricted else None
@@ -53,7 +53,8 @@ def _restricted(resource: Json, security: list[Json]) -> Json:
 
 _NAMING = frozenset({"guarantor", "managingOrganization", "participant", "payor", "policyHolder"})
 """Elements in which an Organization or a PractitionerRole may stand where a Reference belongs."""
-_RECORDED = frozenset({"GT1", "IN1", "NK1", "PD1", "PDA", "PID", "PRT", "ROL"})
+RECORDED = frozenset({"GT1", "IN1", "NK1", "PD1", "PDA", "PID", "PRT", "ROL"})
+"""Segments that say something of a person apart from any visit; AL1 and IAM are ``clinical``'s."""
 ABOUT_NOBODY = frozenset({"Location", "Organization", "Practitioner", "PractitionerRole"})
 """Types that are made by content, for everybody: a restriction of one person is none of theirs."""
 

@@ -10,7 +10,7 @@ tables ``resource``, ``history``, the index or the guards in a unit of work does
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -21,6 +21,7 @@ from fhirgw.consent.model import Json
 from fhirgw.store import index, policy
 from fhirgw.store.compartment import PATIENT_FREE
 from fhirgw.store.database import Transaction
+from fhirgw.store.predicate import one_of
 from fhirgw.store.prepared import Prepared
 from fhirgw.store.schema import history as version_table
 from fhirgw.store.schema import resource as table
@@ -42,6 +43,13 @@ CURRENT = Prepared(select(table).where(table.c.type == bindparam("kind"), table.
 SEEN = Prepared(
     select(table.c.labels, table.c.conf, table.c.patient).where(
         table.c.type == bindparam("kind"), table.c.id == bindparam("logical"), table.c.deleted.is_(False)
+    )
+)
+_LEVELS = Prepared(
+    select(table.c.id, table.c.labels, table.c.conf, table.c.patient).where(
+        table.c.type == bindparam("kind"),
+        one_of(table.c.id, bindparam("of"), several=True),
+        table.c.deleted.is_(False),
     )
 )
 _REFERRERS = Prepared(
@@ -124,6 +132,18 @@ class Held:
         if key not in self._levels:
             self._levels[key] = level(self._connection, *key)
         return self._levels[key]
+
+    def levels(self, kind: str, of: Iterable[str]) -> dict[str, Level | None]:
+        """The same of several resources of a type, read at once."""
+        keys = [(kind, logical) for logical in of]
+        read = (self._drafts, self._rows, self._levels)
+        unread = [key for key in keys if not any(key in known for known in read)]
+        if unread:
+            self._levels.update(dict.fromkeys(unread))
+            of_them = orjson.dumps([logical for _, logical in unread]).decode()
+            for logical, *found in _LEVELS.rows(self._connection, kind=kind, of=of_them):
+                self._levels[kind, logical] = (found[0], found[1], found[2])
+        return {key[1]: self.level(key) for key in keys}
 
     def patient_of(self, kind: str, logical: str) -> str | None:
         """Whose a resource is."""

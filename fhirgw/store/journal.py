@@ -15,7 +15,7 @@ from sqlalchemy.engine import Row as Selected
 from fhirgw.errors import GatewayError, NotFound
 from fhirgw.store.database import Transaction
 from fhirgw.store.prepared import Prepared
-from fhirgw.store.schema import journal, visit_event
+from fhirgw.store.schema import journal
 
 UNEXPECTED = "The gateway failed on this message."
 STATES = ("received", "processed", "waiting", "parked", "rejected", "expired")
@@ -132,23 +132,6 @@ _MARK = Prepared(
     .values({name: bindparam(f"new_{name}") for name in _ERRORS})
 )
 _MARK_ACK = Prepared(update(journal).where(journal.c.id == bindparam("key")).values(ack_state=bindparam("new")))
-_EVENT = tuple(column.name for column in visit_event.c)
-_KEEP_EVENT = Prepared(insert(visit_event), _EVENT)
-_CORRECT_EVENT = Prepared(
-    update(visit_event)
-    .where(visit_event.c.journal == bindparam("key"), visit_event.c.part == bindparam("of_part"))
-    .values({name: bindparam(f"new_{name}") for name in _EVENT if name not in ("journal", "part")})
-)
-_VISIT_EVENTS = Prepared(
-    select(visit_event.c.facts)
-    .where(visit_event.c.visit == bindparam("of"))
-    .order_by(visit_event.c.journal, visit_event.c.part)
-)
-_PERSON_EVENTS = Prepared(
-    select(visit_event.c.facts)
-    .where(visit_event.c.patient == bindparam("of"), visit_event.c.sender == bindparam("by"))
-    .order_by(visit_event.c.journal, visit_event.c.part)
-)
 
 
 def keep(
@@ -333,38 +316,6 @@ def mark_due(tx: Transaction, keys: Sequence[int]) -> list[int]:
 def mark_ack(tx: Transaction, keys: Sequence[int], state: str) -> None:
     """Note what became of their ACKs: ``sent`` or ``unsent``; apart from whether they were processed."""
     _MARK_ACK.run(tx.direct, [{"key": key, "new": state} for key in keys])
-
-
-def keep_event(
-    tx: Transaction, key: int, *, patient: str | None, visit: str | None, sender: str, facts: bytes, part: int = 0
-) -> bool:
-    """Keep the facts of a message about a member; of a replayed one, the facts as read now: True then.
-
-    Args:
-        tx: The unit of work.
-        key: Of the message.
-        patient: Whom it names; None: somebody else, whose visit is a member's now.
-        visit: What its visit is called now.
-        sender: Who sent it.
-        facts: Of the event.
-        part: Which fact of a message about two records.
-    """
-    values = {"patient": patient, "visit": visit, "sender": sender, "facts": facts}
-    corrected = {f"new_{name}": value for name, value in values.items()}
-    known = _CORRECT_EVENT.change(tx.direct, key=key, of_part=part, **corrected) > 0
-    if not known:
-        _KEEP_EVENT.run(tx.direct, [{"journal": key, "part": part, **values}])
-    return known
-
-
-def visit_events(connection: Connection, visit: str) -> list[bytes]:
-    """The facts of all events of a visit, in order of arrival; the fold orders them itself."""
-    return [bytes(facts) for (facts,) in _VISIT_EVENTS.rows(connection, of=visit)]
-
-
-def person_events(connection: Connection, patient: str, sender: str) -> list[bytes]:
-    """The facts of all events of a person from one sender, in order of arrival."""
-    return [bytes(facts) for (facts,) in _PERSON_EVENTS.rows(connection, of=patient, by=sender)]
 
 
 def _mark(tx: Transaction, key: int, state: str, error: Exception | None) -> None:

@@ -326,6 +326,9 @@ visit_event = Table(
     Column("patient", String(64)),  # whom it names; None: somebody else, whose visit is a member's now
     Column("visit", String(512)),  # 'system|value' of the visit; None for an event without one
     Column("sender", String(128), nullable=False),
+    Column("place", Text, nullable=False),  # AdtEvent.order, with spaces between
+    Column("said", LargeBinary, nullable=False),  # digest of what it says of the person (mappers.news)
+    Column("account", Text),  # which account it speaks of
     Column("facts", LargeBinary, nullable=False),  # JSON of mappers.adt.AdtEvent: kept when the bytes expire
     Index(None, "visit"),
     Index(None, "patient", "sender"),
@@ -350,6 +353,14 @@ folded = Table(
     Index(None, "type", "id"),
 )
 """What a fold made: what it no longer makes is deleted."""
+
+folded_from = Table(
+    "folded_from",
+    metadata,
+    Column("scope", String(768), primary_key=True),
+    Column("digest", LargeBinary, nullable=False),
+)
+"""What a person was last folded from; no row: it is to be folded anew."""
 
 icm_case = Table(
     "icm_case",

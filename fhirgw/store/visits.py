@@ -13,10 +13,11 @@ from sqlalchemy import Connection, and_, bindparam, delete, insert, select, upda
 
 from fhirgw.mappers.event import AdtEvent
 from fhirgw.mappers.identities import succession
+from fhirgw.mappers.news import Saying, saying
 from fhirgw.store.database import Transaction
 from fhirgw.store.predicate import among
 from fhirgw.store.prepared import Prepared
-from fhirgw.store.schema import folded, journal, number_fact, pending_name, visit_event
+from fhirgw.store.schema import folded, folded_from, journal, number_fact, pending_name, visit_event
 
 Key = tuple[str, str]
 
@@ -27,10 +28,15 @@ _ROW = (visit_event.c.journal, visit_event.c.part, visit_event.c.patient, visit_
 _OF_VISIT = Prepared(
     select(*_ROW).where(visit_event.c.visit == bindparam("of")).order_by(visit_event.c.journal, visit_event.c.part)
 )
-_OF_PERSON = Prepared(
-    select(*_ROW)
-    .where(visit_event.c.patient == bindparam("of"), visit_event.c.sender == bindparam("by"))
-    .order_by(visit_event.c.journal, visit_event.c.part)
+_HEARD = Prepared(
+    select(
+        visit_event.c.journal,
+        visit_event.c.part,
+        visit_event.c.visit,
+        visit_event.c.place,
+        visit_event.c.said,
+        visit_event.c.account,
+    ).where(visit_event.c.patient == bindparam("of"), visit_event.c.sender == bindparam("by"))
 )
 _ONE = Prepared(
     select(*_ROW).where(visit_event.c.journal == bindparam("key"), visit_event.c.part == bindparam("of_part"))
@@ -45,6 +51,18 @@ _FOLDED_FROM = Prepared(
 _WAIT = Prepared(insert(pending_name), ("digest", "journal"))
 _TAKE_UP = Prepared(delete(pending_name).where(pending_name.c.journal == bindparam("of")))
 _MAKE = Prepared(insert(folded), ("scope", "type", "id"))
+_FROM = Prepared(select(folded_from.c.digest).where(folded_from.c.scope == bindparam("of")))
+_KEEP_FROM = Prepared(insert(folded_from), ("scope", "digest"))
+_CHANGE_FROM = Prepared(
+    update(folded_from).where(folded_from.c.scope == bindparam("of")).values(digest=bindparam("new"))
+)
+_EVENT = tuple(column.name for column in visit_event.c)
+_KEEP = Prepared(insert(visit_event), _EVENT)
+_CORRECT = Prepared(
+    update(visit_event)
+    .where(visit_event.c.journal == bindparam("key"), visit_event.c.part == bindparam("of_part"))
+    .values({name: bindparam(f"new_{name}") for name in _EVENT if name not in ("journal", "part")})
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +85,16 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """An event about a person, without its facts: where they are kept, of which visit, and what they bring."""
+
+    journal: int
+    part: int
+    visit: str | None
+    saying: Saying
+
+
+@dataclass(frozen=True, slots=True)
 class Numbers:
     """What was merged, renumbered or moved about some numbers.
 
@@ -84,6 +112,32 @@ class Numbers:
         return self.moves[-1].patient if self.moves else None
 
 
+def keep(tx: Transaction, key: int, part: int, event: AdtEvent, *, patient: str | None, visit: str | None) -> None:
+    """Keep the facts of a message about a member; of a replayed one, the facts as read now.
+
+    Args:
+        tx: The unit of work.
+        key: Of the message.
+        part: Which fact of a message about two records.
+        event: What it says.
+        patient: Whom it names; None: somebody else, whose visit is a member's now.
+        visit: What its visit is called now.
+    """
+    brings = saying(event)
+    values = {
+        "patient": patient,
+        "visit": visit,
+        "sender": event.sender,
+        "place": " ".join(event.order),
+        "said": brings.said,
+        "account": brings.account,
+        "facts": event.to_json(),
+    }
+    corrected = {f"new_{name}": value for name, value in values.items()}
+    if not _CORRECT.change(tx.direct, key=key, of_part=part, **corrected):
+        _KEEP.run(tx.direct, [{"journal": key, "part": part, **values}])
+
+
 def of_visit(connection: Connection, visit: str) -> list[Told]:
     """The events of what is called so now."""
     return [_told(row) for row in _OF_VISIT.rows(connection, of=visit)]
@@ -95,9 +149,18 @@ def of_encounter(connection: Connection, logical: str) -> list[Told]:
     return [told for scope in scopes for told in of_visit(connection, scope.removeprefix("visit "))]
 
 
-def of_person(connection: Connection, patient: str, sender: str) -> list[Told]:
+def of_person(connection: Connection, patient: str, sender: str) -> list[Heard]:
     """The events of one sender that name this person."""
-    return [_told(row) for row in _OF_PERSON.rows(connection, of=patient, by=sender)]
+    return [
+        Heard(key, part, visit, Saying(tuple(place.split(" ")), bytes(said), account))
+        for key, part, visit, place, said, account in _HEARD.rows(connection, of=patient, by=sender)
+    ]
+
+
+def facts(connection: Connection, heard: Iterable[Heard]) -> list[AdtEvent]:
+    """What these events say."""
+    found = (_ONE.first(connection, key=one.journal, of_part=one.part) for one in heard)
+    return [_told(row).event for row in found if row is not None]
 
 
 def of_people(connection: Connection, patients: Iterable[str]) -> list[Told]:
@@ -185,6 +248,42 @@ def swept(tx: Transaction, scope: str, made: Sequence[tuple[str, str]]) -> list[
         for of, one in gone
         if tx.direct.scalar(select(folded.c.scope).where(folded.c.type == of, folded.c.id == one)) is None
     ]
+
+
+def is_folded_from(connection: Connection, scope: str, digest: bytes) -> bool:
+    """Whether this is what was folded last, so that folding it again would make the same."""
+    return bytes(_FROM.scalar(connection, of=scope) or b"") == digest
+
+
+def note_folded(tx: Transaction, scope: str, digest: bytes) -> None:
+    """Note from what it was folded."""
+    if not _CHANGE_FROM.change(tx.direct, of=scope, new=digest):
+        _KEEP_FROM.run(tx.direct, [{"scope": scope, "digest": digest}])
+
+
+def fold_anew(tx: Transaction, scopes: Iterable[str]) -> None:
+    """What was folded there is folded again with the next message, whether that brings anything or not."""
+    tx.direct.execute(delete(folded_from).where(among(folded_from.c.scope, scopes)))
+
+
+def scope_of(patient: str, sender: str) -> str:
+    """The name of what one sender says of a person apart from any visit."""
+    return f"person {patient} {sender}"
+
+
+def scopes_with(connection: Connection, kind: str, logical: str) -> list[str]:
+    """What was folded into a resource: for a Patient, what every sender says of the person."""
+    if kind == "Patient":
+        of = visit_event.c.patient == logical
+        senders = connection.scalars(select(visit_event.c.sender).where(of).distinct())
+        return [scope_of(logical, sender) for sender in senders]
+    return [scope for (scope,) in _FOLDED_FROM.rows(connection, kind=kind, logical=logical)]
+
+
+def scopes_of(connection: Connection, message: int) -> list[str]:
+    """The people of whom a message told."""
+    found = select(visit_event.c.patient, visit_event.c.sender).where(visit_event.c.journal == message)
+    return [scope_of(patient, sender) for patient, sender in connection.execute(found) if patient]
 
 
 def wait(tx: Transaction, message: int, digests: Iterable[str]) -> None:

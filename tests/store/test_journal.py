@@ -67,21 +67,6 @@ def test_lists_newest_first_by_any_filter(database, clock):
         look(database, journal.get, 99)
 
 
-def test_event_facts_of_a_visit_and_of_a_person(database):
-    """A replayed message replaces its own facts."""
-
-    def event(key, visit, facts):
-        database.write_sync(
-            lambda tx: journal.keep_event(tx, key, patient="p", visit=visit, sender="a", facts=facts)
-        )
-
-    event(1, "s|v", b"1")
-    event(2, None, b"2")
-    event(1, "s|v", b"3")
-    assert look(database, journal.visit_events, "s|v") == [b"3"]
-    assert look(database, journal.person_events, "p", "a") == [b"3", b"2"]
-
-
 def test_the_outbox_gives_what_is_due(database, clock):
     """A retry is due after its delay, and what is sent is not due again."""
     happened = [("notification-admit", "IMP", True)]

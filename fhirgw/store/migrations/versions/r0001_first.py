@@ -154,6 +154,12 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_folded_type_id"), "folded", ["type", "id"], unique=False)
     op.create_table(
+        "folded_from",
+        sa.Column("scope", sa.String(length=768), nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("scope", name=op.f("pk_folded_from")),
+    )
+    op.create_table(
         "journal",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("received_at", sa.BigInteger(), nullable=False),
@@ -349,6 +355,9 @@ def upgrade() -> None:
         sa.Column("patient", sa.String(length=64), nullable=True),
         sa.Column("visit", sa.String(length=512), nullable=True),
         sa.Column("sender", sa.String(length=128), nullable=False),
+        sa.Column("place", sa.Text(), nullable=False),
+        sa.Column("said", sa.LargeBinary(), nullable=False),
+        sa.Column("account", sa.Text(), nullable=True),
         sa.Column("facts", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("journal", "part", name=op.f("pk_visit_event")),
     )
@@ -484,6 +493,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_journal_sender_control_id_received_at"), table_name="journal")
     op.drop_table("journal")
     op.drop_table("unmapped_code")
+    op.drop_table("folded_from")
     op.drop_index(op.f("ix_folded_type_id"), table_name="folded")
     op.drop_table("folded")
     op.drop_index(op.f("ix_number_fact_journal"), table_name="number_fact")
