@@ -25,7 +25,7 @@ from fhirgw.mappers.segments.observation import db1_to_observation, obx_to_obser
 from fhirgw.mappers.segments.occurrence import nte_to_annotation
 from fhirgw.mappers.segments.person import obx_to_patient, pd1_to_patient, pid_to_patient
 from fhirgw.mappers.segments.procedure import pr1_to_procedure
-from fhirgw.mappers.segments.reading import Facts, Reading, valued
+from fhirgw.mappers.segments.reading import Facts, Reading, known_of, valued
 from fhirgw.mappers.segments.relatives import gt1_to_guarantor, nk1_to_relative
 from fhirgw.mappers.segments.restriction import restrict
 from fhirgw.mappers.segments.roles import prt_to_role, rol_to_role
@@ -93,7 +93,8 @@ def extract(message: Message, context: MapContext) -> AdtEvent:
 
 def new_reading(message: Message, context: MapContext) -> Reading:
     """A reading of this message, before anything is read."""
-    return Reading(Scope(context.name, valued(message.header, 4), context.sender, context.sender.tz))
+    scope = Scope(context.name, valued(message.header, 4), context.sender, context.sender.tz)
+    return Reading(scope, known_of(scope, message.delimiters))
 
 
 def extract_all(message: Message, context: MapContext, reading: Reading | None = None) -> list[AdtEvent]:

@@ -44,7 +44,7 @@ class Beside:
 
     def placed(self, value: Any) -> Any:
         """The value, with a Reference wherever a resource stood; itself where none did."""
-        if value is None or _MARK not in orjson.dumps(value):
+        if not value or _MARK not in orjson.dumps(value):
             return value
         if isinstance(value, dict):
             if "resourceType" in value:

@@ -9,7 +9,7 @@ See: ``docs/decisions/0101-clinical-segments.md``, ``docs/decisions/0102-allergi
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from fhirgw.mappers.beside import Beside
@@ -32,6 +32,7 @@ _VITAL_SIGNS = {
 _ABSENT = {"coding": [{"system": THO + "data-absent-reason", "code": "unknown", "display": "Unknown"}]}
 _DUE_TO = "http://hl7.org/fhir/StructureDefinition/condition-dueTo"
 _UNRANKED = 1 << 30
+_OF_THE_PERSON = frozenset({"AL1", "IAM"})  # whatever the visit
 
 
 @dataclass(slots=True)
@@ -83,6 +84,8 @@ def _stand(chart: Chart, kind: str, *, distinct: bool = False) -> dict[Key, Json
         kind: Segment name.
         distinct: Whether equal keys in one message are things of their own.
     """
+    if not any(kind in event.repeated for event in chart.events):
+        return {}
     standing: dict[Key, Json] = {}
     undone: dict[Key, Json] = {}
     for event in chart.events:
@@ -229,7 +232,8 @@ def observations(chart: Chart) -> None:
         values = [{"valueCodeableConcept": one} for one in said["value"]]
         told = said | {"value": values, "status": {"status": "final"}}
         _observation(chart, key, _field("DRG-1", "Diagnostic Related Group"), told)
-    for name, (_, __, display) in OBSERVED.items():
+    observed = {fact for event in chart.events for fact in event.encounter if fact[:9] == "observed."}
+    for name, (_, __, display) in OBSERVED.items() if observed else ():
         for said in _observed(chart, name):
             _observation(chart, (name,), _field(name, display), said)
 
@@ -364,7 +368,7 @@ def _reaction(said: Json) -> Json:
 # What belongs to no visit -----------------------------------------------------------------------------------------
 
 
-def fold_chart(events: Iterable[AdtEvent], patient_id: str, id_key: bytes) -> list[Json]:
+def fold_chart(events: Sequence[AdtEvent], patient_id: str, id_key: bytes) -> list[Json]:
     """The allergies that one sender tells of, and what its messages without a visit say was found, done, observed.
 
     Args:
@@ -373,13 +377,16 @@ def fold_chart(events: Iterable[AdtEvent], patient_id: str, id_key: bytes) -> li
         id_key: Key of the logical ids.
     """
     ordered = in_order(events)
-    if not ordered:
+    visited = all(event.visit for event in ordered)
+    if visited and not any(event.repeated.keys() & _OF_THE_PERSON for event in ordered):
         return []
     beside, subject = Beside(id_key), {"reference": f"Patient/{patient_id}"}
     every = frozenset(event.digest for event in ordered)
     scope = (ordered[0].sender, patient_id)
     made = Chart(scope, subject, None, beside, ordered, every)
     allergies(made)
+    if visited:
+        return [*beside.resources.values(), *made.resources.values()]
     apart = Chart(scope, subject, None, beside, [event for event in ordered if not event.visit], every)
     conditions(apart)
     procedures(apart)

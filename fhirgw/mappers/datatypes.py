@@ -8,8 +8,9 @@ See: HL7 v2-to-FHIR guide 1.0.0, data types; deviations in ``docs/decisions/0020
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -36,8 +37,8 @@ from fhirgw.terminology import (
     sid,
     table_coding,
 )
-from fhirgw.v2.codec import NULL, Element
-from fhirgw.v2.encoding import Delimiters
+from fhirgw.v2.codec import NULL, component_text
+from fhirgw.v2.encoding import Delimiters, unescape
 
 Json = dict[str, Any]
 
@@ -72,59 +73,55 @@ class Scope:
     unmapped: list[tuple[str, str]] = field(default_factory=list, compare=False)
 
 
-class Components:
-    """One repetition of a field, split once: ``cx(4, 2)`` is CX.4.2, trimmed; None when absent, blank or null."""
+class Components(list[str | None]):
+    """One repetition of a field, split once: ``cx[4]`` is CX.4, ``cx.part(4, 2)`` CX.4.2.
 
-    __slots__ = ("_element", "_parts", "_plain")
+    Trimmed; None when absent, blank or null. A component with subcomponents reads as the first of them.
 
-    def __init__(self, element: Element, delimiters: Delimiters) -> None:
-        raw = element.raw
-        self._element = element
-        self._parts = raw.split(delimiters.component)
-        self._plain = not (
-            (delimiters.escape and delimiters.escape in raw)
-            or (delimiters.subcomponent and delimiters.subcomponent in raw)
-        )
+    Attributes:
+        raw: The repetition as it stands on the wire.
+        last: The number of the last component that was sent.
+    """
 
-    def __len__(self) -> int:
-        """The number of the last component."""
-        return len(self._parts)
+    __slots__ = ("_delimiters", "_is_plain", "last", "raw")
+
+    def __init__(self, raw: str, delimiters: Delimiters) -> None:
+        parts = raw.split(delimiters.component)
+        self.raw = raw
+        self.last = len(parts)
+        self._delimiters = delimiters
+        escape, subcomponent = delimiters.escape, delimiters.subcomponent
+        self._is_plain = not ((escape and escape in raw) or (subcomponent and subcomponent in raw))
+        if not self._is_plain:
+            parts = [component_text(part, 1, delimiters) for part in parts]
+        said = [None if not (text := part.strip()) or text == NULL else text for part in parts]
+        super().__init__((None, *said, *_ABSENT[self.last :]))
 
     @property
     def text(self) -> str:
         """The whole repetition, its separators as written."""
-        return self._element.text.strip()
+        return unescape(self.raw, self._delimiters).strip()
 
-    def __call__(self, component: int, subcomponent: int = 1) -> str | None:
-        """The text of a component, or of one of its subcomponents."""
-        if component > len(self._parts):
+    def part(self, component: int, subcomponent: int) -> str | None:
+        """The text of a subcomponent after the first."""
+        if self._is_plain or component > self.last:
             return None
-        if self._plain:
-            part = self._parts[component - 1] if subcomponent == 1 else ""
-        else:
-            part = self._element.get(component, subcomponent) or ""
-        part = part.strip()
-        return part if part and part != NULL else None
+        part = self.raw.split(self._delimiters.component)[component - 1]
+        text = component_text(part, subcomponent, self._delimiters).strip()
+        return text if text and text != NULL else None
+
+    def inner(self, component: int) -> "Components":
+        """A component that is itself a data type: ``dld.inner(1)[2]`` is DLD.1.2."""
+        delimiters = self._delimiters
+        parts = self.raw.split(delimiters.component)
+        raw = parts[component - 1] if component <= len(parts) else ""
+        return Components(raw, replace(delimiters, component=delimiters.subcomponent or "\0", subcomponent=""))
 
 
-class Inner(Components):
-    """A component that is itself a data type: ``Inner(dld, 1)(2)`` is DLD.1.2."""
-
-    __slots__ = ("_component", "_outer")
-
-    def __init__(self, outer: Components, component: int) -> None:
-        self._outer = outer
-        self._component = component
-
-    def __len__(self) -> int:
-        """As many as any data type has: an absent one is None."""
-        return 22
-
-    def __call__(self, component: int, subcomponent: int = 1) -> str | None:
-        """The text of a component; it has no subcomponents."""
-        return self._outer(self._component, component) if subcomponent == 1 else None
+_ABSENT = (None,) * 25  # more components than a data type has
 
 
+@lru_cache(maxsize=1024)  # a message says the same time in several fields
 def dtm_to_datetime(dtm: str, zone: ZoneInfo) -> str:
     """Map DTM to dateTime, no more precise than it was sent, except that FHIR wants seconds with an hour.
 
@@ -165,6 +162,7 @@ def datetime_to_instant(moment: str, zone: ZoneInfo) -> str:
     return datetime(year, month, day, tzinfo=zone).isoformat()
 
 
+@lru_cache(maxsize=1024)
 def utc(moment: str, *, latest: bool = False) -> str:
     """A dateTime as a UTC text that sorts in time; a partial one at the beginning (or end) of its period."""
     if len(moment) > 10:
@@ -215,11 +213,11 @@ def cx_to_identifier(
         default: System where CX-4 names none.
         kind: Identifier type (table 0203) where CX-5 names none.
     """
-    value = cx(1)
+    value = cx[1]
     if value is None:
         return None
-    system = hd_to_system(cx(4, 1), cx(4, 2), cx(4, 3), scope) or default
-    return typed_identifier(system, value, cx(5) or kind) | period_between(cx, 7, 8, scope)
+    system = hd_to_system(cx[4], cx.part(4, 2), cx.part(4, 3), scope) or default
+    return typed_identifier(system, value, cx[5] or kind) | period_between(cx, 7, 8, scope)
 
 
 def typed_identifier(system: str | None, value: str, kind: str | None) -> Json:
@@ -235,11 +233,11 @@ def typed_identifier(system: str | None, value: str, kind: str | None) -> Json:
 
 def period_between(element: Components, start: int, end: int, scope: Scope, validity: int | None = None) -> Json:
     """From two components, else from the two parts of a third (DR)."""
-    if len(element) < (validity or start):
+    if element.last < (validity or start):
         return {}
-    said = {"start": element(start), "end": element(end)}
+    said = {"start": element[start], "end": element[end]}
     if validity and not any(said.values()):
-        said = {"start": element(validity), "end": element(validity, 2)}
+        said = {"start": element[validity], "end": element.part(validity, 2)}
     period = {name: dtm_to_datetime(moment, scope.zone) for name, moment in said.items() if moment}
     return {"period": sound_period(period)} if period else {}
 
@@ -282,18 +280,18 @@ def xpn_to_human_name(xpn: Components, scope: Scope) -> Json | None:
     XPN-12/13, or XPN-10 → period.
     See: v2-to-FHIR, Data Type XPN[HumanName], FN[HumanName].
     """
-    family = xpn(1)
+    family = xpn[1]
     name: Json = {"family": family} if family else {}
     name |= _filled(
-        given=[xpn(2), xpn(3)],
-        suffix=[xpn(4), xpn(6), xpn(14)],
-        prefix=[xpn(5)],
+        given=[xpn[2], xpn[3]],
+        suffix=[xpn[4], xpn[6], xpn[14]],
+        prefix=[xpn[5]],
     )
     if not name:
         return None
-    name = _coded_element("use", "0200", NAME_USE, xpn(7), scope) | name
-    if len(xpn) > 9:
-        order = xpn(11)
+    name = _coded_element("use", "0200", NAME_USE, xpn[7], scope) | name
+    if xpn.last > 9:
+        order = xpn[11]
         if order in _ASSEMBLY_ORDERS:
             name["extension"] = [{"url": NAME_ASSEMBLY_ORDER, "valueCode": _ASSEMBLY_ORDERS[order]}]
         name |= period_between(xpn, 12, 13, scope, 10)
@@ -307,20 +305,20 @@ def xad_to_address(xad: Components, scope: Scope) -> Json | None:
     type, XAD-9 → district, XAD-10 → census tract, XAD-13/14, or XAD-12 → period.
     See: v2-to-FHIR, Data Type XAD[Address], SAD[Address].
     """
-    address = _filled(line=[xad(1), xad(1, 2), xad(1, 3), xad(2), xad(19)])
+    address = _filled(line=[xad[1], xad.part(1, 2), xad.part(1, 3), xad[2], xad[19]])
     for name, component in (("city", 3), ("district", 9), ("state", 4), ("postalCode", 5), ("country", 6)):
-        value = xad(component)
+        value = xad[component]
         if value:
             address[name] = value
     if not address:
         return None
-    kind = xad(7)
+    kind = xad[7]
     if kind and kind in ADDRESS_TYPE:
         address["type"] = ADDRESS_TYPE[kind]
     else:
         address |= _coded_element("use", "0190", ADDRESS_USE, kind, scope)
-    if len(xad) > 9:
-        tract = xad(10)
+    if xad.last > 9:
+        tract = xad[10]
         if tract:
             address["extension"] = [{"url": CENSUS_TRACT, "valueString": tract}]
         address |= period_between(xad, 13, 14, scope, 12)
@@ -335,13 +333,13 @@ def xtn_to_contact_point(xtn: Components, scope: Scope, *, use: str | None = Non
     rank.
     See: v2-to-FHIR, Data Type XTN[ContactPoint].
     """
-    equipment, usage = xtn(3), xtn(2)
+    equipment, usage = xtn[3], xtn[2]
     kind = equipment.upper() if equipment else None
-    address = xtn(4)
+    address = xtn[4]
     if kind in _INTERNET or (kind is None and (address or usage == "NET")):
-        value, system = address or xtn(1), "email"
+        value, system = address or xtn[1], "email"
     else:
-        value = xtn(1) or xtn(12) or _number(xtn)
+        value = xtn[1] or xtn[12] or _number(xtn)
         system = TELECOM_SYSTEM.get(kind) or "other" if kind else TELECOM_USE_SYSTEM.get(usage or "", "phone")
     if value is None:
         return None
@@ -352,14 +350,14 @@ def xtn_to_contact_point(xtn: Components, scope: Scope, *, use: str | None = Non
         point["use"] = "mobile"
     elif usage not in TELECOM_USE_SYSTEM:
         point |= _coded_element("use", "0201", TELECOM_USE, usage, scope) if usage else {"use": use} if use else {}
-    rank = xtn(18) or ""
+    rank = xtn[18] or ""
     if rank.isdecimal() and int(rank) > 0:
         point["rank"] = int(rank)
     return point | period_between(xtn, 13, 14, scope)
 
 
 def _number(xtn: Components) -> str | None:
-    country, area, local, extension = (xtn(component) for component in (5, 6, 7, 8))
+    country, area, local, extension = (xtn[component] for component in (5, 6, 7, 8))
     if local is None:
         return None
     parts = (f"+{country}" if country else None, area, local, f"X{extension}" if extension else None)
@@ -374,21 +372,21 @@ def xcn_to_practitioner(xcn: Components, scope: Scope) -> Json | None:
     See: v2-to-FHIR, Data Type XCN[Practitioner].
     """
     practitioner: Json = {"resourceType": "Practitioner"}
-    value = xcn(1)
+    value = xcn[1]
     if value:
-        kind, namespace = xcn(13), xcn(9, 1)
-        system = hd_to_system(namespace, xcn(9, 2), xcn(9, 3), scope)
+        kind, namespace = xcn[13], xcn[9]
+        system = hd_to_system(namespace, xcn.part(9, 2), xcn.part(9, 3), scope)
         if "NPI" in (kind, namespace) and _NPI.fullmatch(value):
             system, kind = US_NPI, "NPI"
         system = system or sid(scope.name, scope.facility, "practitioner")
         practitioner["identifier"] = [typed_identifier(system, value, kind)]
-    family = xcn(2)
+    family = xcn[2]
     name: Json = {"family": family} if family else {}
-    name |= _filled(given=[xcn(3), xcn(4)], suffix=[xcn(5)], prefix=[xcn(6)])
+    name |= _filled(given=[xcn[3], xcn[4]], suffix=[xcn[5]], prefix=[xcn[6]])
     if name:
-        use = NAME_USE.get(xcn(10) or "")
+        use = NAME_USE.get(xcn[10] or "")
         practitioner["name"] = [({"use": use} if use else {}) | name]
-        degree = xcn(7)
+        degree = xcn[7]
         if degree:
             practitioner["qualification"] = [{"code": {"text": degree}}]
     return practitioner if len(practitioner) > 1 else None
@@ -411,12 +409,12 @@ def cwe_to_codeable_concept(cwe: Components, scope: Scope, table: str | None = N
     """
     codings = [
         coding
-        for first, version in (_TRIPLETS if len(cwe) > 3 else _TRIPLETS[:1])
+        for first, version in (_TRIPLETS if cwe.last > 3 else _TRIPLETS[:1])
         if (coding := _coding(cwe, first, version, scope, table if first == 1 else None))
     ]
     if table in KEPT_BESIDE and codings and codings[0].get("system", "").startswith(THO + "discharge"):
-        codings.insert(1, {"system": f"{THO}v2-{table}", "code": local_code(table, cwe(1) or "", scope)})
-    words = cwe(9) or (cwe(2) if cwe(1) is None else None)
+        codings.insert(1, {"system": f"{THO}v2-{table}", "code": local_code(table, cwe[1] or "", scope)})
+    words = cwe[9] or (cwe[2] if cwe[1] is None else None)
     if table is None and len(codings) == 1 and codings[0].keys() == {"code"}:
         words, codings = words or codings[0]["code"], []  # no system, no display: words in the place of a code
     concept: Json = {"coding": codings} if codings else {}
@@ -424,10 +422,10 @@ def cwe_to_codeable_concept(cwe: Components, scope: Scope, table: str | None = N
 
 
 def _coding(cwe: Components, first: int, version: int, scope: Scope, table: str | None) -> Json | None:
-    code = cwe(first)
+    code = cwe[first]
     if code is None:
         return None
-    code, display, named = " ".join(code.split()), cwe(first + 1), cwe(first + 2)
+    code, display, named = " ".join(code.split()), cwe[first + 1], cwe[first + 2]
     system = coding_system(named) if named else None
     if table and (named is None or system in (f"{THO}v2-{table}", None, RULED.get(table))):
         mapped = table_coding(table, local_code(table, code, scope))
@@ -438,6 +436,6 @@ def _coding(cwe: Components, first: int, version: int, scope: Scope, table: str 
     elif named and system is None:
         system = local_code_system(scope.name, named)
         scope.unmapped.append((named, code))
-    edition = cwe(version)
+    edition = cwe[version]
     coding = {"system": system, "version": edition if system else None, "code": code, "display": display}
     return {name: value for name, value in coding.items() if value}

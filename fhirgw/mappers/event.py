@@ -1,6 +1,6 @@
 """What one ADT message says, as facts that outlive its bytes; and what each trigger event means for a visit."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
@@ -455,12 +455,14 @@ def _once(values: list[Json]) -> list[Json]:
     return [value for at, value in enumerate(values) if value not in values[:at]]
 
 
-def in_order(events: Iterable[AdtEvent]) -> list[AdtEvent]:
+def in_order(events: Sequence[AdtEvent]) -> list[AdtEvent]:
     """The events once each, in their order; whatever order, and however often, they came.
 
     The same bytes read under two states of a sender's registration are two pictures of one event: one of them is
     taken, always the same.
     """
+    if len(events) < 2:
+        return list(events)
     once: dict[str, AdtEvent] = {}
     for event in events:
         seen = once.setdefault(event.digest, event)

@@ -16,12 +16,12 @@ def xon_to_organization(xon: Components, scope: Scope) -> Json | None:
     See: v2-to-FHIR, Data Type XON[Organization].
     """
     organization: Json = {"resourceType": "Organization"}
-    value = xon(10) or xon(3)
+    value = xon[10] or xon[3]
     if value:
-        kind = xon(7)
-        system = hd_to_system(xon(6, 1), xon(6, 2), xon(6, 3), scope) or sid(scope.name, "organization")
+        kind = xon[7]
+        system = hd_to_system(xon[6], xon.part(6, 2), xon.part(6, 3), scope) or sid(scope.name, "organization")
         organization["identifier"] = [typed_identifier(US_NPI if kind == "NPI" else system, value, kind)]
-    name = xon(1)
+    name = xon[1]
     if name:
         organization["name"] = name
     return organization if len(organization) > 1 else None
@@ -29,10 +29,10 @@ def xon_to_organization(xon: Components, scope: Scope) -> Json | None:
 
 def hd_to_organization(hd: Components, scope: Scope) -> Json | None:
     """Map HD, as the name of a facility, to Organization; see v2-to-FHIR, Data Type HD[Organization]."""
-    name = hd(1) or hd(2)
+    name = hd[1] or hd[2]
     if name is None:
         return None
-    universal = hd_to_system(None, hd(2), hd(3), scope) or ""
+    universal = hd_to_system(None, hd[2], hd[3], scope) or ""
     known = {"system": sid(scope.name, "facility"), "value": name}
     if universal.startswith("urn:"):
         known = {"system": URI_IDENTIFIER, "value": universal}
@@ -45,22 +45,22 @@ def dln_to_identifier(dln: Components, scope: Scope) -> Json | None:
     The issuing state is not the sender's: its system is the same whoever sends it.
     See: v2-to-FHIR, Data Type DLN[Identifier].
     """
-    value = dln(1)
+    value = dln[1]
     if value is None:
         return None
-    state = dln(2)
+    state = dln[2]
     system = sid("drivers-license", state.upper()) if state else sid(scope.name, "drivers-license")
     return typed_identifier(system, value, "DL") | _until(dln, scope)
 
 
 def _until(dln: Components, scope: Scope) -> Json:
-    end = dln(3)
+    end = dln[3]
     return {"period": {"end": dtm_to_datetime(end, scope.zone)}} if end else {}
 
 
 def xpn_to_words(xpn: Components, _: Scope) -> str | None:
     """Map XPN to a string; see v2-to-FHIR, Data Type XPN[string]."""
-    return " ".join(part for part in (xpn(5), xpn(2), xpn(3), xpn(1), xpn(4)) if part) or None
+    return " ".join(part for part in (xpn[5], xpn[2], xpn[3], xpn[1], xpn[4]) if part) or None
 
 
 def reference_to(resource: Json) -> Json:

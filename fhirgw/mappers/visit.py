@@ -173,8 +173,9 @@ class _Visit:
 
     def _participants(self) -> list[Json]:
         participants = []
-        for code, display in _PARTICIPANTS.items():
-            kind = [{"coding": [{"system": PARTICIPATION, "code": code, "display": display}]}]
+        said = {name for event in self.course.counted for name in event.encounter}
+        for code in sorted({name.split(".")[1] for name in said if name[:12] == "participant."}):
+            kind = [{"coding": [{"system": PARTICIPATION, "code": code, "display": _PARTICIPANTS[code]}]}]
             for one in doctors(self.course, code):
                 when = {"period": one.period} if one.period else {}
                 participants.append({"type": kind, **when, "individual": self.beside.refer(one.value)})

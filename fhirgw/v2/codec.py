@@ -34,6 +34,7 @@ _NAME = re.compile(r"[A-Z][A-Z0-9]{2}")
 _LINE_END = re.compile(r"(\r\n?|\n)")
 _BLANKS = " \t"
 _BEFORE = "\r\n \t\0"
+_MOST_FIELDS = 100  # that a segment of the standard has: IN2 has 72
 _HEADERS = ("MSH", "FHS", "BHS")  # their first two fields are the delimiters themselves
 
 
@@ -101,6 +102,10 @@ class Segment:
             return None
         return _read(text, component, subcomponent, delimiters)
 
+    def fields(self) -> Sequence[str]:
+        """Each field as it stands on the wire, by its number; the name of the segment is the first."""
+        return self._fields if self._fields is not None else self._split()
+
     def field(self, number: int) -> str:
         """The field as it stands on the wire, undecoded; empty when absent."""
         fields = self._fields
@@ -147,6 +152,20 @@ class Segment:
         return fields
 
 
+class _Watched(list[str]):
+    """Fields that note which of them are looked at, those too that were not sent."""
+
+    __slots__ = ("asked",)
+
+    def __init__(self, fields: Sequence[str], asked: set[int]) -> None:
+        super().__init__([*fields, *[""] * (_MOST_FIELDS - len(fields))])
+        self.asked = asked
+
+    def __getitem__(self, number: int) -> str:  # type: ignore[override]  # no slices: fields are asked for by number
+        self.asked.add(number)
+        return super().__getitem__(number)
+
+
 class TracedSegment(Segment):
     """A segment that remembers which fields were asked for: what a mapper reads can be told from the rest."""
 
@@ -160,6 +179,10 @@ class TracedSegment(Segment):
         """See ``Segment.get``."""
         self.asked.add(field)
         return super().get(field, component, subcomponent, repetition)
+
+    def fields(self) -> Sequence[str]:
+        """See ``Segment.fields``."""
+        return _Watched(super().fields(), self.asked)
 
     def field(self, number: int) -> str:
         """See ``Segment.field``."""
@@ -380,13 +403,18 @@ def _read(text: str, component: int, subcomponent: int, delimiters: Delimiters) 
         text = parts[component - 1]
     elif component > 1:
         return None
+    return component_text(text, subcomponent, delimiters) or None
+
+
+def component_text(text: str, subcomponent: int, delimiters: Delimiters) -> str:
+    """Decoded text of a subcomponent of a component as it stands on the wire; empty when absent."""
     separator = delimiters.subcomponent
     if separator and separator in text:
         parts = text.split(separator, subcomponent)
         if subcomponent > len(parts):
-            return None
+            return ""
         text = parts[subcomponent - 1]
     elif subcomponent > 1:
-        return None
+        return ""
     mark = delimiters.escape
-    return (unescape(text, delimiters) if mark and mark in text else text) or None
+    return unescape(text, delimiters) if mark and mark in text else text

@@ -49,7 +49,7 @@ SCOPE = Scope("elm", "ELMHOSP", SENDER, NEW_YORK)
 
 def field(er7: str) -> Components:
     segment = parse(b"MSH|^~\\&|A|B\rZZZ|" + er7.encode() + b"\r").segments[1]
-    return Components(segment.repetitions(1)[0], segment.delimiters)
+    return Components(segment.field(1), segment.delimiters)
 
 
 @pytest.mark.parametrize(

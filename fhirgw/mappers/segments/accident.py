@@ -50,7 +50,7 @@ def _words(acc: Segment, number: int, reading: Reading) -> list[str]:
 
 
 def _text(st: Components, _: Scope) -> str | None:
-    return st(1)
+    return st[1]
 
 
 def _flag(acc: Segment, number: int, _: Reading) -> bool | None:

@@ -20,7 +20,7 @@ from fhirgw.mappers.segments.occurrence import (
     occurrence,
     text_of,
 )
-from fhirgw.mappers.segments.reading import Facts, Fields, Reading, coded, repeated, time, valued
+from fhirgw.mappers.segments.reading import Facts, Fields, Reading, coded, remembered, repeated, time, valued
 from fhirgw.terminology import (
     ALLERGEN_CATEGORY,
     ALLERGY_CRITICALITY,
@@ -118,9 +118,9 @@ def _status(iam: Segment, number: int, reading: Reading) -> Json | None:
 
 
 AL1: Fields = (
-    (2, "kind", _kind),
+    (2, "kind", remembered(_kind)),
     (3, "code", coded()),
-    (4, "severity", _severity),
+    (4, "severity", remembered(_severity)),
     (5, "manifestation", _reactions),
     (6, "onsetDateTime", time),
 )
@@ -142,11 +142,11 @@ def al1_to_allergy(al1: Segment, reading: Reading) -> Json | None:
 
 
 IAM: Fields = (
-    (2, "kind", _kind),
+    (2, "kind", remembered(_kind)),
     (10, "code", coded()),
     (27, "code", coded()),
     (3, "code", _code),
-    (4, "severity", _severity),
+    (4, "severity", remembered(_severity)),
     (5, "manifestation", _reactions),
     (7, "identifier", repeated(ei_to_identifier)),
     (8, "reason", _words),

@@ -21,7 +21,7 @@ from fhirgw.mappers.datatypes import (
     xtn_to_contact_point,
 )
 from fhirgw.mappers.parties import xon_to_organization
-from fhirgw.mappers.segments.reading import Fields, Read, Reading, bound, elements, repeated, valued
+from fhirgw.mappers.segments.reading import Fields, Read, Reading, bound, elements, remembered, repeated, valued
 from fhirgw.mappers.segments.relatives import in1_to_insured
 from fhirgw.terminology import COPAY_TYPE, COVERAGE_CLASS, SUBSCRIBER_RELATIONSHIP, sid, unknown
 from fhirgw.v2.codec import Segment
@@ -170,7 +170,7 @@ def _holder(in1: Segment, number: int, reading: Reading) -> Json | None:
 
 
 def _deductible(cp: Components, _: Scope) -> Json | None:
-    amount, currency = cp(1), cp(1, 2)
+    amount, currency = cp[1], cp.part(1, 2)
     if not amount or not _AMOUNT.fullmatch(amount):
         return None
     money: Json = {"value": float(amount) if "." in amount else int(amount)}
@@ -200,21 +200,21 @@ def _plan_type(in1: Segment, number: int, reading: Reading) -> Json | None:
 _COVERAGE: Fields = (
     (49, "identifier", _numbers("subscriber", "SN")),
     (36, "identifier", _policy),
-    (15, "type", _plan_type),
+    (15, "type", remembered(_plan_type)),
     (11, "policyHolder", _holder),
     (12, "period", bound("start")),
     (13, "period", bound("end")),
     (22, "order", _order),
-    (2, "class", _class("plan")),
+    (2, "class", remembered(_class("plan"))),
     (35, "class", _class("subplan")),
     (37, "costToBeneficiary", repeated(_deductible)),
 )
 _PAYOR: Fields = (
-    (3, "identifier", _numbers("insurer")),
-    (4, "name", _insurer_name),
-    (5, "address", repeated(xad_to_address)),
+    (3, "identifier", remembered(_numbers("insurer"))),
+    (4, "name", remembered(_insurer_name)),
+    (5, "address", remembered(repeated(xad_to_address))),
     (6, "contact", _person),
-    (7, "telecom", repeated(xtn_to_contact_point)),
+    (7, "telecom", remembered(repeated(xtn_to_contact_point))),
 )
 _IN2: Fields = (
     (61, "identifier", _numbers("member", "MB")),

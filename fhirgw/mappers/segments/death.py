@@ -52,7 +52,7 @@ def _autopsy(pda: Segment, reading: Reading) -> Json:
 
 def _dr_to_period(dr: Components, scope: Scope) -> Json | None:
     """Map DR to Period. See: v2-to-FHIR, Data Type DR[Period]."""
-    said = {"start": dr(1), "end": dr(2)}
+    said = {"start": dr[1], "end": dr[2]}
     period = {name: dtm_to_datetime(moment, scope.zone) for name, moment in said.items() if moment}
     return sound_period(period) or None
 

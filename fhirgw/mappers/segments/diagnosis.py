@@ -13,7 +13,7 @@ from fhirgw.mappers.segments.occurrence import (
     identified_key,
     occurrence,
 )
-from fhirgw.mappers.segments.reading import Facts, Fields, Reading, coded, repeated, time, valued
+from fhirgw.mappers.segments.reading import Facts, Fields, Reading, coded, remembered, repeated, time, valued
 from fhirgw.mappers.segments.restriction import RESTRICTED
 from fhirgw.terminology import (
     BASE,
@@ -100,19 +100,19 @@ def _parent(segment: Segment, number: int, reading: Reading) -> Json | None:
 
 DG1: Fields = (
     (4, "code", _words),
-    (3, "code", _code),
+    (3, "code", remembered(_code, 2, 4)),
     (5, "onsetDateTime", time),
-    (6, "kind", _kind),
+    (6, "kind", remembered(_kind)),
     (6, "use", coded("0052")),
     (15, "rank", _rank),
-    (16, "asserter", _asserter),
+    (16, "asserter", remembered(_asserter)),
     (17, "classification", coded("0228")),
     (18, "security", _restricted),
     (19, "recordedDate", time),
     (19, "extension.asserted", _asserted),
     (20, "identifier", repeated(ei_to_identifier)),
     (22, "dueTo", _parent),
-    (26, "extension.poa", _present_on_admission),
+    (26, "extension.poa", remembered(_present_on_admission)),
 )
 """DG1-2 is the coding system of DG1-3; DG1-21 the action code."""
 
@@ -141,7 +141,7 @@ def dg1_to_diagnosis(dg1: Segment, reading: Reading) -> Json | None:
 
 
 DRG: Fields = (
-    (1, "value", repeated(cwe_to_codeable_concept)),
+    (1, "value", remembered(repeated(cwe_to_codeable_concept))),
     (2, "effectiveDateTime", time),
     (10, "security", _restricted),
 )

@@ -4,8 +4,8 @@ A place stands whole where a Reference to it belongs, itself inside what it is p
 resources. See: v2-to-FHIR, Data Type PL[Location], DLD[Location-Discharge].
 """
 
-from fhirgw.mappers.datatypes import Components, Inner, Json, Scope, cwe_to_codeable_concept, hd_to_system
-from fhirgw.mappers.segments.reading import Fields, Read, Reading, valued
+from fhirgw.mappers.datatypes import Components, Json, Scope, cwe_to_codeable_concept, hd_to_system
+from fhirgw.mappers.segments.reading import Fields, Read, Reading, remembered, valued
 from fhirgw.terminology import PHYSICAL_TYPE, local_code_system, sid, table_coding
 from fhirgw.v2.codec import Segment
 
@@ -33,9 +33,9 @@ def pl_to_location(pl: Components, scope: Scope, *, site: str = "") -> Json | No
         site: The site where PL-4 names none; else the sending facility scopes the path.
     """
     place: Json | None = None
-    path = [scope.facility] if scope.facility and not site and pl(4) is None else []
+    path = [scope.facility] if scope.facility and not site and pl[4] is None else []
     for component, code, display in _LEVELS:
-        name = pl(component) or pl(component, 2) or (site if component == 4 else None)
+        name = pl[component] or pl.part(component, 2) or (site if component == 4 else None)
         if not name:
             continue
         path.append(name)
@@ -48,7 +48,7 @@ def pl_to_location(pl: Components, scope: Scope, *, site: str = "") -> Json | No
         }
         if code:
             place["physicalType"] = {"coding": [{"system": PHYSICAL_TYPE, "code": code, "display": display}]}
-        elif kind := pl(6):
+        elif kind := pl[6]:
             coding = table_coding("0305", kind) or {"system": local_code_system(scope.name, "0305"), "code": kind}
             place["type"] = [{"coding": [coding]}]
         if whole:
@@ -60,19 +60,19 @@ def pl_to_location(pl: Components, scope: Scope, *, site: str = "") -> Json | No
 
 def _name(place: Json, pl: Components, scope: Scope) -> None:
     """PL-9, PL-10 and PL-11, which are about the smallest place."""
-    description, number = pl(9), pl(10)
+    description, number = pl[9], pl[10]
     if description:
         place["description"] = description
     if number:
-        system = hd_to_system(pl(10, 2), pl(10, 3), pl(10, 4), scope) or hd_to_system(
-            pl(11, 1), pl(11, 2), pl(11, 3), scope
+        system = hd_to_system(pl.part(10, 2), pl.part(10, 3), pl.part(10, 4), scope) or hd_to_system(
+            pl[11], pl.part(11, 2), pl.part(11, 3), scope
         )
         place["identifier"].append({"system": system, "value": number} if system else {"value": number})
 
 
 def dld_to_location(dld: Components, scope: Scope) -> Json | None:
     """Map DLD to the Location somebody was discharged to; None without DLD-1. DLD-2 is what PV1-45 says."""
-    concept = cwe_to_codeable_concept(Inner(dld, 1), scope, "0113")
+    concept = cwe_to_codeable_concept(dld.inner(1), scope, "0113")
     if concept is None:
         return None
     words = concept.get("text") or concept["coding"][0].get("display") or concept["coding"][0]["code"]
@@ -95,13 +95,13 @@ def _destination(pv1: Segment, number: int, reading: Reading) -> Json | None:
     return places[0] if places else None
 
 
-place: Read = _place
+place: Read = remembered(_place)
 
 PV1_PLACES: Fields = (
-    (3, "location", _assigned),
-    (6, "location.prior", _place),
-    (11, "location.temporary", _place),
-    (37, "hospitalization.destination", _destination),
-    (42, "location.pending", _place),
-    (43, "location.priorTemporary", _place),
+    (3, "location", remembered(_assigned, 39)),
+    (6, "location.prior", place),
+    (11, "location.temporary", place),
+    (37, "hospitalization.destination", remembered(_destination)),
+    (42, "location.pending", place),
+    (43, "location.priorTemporary", place),
 )

@@ -18,7 +18,6 @@ from fhirgw.mappers.datatypes import (
     local_code,
     sound_period,
     xad_to_address,
-    xcn_to_practitioner,
 )
 from fhirgw.mappers.parties import xon_to_organization
 from fhirgw.mappers.segments.occurrence import (
@@ -29,7 +28,18 @@ from fhirgw.mappers.segments.occurrence import (
     text_of,
 )
 from fhirgw.mappers.segments.person import PERSON_CODES
-from fhirgw.mappers.segments.reading import YES_NO, Facts, Fields, Reading, coded, repeated, time, valued
+from fhirgw.mappers.segments.reading import (
+    STAFF,
+    YES_NO,
+    Facts,
+    Fields,
+    Reading,
+    coded,
+    remembered,
+    repeated,
+    time,
+    valued,
+)
 from fhirgw.terminology import ALTERNATE_CODES, BASE, OBSERVATION_STATUS, THO, UCUM, sid
 from fhirgw.v2.codec import NULL, Segment
 
@@ -62,14 +72,14 @@ def _unit(obx: Segment) -> Json:
 
 
 def _quantity(value: Components, obx: Segment, _: Scope) -> Json | None:
-    number = _number(value(1))
+    number = _number(value[1])
     return None if number is None else {"valueQuantity": {"value": number} | _unit(obx)}
 
 
 def _structured(value: Components, obx: Segment, _: Scope) -> Json | None:
     """SN → Quantity, Ratio or Range. See: v2-to-FHIR, Data Type SN[Quantity], SN[Ratio], SN[Range]."""
-    comparator, separator = value(1), value(3)
-    first, second = _number(value(2)), _number(value(4))
+    comparator, separator = value[1], value[3]
+    first, second = _number(value[2]), _number(value[4])
     known = {} if comparator in (None, "=") else {"comparator": comparator}
     if first is None or (known and comparator not in _COMPARATORS):
         return None
@@ -85,7 +95,7 @@ def _structured(value: Components, obx: Segment, _: Scope) -> Json | None:
 
 
 def _range(value: Components, obx: Segment, _: Scope) -> Json | None:
-    ends = {"low": _number(value(1)), "high": _number(value(2))}
+    ends = {"low": _number(value[1]), "high": _number(value[2])}
     said = {name: {"value": number} | _unit(obx) for name, number in ends.items() if number is not None}
     return {"valueRange": said} if said else None
 
@@ -96,12 +106,12 @@ def _concept(value: Components, _: Segment, scope: Scope) -> Json | None:
 
 
 def _moment(value: Components, _: Segment, scope: Scope) -> Json | None:
-    dtm = value(1)
+    dtm = value[1]
     return {"valueDateTime": dtm_to_datetime(dtm, scope.zone)} if dtm else None
 
 
 def _time_of_day(value: Components, _: Segment, __: Scope) -> Json | None:
-    match = _TIME.fullmatch(value(1) or "")
+    match = _TIME.fullmatch(value[1] or "")
     if match is None:
         return None
     hour, minute, second, fraction = match.groups()
@@ -111,17 +121,17 @@ def _time_of_day(value: Components, _: Segment, __: Scope) -> Json | None:
 
 
 def _period(value: Components, _: Segment, scope: Scope) -> Json | None:
-    ends = {"start": value(1), "end": value(2)}
+    ends = {"start": value[1], "end": value[2]}
     said = {name: dtm_to_datetime(dtm, scope.zone) for name, dtm in ends.items() if dtm}
     return {"valuePeriod": sound_period(said)} if said else None
 
 
 def _attachment(value: Components, _: Segment, __: Scope) -> Json | None:
     """ED-2/3 → contentType, ED-5 → data (Base64 only; hexadecimal and text are kept as words)."""
-    coding, content = (value(4) or "").upper(), value(5)
+    coding, content = (value[4] or "").upper(), value[5]
     if content is None or coding != "BASE64" or not _BASE64.fullmatch(content) or len(content) % 4:
         return None
-    kind, subtype = value(2) or "", value(3)
+    kind, subtype = value[2] or "", value[3]
     mime = f"{_MIME.get(kind.upper(), kind.lower())}/{subtype.lower()}" if kind and subtype else None
     attachment = {"contentType": mime, "data": content}
     return _attached({name: one for name, one in attachment.items() if one})
@@ -129,7 +139,7 @@ def _attachment(value: Components, _: Segment, __: Scope) -> Json | None:
 
 def _pointer(value: Components, _: Segment, __: Scope) -> Json | None:
     """RP-1 → url, RP-3/4 → contentType; a pointer that is no URL stays words."""
-    address, kind, subtype = value(1) or "", value(3) or "", value(4)
+    address, kind, subtype = value[1] or "", value[3] or "", value[4]
     if not address.startswith(("http://", "https://")) or any(one.isspace() for one in address):
         return None
     mime = {"contentType": f"{_MIME.get(kind.upper(), kind.lower())}/{subtype.lower()}"} if kind and subtype else {}
@@ -208,7 +218,7 @@ def _performing(obx: Segment, number: int, reading: Reading) -> list[Json]:
 
 
 def _producer_of(cwe: Components, scope: Scope) -> Json | None:
-    code, words = cwe(1), cwe(2)
+    code, words = cwe[1], cwe[2]
     if code is None and words is None:
         return None
     organization: Json = {"resourceType": "Organization", "active": True}
@@ -233,20 +243,20 @@ OBX: Fields = (
     (4, "extension.sub", _sub_id),
     (5, "value", _value),
     (7, "referenceRange", _reference_range),
-    (8, "interpretation", repeated(cwe_to_codeable_concept, table="0078")),
+    (8, "interpretation", remembered(repeated(cwe_to_codeable_concept, table="0078"))),
     (10, "extension.abnormal", _extension(ABNORMAL_TEST, repeated(cwe_to_codeable_concept, table="0080"),
                                           "valueCodeableConcept")),
-    (11, "status", _status),
+    (11, "status", remembered(_status)),
     (14, "effectiveDateTime", time),
-    (15, "performer.3", repeated(_producer_of)),
-    (16, "performer.1", repeated(xcn_to_practitioner)),
+    (15, "performer.3", remembered(repeated(_producer_of))),
+    (16, "performer.1", STAFF),
     (17, "method", coded()),
     (18, "device", repeated(_device_of)),
     (19, "extension.analysis", _extension(ANALYSIS_TIME, time, "valueDateTime")),
     (20, "bodySite", coded("0163")),
     (21, "identifier", repeated(ei_to_identifier)),
     (23, "performer.2", _performing),
-    (25, "performer.4", repeated(xcn_to_practitioner)),
+    (25, "performer.4", STAFF),
     (32, "absent", coded()),
 )  # fmt: skip
 """OBX-2 and OBX-6 are read with OBX-5, OBX-24 with OBX-23; OBX-31 is the action code."""

@@ -24,10 +24,10 @@ def ei_to_identifier(ei: Components, scope: Scope, *, kind: str = "entity") -> J
 
     See: v2-to-FHIR, Data Type EI[Identifier].
     """
-    value = ei(1)
+    value = ei[1]
     if value is None:
         return None
-    system = hd_to_system(ei(2), ei(3), ei(4), scope) or sid(scope.name, scope.facility, kind)
+    system = hd_to_system(ei[2], ei[3], ei[4], scope) or sid(scope.name, scope.facility, kind)
     return {"system": system, "value": value}
 
 

@@ -20,7 +20,7 @@ from fhirgw.mappers.datatypes import (
     xtn_to_contact_point,
 )
 from fhirgw.mappers.parties import dln_to_identifier, reference_to, xon_to_organization, xpn_to_words
-from fhirgw.mappers.segments.reading import Facts, Fields, Read, Reading, indicator, listed, valued
+from fhirgw.mappers.segments.reading import Facts, Fields, Read, Reading, indicator, listed, remembered, valued
 from fhirgw.mappers.segments.restriction import RESTRICTED
 from fhirgw.terminology import (
     ADMINISTRATIVE_SEX,
@@ -139,20 +139,20 @@ def _omb(url: str, table: str, categories: Mapping[str, tuple[str, str]], transl
         parts: list[Json] = []
         words: list[str] = []
         for element in pid.repetitions(number):
-            cwe = Components(element, pid.delimiters)
-            sent = cwe(1) or ""
+            cwe = Components(element.raw, pid.delimiters)
+            sent = cwe[1] or ""
             code = local_code(table, translate.get(sent, sent), reading.scope)
             if code in categories:
                 system, display = categories[code]
                 coding = {"system": system, "code": code, "display": display}
                 parts.append({"url": "ombCategory", "valueCoding": coding})
             elif code[:4].isdecimal() and code[4:5] == "-":
-                display = cwe(2) or code
+                display = cwe[2] or code
                 parts.append(
                     {"url": "detailed", "valueCoding": {"system": CDC_RACE, "code": code, "display": display}}
                 )
             else:
-                display = cwe(2) or code
+                display = cwe[2] or code
             if display:
                 words.append(display)
         if not words:
@@ -161,7 +161,7 @@ def _omb(url: str, table: str, categories: Mapping[str, tuple[str, str]], transl
             "extension": [{"url": url, "extension": [*parts, {"url": "text", "valueString": ", ".join(words)}]}]
         }
 
-    return read
+    return remembered(read)
 
 
 def _stated(name: str, url: str, map_one: Callable[[Components, Scope], str | None]) -> Read:
@@ -184,11 +184,11 @@ def _concept(url: str, table: str | None, part: str | None = None) -> Read:
             values = [{"extension": [{"url": part, **value}]} for value in values]
         return {"extension": [{"url": url, **value} for value in values]} if values else None
 
-    return read
+    return remembered(read)
 
 
 def _words(st: Components, _: Scope) -> str | None:
-    return st(1)
+    return st[1]
 
 
 def _birth_place(pid: Segment, number: int, reading: Reading) -> Json | None:
@@ -212,14 +212,14 @@ _PID: Fields = (
     (9, "name.9", listed("name", xpn_to_human_name)),
     (6, "extension.maiden", _stated("valueString", EXTENSION + "patient-mothersMaidenName", xpn_to_words)),
     (7, "birthDate", _birth_date),
-    (8, "gender", _gender),
+    (8, "gender", remembered(_gender)),
     (10, "extension.race", _omb(US_CORE_RACE, "0005", OMB_RACE, {})),
     (11, "address", _address),
     (12, "address.12", _county),
     (13, "telecom.1", listed("telecom", xtn_to_contact_point, use="home")),
     (14, "telecom.2", listed("telecom", xtn_to_contact_point, use="work")),
-    (15, "communication", _language),
-    (16, "maritalStatus", _marital_status),
+    (15, "communication", remembered(_language)),
+    (16, "maritalStatus", remembered(_marital_status)),
     (17, "extension.religion", _concept(EXTENSION + "patient-religion", "0006")),
     (22, "extension.ethnicity", _omb(US_CORE_ETHNICITY, "0189", OMB_ETHNICITY, ETHNIC_GROUP)),
     (23, "extension.birthplace", _birth_place),
@@ -255,7 +255,7 @@ def _primary_care(map_one: Callable[[Components, Scope], Json | None]) -> Read:
         found = reading.each(pd1, number, map_one)
         return {"generalPractitioner": [reference_to(one) for one in found]} if found else None
 
-    return read
+    return remembered(read)
 
 
 def practitioner_reference(practitioner: Json) -> Json:
@@ -268,7 +268,7 @@ def _protection(pd1: Segment, number: int, _: Reading) -> Json | None:
 
 
 def _worship(xon: Components, _: Scope) -> str | None:
-    return xon(1) or xon(10)
+    return xon[1] or xon[10]
 
 
 _PD1: Fields = (

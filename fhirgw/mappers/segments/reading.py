@@ -9,12 +9,29 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from fhirgw.errors import GatewayError, InvalidElement
-from fhirgw.mappers.datatypes import Components, Json, Scope, cwe_to_codeable_concept, dtm_to_datetime, sound_period
+from fhirgw.mappers.datatypes import (
+    Components,
+    Json,
+    Scope,
+    cwe_to_codeable_concept,
+    dtm_to_datetime,
+    sound_period,
+    xcn_to_practitioner,
+)
+from fhirgw.settings import Sender
 from fhirgw.v2.codec import NULL, Segment
+from fhirgw.v2.encoding import Delimiters
+
+_LONG = 256  # characters: what is longer is somebody's text
+_MANY = 4096  # texts of fields, of one sender
+_SENDERS = 16
 
 YES_NO = {"Y": True, "N": False}  # table 0136
 
 T = TypeVar("T")
+
+
+Known = dict[tuple["Read", str], Any]
 
 
 @dataclass(slots=True)
@@ -26,12 +43,19 @@ class Reading:
         problems: What is wrong with the message.
         codes: (field, table or coding system, code) of the codes that no map has; they keep the sender's coding.
         silent: Fields of which a repetition, or all, could not be made into anything.
+        known: What ``remembered`` readings found before, in messages of the same sender.
     """
 
     scope: Scope
+    known: Known = field(default_factory=dict)
     problems: list[GatewayError] = field(default_factory=list)
     codes: list[tuple[str, str, str]] = field(default_factory=list)
     silent: list[tuple[Segment, int]] = field(default_factory=list)
+
+    @property
+    def noted(self) -> int:
+        """How much was found on the way so far."""
+        return len(self.problems) + len(self.codes) + len(self.silent)
 
     def unmapped(self, field: str, system: str, code: str) -> None:
         """Note a code that no map has, for the operator's list."""
@@ -47,17 +71,19 @@ class Reading:
     def each(self, segment: Segment, number: int, map_one: Callable[..., T | None], **options: Any) -> list[T]:
         """The repetitions of a field that map to something; a broken one is a problem at that field."""
         mapped: list[T] = []
-        if not segment.field(number):
+        text, delimiters = segment.field(number), segment.delimiters
+        if not text:
             return mapped
-        for element in segment.repetitions(number):
+        separator = delimiters.repetition
+        for raw in text.split(separator) if separator else (text,):
             try:
-                value = map_one(Components(element, segment.delimiters), self.scope, **options)
+                value = map_one(Components(raw, delimiters), self.scope, **options)
             except InvalidElement as error:
                 self.problems.append(InvalidElement(error.text, location=f"{segment.name}-{number}"))
             else:
                 if value:
                     mapped.append(value)
-                elif element.raw:
+                elif raw:
                     self.silent.append((segment, number))
         if self.scope.unmapped:
             self._note(segment, number)
@@ -101,9 +127,10 @@ class Facts:
 
     def take(self, segment: Segment, table: Fields, reading: Reading) -> "Facts":
         """Read the fields of a table; a later row of the same fact wins."""
-        field_at, last = segment.field, len(segment)
+        fields = segment.fields()
+        sent = len(fields)
         for number, name, read in table:
-            if number > last or not (raw := field_at(number)):
+            if number >= sent or not (raw := fields[number]):
                 continue
             if raw == NULL:
                 self.deletes.append(f"{self.resource}.{name}")
@@ -116,10 +143,56 @@ class Facts:
         return self
 
 
+_KNOWN: dict[tuple[str, str, int, int], tuple[Sender, Delimiters, Known]] = {}
+
+
+def known_of(scope: Scope, delimiters: Delimiters) -> Known:
+    """What was found before in messages of this sender's facility, under these settings and delimiters."""
+    key = (scope.name, scope.facility, id(scope.sender), id(delimiters))
+    kept = _KNOWN.get(key)
+    if kept is None:
+        if len(_KNOWN) >= _SENDERS:
+            _KNOWN.clear()
+        kept = _KNOWN[key] = (scope.sender, delimiters, {})  # as long as they are held, their ids are theirs
+    return kept[2]
+
+
 def valued(segment: Segment, number: int, component: int = 1) -> str:
     """The trimmed text of a component; empty when absent or null."""
+    text = segment.field(number)
+    if not text or text.isalnum():  # most fields: neither delimiter nor blank
+        return text if component == 1 else ""
     word = (segment.get(number, component) or "").strip()
     return "" if word == NULL else word
+
+
+def remembered(read: Read, *beside: int) -> Read:
+    """A reading of codes, staff or places: they come again and again, and each text of such a field is read once.
+
+    Never for what is the patient's or a relative's own: it would stay in memory. What is remembered is shared, so
+    whoever takes it changes nothing in it; what left a note in the ``Reading`` is read, and noted, each time.
+
+    Args:
+        read: What it is read with, from nothing but the field, the scope, and
+        beside: other fields of the segment.
+    """
+
+    def recall(segment: Segment, number: int, reading: Reading) -> Any:
+        text = segment.field(number)
+        if beside:
+            text = "\r".join([text, *map(segment.field, beside)])
+        known = reading.known
+        found = known.get((read, text))
+        if found is None:
+            noted = reading.noted
+            found = read(segment, number, reading)
+            if found and reading.noted == noted and len(text) < _LONG:
+                if len(known) > _MANY:
+                    known.clear()
+                known[read, text] = found
+        return found
+
+    return recall
 
 
 def listed(element: str, map_one: Callable[..., Json | None], **options: Any) -> Read:
@@ -137,9 +210,13 @@ def repeated(map_one: Callable[..., Json | None], **options: Any) -> Read:
     return lambda segment, number, reading: reading.each(segment, number, map_one, **options)
 
 
+STAFF: Read = remembered(repeated(xcn_to_practitioner))
+"""Read the members of the staff that a field names."""
+
+
 def coded(table: str | None = None) -> Read:
     """Read the first repetition of a coded field."""
-    return lambda segment, number, reading: reading.coded(segment, number, table)
+    return remembered(lambda segment, number, reading: reading.coded(segment, number, table))
 
 
 def time(segment: Segment, number: int, reading: Reading) -> str | None:
@@ -173,10 +250,10 @@ def elements(segment: Segment, table: Fields, reading: Reading) -> Json:
     For segments whose occurrences are a list that a later message replaces as a whole: ``""`` says nothing there.
     """
     filled: Json = {}
-    field_at = segment.field
+    fields = segment.fields()
+    sent = len(fields)
     for number, name, read in table:
-        raw = field_at(number)
-        if not raw or raw == NULL:
+        if number >= sent or not (raw := fields[number]) or raw == NULL:
             continue
         value = read(segment, number, reading)
         if not value:

@@ -18,7 +18,7 @@ from fhirgw.mappers.datatypes import (
     xtn_to_contact_point,
 )
 from fhirgw.mappers.parties import reference_to, xon_to_organization
-from fhirgw.mappers.segments.reading import Fields, Read, Reading, bound, elements, repeated, valued
+from fhirgw.mappers.segments.reading import Fields, Read, Reading, bound, elements, remembered, repeated, valued
 from fhirgw.terminology import ADMINISTRATIVE_SEX, ROLE_CLASS, ROLE_CODE, sid
 from fhirgw.v2.codec import Segment
 
@@ -153,11 +153,11 @@ _NK1: Fields = (
     (41, "telecom", repeated(xtn_to_contact_point)),
     (4, "address", repeated(xad_to_address)),
     (32, "address", repeated(xad_to_address)),
-    (3, "relationship", repeated(cwe_to_codeable_concept, table="0063")),
-    (7, "relationship", repeated(cwe_to_codeable_concept, table="0131")),
-    (15, "gender", _sex),
+    (3, "relationship", remembered(repeated(cwe_to_codeable_concept, table="0063"))),
+    (7, "relationship", remembered(repeated(cwe_to_codeable_concept, table="0131"))),
+    (15, "gender", remembered(_sex)),
     (16, "birthDate", _date),
-    (20, "communication", _spoken),
+    (20, "communication", remembered(_spoken)),
     (8, "period", bound("start")),
     (9, "period", bound("end")),
 )
@@ -168,16 +168,16 @@ _GT1: Fields = (
     (6, "telecom", repeated(xtn_to_contact_point, use="home")),
     (7, "telecom", repeated(xtn_to_contact_point, use="work")),
     (5, "address", repeated(xad_to_address)),
-    (11, "relationship", repeated(cwe_to_codeable_concept, table="0063")),
-    (9, "gender", _sex),
+    (11, "relationship", remembered(repeated(cwe_to_codeable_concept, table="0063"))),
+    (9, "gender", remembered(_sex)),
     (8, "birthDate", _date),
-    (36, "communication", _spoken),
+    (36, "communication", remembered(_spoken)),
 )
 _INSURED: Fields = (
     (49, "identifier", _numbers("SN")),
     (16, "name", repeated(xpn_to_human_name)),
     (19, "address", repeated(xad_to_address)),
-    (43, "gender", _sex),
+    (43, "gender", remembered(_sex)),
     (18, "birthDate", _date),
 )
 

@@ -13,11 +13,20 @@ from fhirgw.mappers.datatypes import (
     Json,
     cwe_to_codeable_concept,
     xad_to_address,
-    xcn_to_practitioner,
     xtn_to_contact_point,
 )
 from fhirgw.mappers.parties import reference_to, xon_to_organization
-from fhirgw.mappers.segments.reading import Fields, Read, Reading, bound, elements, repeated, valued
+from fhirgw.mappers.segments.reading import (
+    STAFF,
+    Fields,
+    Read,
+    Reading,
+    bound,
+    elements,
+    remembered,
+    repeated,
+    valued,
+)
 from fhirgw.v2.codec import Segment
 
 ROL_LEFT: Mapping[int, str] = {
@@ -116,12 +125,12 @@ def _typed(segment: Segment, number: int, reading: Reading) -> list[Json]:
 
 
 def _concepts(table: str) -> Read:
-    return repeated(cwe_to_codeable_concept, table=table)
+    return remembered(repeated(cwe_to_codeable_concept, table=table))
 
 
 _ROL: Fields = (
     (3, "role", _concepts("0443")),
-    (4, "person", repeated(xcn_to_practitioner)),
+    (4, "person", STAFF),
     (5, "period", bound("start")),
     (6, "period", bound("end")),
     (9, "specialty", _typed),
@@ -132,7 +141,7 @@ _ROL: Fields = (
 )
 _PRT: Fields = (
     (4, "role", _concepts("0912")),
-    (5, "person", repeated(xcn_to_practitioner)),
+    (5, "person", STAFF),
     (6, "specialty", _typed),
     (7, "unit", _typed),
     (8, "organization", repeated(xon_to_organization)),

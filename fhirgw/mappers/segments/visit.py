@@ -13,10 +13,20 @@ from fhirgw.mappers.datatypes import (
     cwe_to_codeable_concept,
     cx_to_identifier,
     local_code,
-    xcn_to_practitioner,
 )
 from fhirgw.mappers.segments.location import PV1_PLACES
-from fhirgw.mappers.segments.reading import Facts, Fields, Read, Reading, coded, repeated, time, valued
+from fhirgw.mappers.segments.reading import (
+    STAFF,
+    Facts,
+    Fields,
+    Read,
+    Reading,
+    coded,
+    remembered,
+    repeated,
+    time,
+    valued,
+)
 from fhirgw.mappers.segments.restriction import RESTRICTED
 from fhirgw.terminology import (
     ENCOUNTER_COURTESY,
@@ -59,7 +69,7 @@ def _identifier(segment: Segment, number: int, reading: Reading) -> Json | None:
 
 
 def _concepts(table: str) -> Read:
-    return repeated(cwe_to_codeable_concept, table=table)
+    return remembered(repeated(cwe_to_codeable_concept, table=table))
 
 
 def _is_vip(pv1: Segment, number: int, scope: Scope) -> bool:
@@ -96,16 +106,16 @@ PV1: Fields = (
     *PV1_PLACES,
     (4, "type.1", coded("0007")),
     (5, "hospitalization.preAdmissionIdentifier", _identifier),
-    (7, "participant.ATND", repeated(xcn_to_practitioner)),
-    (8, "participant.REF.1", repeated(xcn_to_practitioner)),
-    (9, "participant.CON", repeated(xcn_to_practitioner)),
+    (7, "participant.ATND", STAFF),
+    (8, "participant.REF.1", STAFF),
+    (9, "participant.CON", STAFF),
     (10, "serviceType", coded("0069")),
     (13, "hospitalization.reAdmission", coded("0092")),
     (14, "hospitalization.admitSource", coded("0023")),
     (15, "arrangement.1", _concepts("0009")),
-    (16, "courtesy.1", _vip),
-    (16, "security.vip", _vip_security),
-    (17, "participant.ADM", repeated(xcn_to_practitioner)),
+    (16, "courtesy.1", remembered(_vip)),
+    (16, "security.vip", remembered(_vip_security)),
+    (17, "participant.ADM", STAFF),
     (18, "type.2", coded("0018")),
     (19, "identifier.1", _visit_number),
     (22, "courtesy.2", coded("0045")),
@@ -114,7 +124,7 @@ PV1: Fields = (
     (44, "period.start", time),
     (45, "period.end", time),
     (50, "identifier.3", _visit_numbers),
-    (52, "participant.PART", repeated(xcn_to_practitioner)),
+    (52, "participant.PART", STAFF),
     (53, "episode", _words_of_episode),
     (54, "episode", _episode),
 )
@@ -204,11 +214,11 @@ PV2: Fields = (
     (8, "extension.plannedStart", _planned(PLANNED_START)),
     (9, "extension.plannedEnd", _planned(PLANNED_END)),
     (11, "length", _days),
-    (13, "participant.REF.2", repeated(xcn_to_practitioner)),
+    (13, "participant.REF.2", STAFF),
     (18, "type.4", coded("0214")),
     (22, "security", _protection),
     (25, "priority", coded("0217")),
-    (38, "extension.modeOfArrival", _arrival),
+    (38, "extension.modeOfArrival", remembered(_arrival)),
     *((number, f"observed.{name}", _concepts(table)) for name, (number, table, _) in OBSERVED.items()),
     (50, "verified.PV2-45", time),
 )
@@ -245,7 +255,7 @@ def pv2_to_encounter(pv2: Segment, facts: Facts, reading: Reading) -> None:
 
 
 def _hd_place(hd: Components, scope: Scope) -> Json | None:
-    name = hd(1) or hd(2)
+    name = hd[1] or hd[2]
     if name is None:
         return None
     identifier = {"system": sid(scope.name, "location"), "value": name}
@@ -263,9 +273,9 @@ def _reason(evn: Segment, number: int, reading: Reading) -> Json | None:
 
 EVN: Fields = (
     (3, "planned", time),
-    (4, "reason", _reason),
-    (5, "operator", repeated(xcn_to_practitioner)),
-    (7, "facility", _facility),
+    (4, "reason", remembered(_reason)),
+    (5, "operator", STAFF),
+    (7, "facility", remembered(_facility)),
 )
 """EVN-1, 2 and 6 are read apart: trigger where MSH-9.2 is missing, and the times."""
 
