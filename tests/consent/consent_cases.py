@@ -204,6 +204,9 @@ def consents(draw, name="c"):
     return {key: value for key, value in (made | kept).items() if value is not None}
 
 
+ordinary = st.builds(
+    request, recipient=st.sampled_from([Recipient(ORGANIZATION_A), Recipient(frozenset({"npi|B"}))])
+)
 requests = st.builds(
     request,
     recipient=st.sampled_from(
@@ -254,3 +257,19 @@ def policies(draw, most=3):
     )
     enrolments = None if states is None else tuple(Enrolment("ICM", state) for state in states)
     return policy(*made, enrolments=enrolments, affiliations=draw(affiliations))
+
+
+@st.composite
+def joined_policies(draw):
+    """What two records of one person say, that were merged or linked: of one, a release that is in force."""
+    code, signer = draw(_codes), draw(st.sampled_from(["Patient/p", "Patient/q"]))
+    kind = draw(st.sampled_from(["named-person-refusal", "dv-safety-list"]))
+    there = draw(
+        consents(name="there")
+        | st.just(consent(roi(code)["provision"] | {"type": "deny"}, name="there"))
+        | st.just(roi(code) | {"id": "there", "performer": [{"reference": signer}]})
+        | _actors.map(lambda reference: refusal(kind, reference))
+    )
+    here = [roi(*draw(st.lists(_codes, min_size=1, max_size=4, unique=True)))] if draw(st.booleans()) else []
+    joined = there | {"patient": {"reference": "Patient/q"}}
+    return policy(*here, joined, affiliations=draw(affiliations), others=frozenset({"q"}))

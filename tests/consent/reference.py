@@ -84,7 +84,9 @@ def refusal(consent):
 
 def refuses(consent, request, policy):
     """2.7 row 3: no signature, no performer needed; withdrawn or void, it is gone."""
-    if consent["status"] in {"inactive", "entered-in-error", "rejected"} or not mine(consent, policy):
+    if consent["status"] in {"inactive", "entered-in-error", "rejected"}:
+        return False
+    if not mine(consent, policy) and not of_a_joined_record(consent, policy):
         return False
     root = consent["provision"]
     if period(root.get("period"), request.at) == NO:
@@ -96,12 +98,19 @@ def mine(consent, policy):
     return consent["patient"]["reference"] == f"Patient/{policy.patient}"
 
 
+def of_a_joined_record(consent, policy):
+    """4 row 49: a record that was merged with the patient's, or linked; "most restrictive of both"."""
+    return consent["patient"]["reference"] in {f"Patient/{other}" for other in policy.others}
+
+
 def one_consent(consent, request, policy, settings, type_, labels, conf):
     """2.4 and 2.5 for one consent: PERMIT, DENY or N/A."""
-    if consent["status"] in {"entered-in-error", "rejected"} or not mine(consent, policy):
+    joined = of_a_joined_record(consent, policy)
+    if consent["status"] in {"entered-in-error", "rejected"} or not (joined or mine(consent, policy)):
         return "N/A"
     nodes = flatten(consent)
-    permits_count = in_force(consent, request, settings) and not unenforceable(consent, nodes)
+    # 4 row 49: "ROI doesn't move on merge"; what it denies is denied under both.
+    permits_count = not joined and in_force(consent, request, settings) and not unenforceable(consent, nodes)
     fired = []
     for node in nodes:
         truth = match(node, request, policy, settings, type_, labels, conf)

@@ -1,7 +1,7 @@
 """decide, the compiled predicate and the naive reference say the same of everything."""
 
 import reference
-from consent_cases import labels, policies, requests, settings
+from consent_cases import joined_policies, labels, ordinary, policies, requests, settings
 from hypothesis import HealthCheck, event, given
 from hypothesis import settings as hypothesis_settings
 
@@ -19,10 +19,24 @@ FACTS = [
 ]  # fmt: skip
 
 
-@hypothesis_settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+often = hypothesis_settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@often
 @given(request=requests, policy=policies(), switches=settings)
 def test_three_readings_agree(request, policy, switches):
     """Decide PERMIT <=> the compiled predicate holds <=> the reference permits."""
+    agree(request, policy, switches)
+
+
+@often
+@given(request=ordinary, policy=joined_policies(), switches=settings)
+def test_three_readings_agree_about_two_records_of_one_person(request, policy, switches):
+    """Leak 49: what was signed under a record that was merged or linked."""
+    agree(request, policy, switches)
+
+
+def agree(request, policy, switches):
     case = Case(request, policy, switches)
     visibility = compile_visibility(request, [policy], switches, revision=1)
     for kind, codes, conf in FACTS:

@@ -3,7 +3,19 @@
 import json
 from dataclasses import replace
 
-from consent_cases import actor, consent, labels, policies, policy, request, requests, roi, security, settings
+from consent_cases import (
+    actor,
+    consent,
+    joined_policies,
+    labels,
+    policies,
+    policy,
+    request,
+    requests,
+    roi,
+    security,
+    settings,
+)
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -76,6 +88,14 @@ def test_adding_a_deny_never_opens(request, held, switches, deny):
         within = each | {"provision": provision | {"provision": [*provision.get("provision", []), deny]}}
         consents = (*held.consents[:at], within, *held.consents[at + 1 :])
         assert not opened(before, permitted(request, replace(held, consents=consents), switches))
+
+
+@few
+@given(requests, joined_policies(), settings)
+def test_what_another_record_of_the_patient_says_never_opens(request, held, switches):
+    """Leak 49: of a record that was merged or linked, refusals count and permissions do not."""
+    own = replace(held, consents=held.consents[:-1], others=frozenset())
+    assert not opened(permitted(request, own, switches), permitted(request, held, switches))
 
 
 @few
