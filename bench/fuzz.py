@@ -34,7 +34,7 @@ from fhirgw.app import build, running
 from fhirgw.cli.files import read_case
 from fhirgw.demo import CASES, SENDERS
 from fhirgw.errors import GatewayError
-from fhirgw.intake import read
+from fhirgw.mappers.adt import read
 from fhirgw.mappers.adt import map_message
 from fhirgw.profiles.validation import problems
 from fhirgw.settings import Sender, Senders, Settings

@@ -26,8 +26,7 @@ import rounds
 from feed import ROOT, SENDERS, hospital, visits
 
 from fhirgw.errors import GatewayError
-from fhirgw.intake import read
-from fhirgw.mappers.adt import map_message
+from fhirgw.mappers.adt import map_message, read
 from fhirgw.mappers.report import report
 from fhirgw.profiles.validation import require_valid
 from fhirgw.settings import Senders

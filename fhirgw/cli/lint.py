@@ -12,7 +12,7 @@ from rich.table import Table
 
 from fhirgw.app import SendersFile
 from fhirgw.cli.terminal import emit, people, read
-from fhirgw.intake import read as read_message
+from fhirgw.mappers.adt import read as read_message
 from fhirgw.intake import refusals
 from fhirgw.settings import Settings
 from fhirgw.v2.batch import Splitter

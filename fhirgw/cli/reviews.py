@@ -13,8 +13,7 @@ from fhirgw.app import Gateway, new_id
 from fhirgw.audit import Entry
 from fhirgw.cli.terminal import emit, local, patient_id
 from fhirgw.errors import GatewayError, InvalidElement
-from fhirgw.intake import read
-from fhirgw.mappers.adt import extract
+from fhirgw.mappers.adt import extract, read
 from fhirgw.matching import levels, traits
 from fhirgw.store import journal, repository, reviews
 from fhirgw.store.reviews import Review

@@ -4,18 +4,17 @@ import contextlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
-import structlog
 from rich.console import Console
 
-from fhirgw.app import Gateway, build
 from fhirgw.errors import InvalidElement
 from fhirgw.outcome import line
 from fhirgw.settings import Settings
-from fhirgw.store import identity
-from fhirgw.store.database import migrate
+
+if TYPE_CHECKING:
+    from fhirgw.app import Gateway
 
 people = Console(stderr=True, highlight=False)
 """For people: stderr."""
@@ -58,8 +57,14 @@ def read_json(path: Path) -> Any:
 
 
 @contextlib.contextmanager
-def local() -> Iterator[Gateway]:
+def local() -> Iterator["Gateway"]:
     """The gateway over the local store, migrated; other processes may be using it meanwhile."""
+    # A command over files needs no gateway, which takes a second to load.
+    import structlog  # noqa: PLC0415
+
+    from fhirgw.app import build  # noqa: PLC0415
+    from fhirgw.store.database import migrate  # noqa: PLC0415
+
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     settings = Settings()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
@@ -71,12 +76,14 @@ def local() -> Iterator[Gateway]:
         gateway.database.close()
 
 
-def patient_id(gateway: Gateway, named: str) -> str:
+def patient_id(gateway: "Gateway", named: str) -> str:
     """The logical id of a patient named by id or by ``system|value``.
 
     Raises:
         InvalidElement: Nobody here has this identifier.
     """
+    from fhirgw.store import identity  # noqa: PLC0415 - as above
+
     if "|" not in named:
         return named.removeprefix("Patient/")
     system, value = named.rsplit("|", 1)

@@ -37,10 +37,11 @@ from fhirgw.mappers.segments.visit import (
 )
 from fhirgw.mappers.visit import fold_visit
 from fhirgw.mappers.zsegments import with_z_fields, z_to_extensions
+from fhirgw.settings import Senders
 from fhirgw.terminology import BASE, URI_IDENTIFIER, sid
-from fhirgw.v2.codec import NULL, Message, Segment, encode
+from fhirgw.v2.codec import NULL, Message, Segment, encode, header, parse
 
-__all__ = ["EVENTS", "AdtEvent", "Effect", "EventSemantics", "MapContext", "extract", "extract_all", "map_message"]
+__all__ = ["EVENTS", "AdtEvent", "Effect", "EventSemantics", "MapContext", "extract", "extract_all", "map_message", "read"]
 
 Identifiers = tuple[tuple[str, str, str | None], ...]
 
@@ -80,6 +81,17 @@ CLINICAL = frozenset({"AL1", "DB1", "DG1", "DRG", "EVN", "IAM", "NTE", "OBX", "P
 
 NOTED = frozenset({"AL1", "DB1", "DG1", "DRG", "IAM", "OBX", "PR1"})
 """Those of them whose resource can hold the notes (NTE) that follow."""
+
+
+def read(raw: bytes, senders: Senders, id_key: bytes) -> tuple[Message, MapContext]:
+    """A message and its sender's context; the sender is known by MSH-4 before its charset is believed.
+
+    Raises:
+        MalformedMessage: It cannot be read.
+    """
+    top = header(raw)
+    name, sender = senders.by_facility((top.header.get(4) if top else None) or "")
+    return parse(raw, charset=sender.charset), MapContext(name, sender, id_key)
 
 
 def extract(message: Message, context: MapContext) -> AdtEvent:

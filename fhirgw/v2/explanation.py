@@ -130,7 +130,7 @@ def explain(
 
     Args:
         raw: One message.
-        read: Parses it and finds its sender (``intake.read``).
+        read: Parses it and finds its sender (``mappers.adt.read``).
         refusals: Why it is refused (``intake.refusals``).
     """
     try:

@@ -1,12 +1,15 @@
 """``map adt`` over what people have: directories, batches, files that are none; and its report."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import orjson
 import pytest
 from typer.testing import CliRunner
 
-from fhirgw.cli import app
+from fhirgw.cli import app, map_adt
+from fhirgw.mappers.adt import map_message as mapped
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "v2"
 MEMBER = (FIXTURES / "A01/member.hl7").read_bytes()
@@ -74,3 +77,59 @@ def test_every_segment_of_every_fixture_is_mapped_or_named(run, tmp_path):
         for segment in one.get("segments", ()):
             assert segment["mapped"] or segment["unmapped"]
             assert all(segment["unmapped"].values())
+
+
+@pytest.fixture
+def many(tmp_path):
+    """More messages than one process is given, every eleventh of them refused."""
+    count = 5 * map_adt._MESSAGES // 2
+    path = tmp_path / "many.hl7"
+    path.write_bytes(b"".join(REFUSED if number % 11 == 7 else MEMBER for number in range(count)))
+    return path
+
+
+def test_many_messages_come_back_in_their_order_from_all_cores(run, many, tmp_path, monkeypatch):
+    monkeypatch.setattr(map_adt.os, "sched_getaffinity", lambda _: {0, 1})
+    report = tmp_path / "report.json"
+    spread = run(many, "--report", report)
+    assert spread.exit_code == 1
+    told = orjson.loads(report.read_bytes())["messages"]
+    assert [one["number"] for one in told] == list(range(1, len(told) + 1))
+    assert all((one["outcome"] == "refused") == (at % 11 == 7) for at, one in enumerate(told))
+    monkeypatch.setattr(map_adt.os, "sched_getaffinity", lambda _: {0})
+    alone = run(many)
+    assert (alone.stdout, alone.stderr) == (spread.stdout, spread.stderr)
+
+
+def test_a_chunk_ends_with_the_bytes_that_may_be_held():
+    big = [map_adt.Given("one", number, b"x" * map_adt._BLOCK) for number in range(3)]
+    small = [map_adt.Given("two", number, b"x") for number in range(map_adt._MESSAGES + 1)]
+    sizes = [sum(len(one.raw) for one in chunk) for chunk in map_adt._chunks([*big, *small])]
+    assert max(sizes) <= 2 * map_adt._BLOCK
+    assert sum(sizes) == sum(len(one.raw) for one in [*big, *small])
+
+
+def test_a_bundle_that_is_not_valid_is_not_written(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(map_adt, "map_message", lambda *given: mapped(*given) | {"type": "no such type"})
+    path = FIXTURES / "A01/member.hl7"
+    assert run(path).exit_code == 0
+    done = run(path, "--validate")
+    assert (done.exit_code, lines(done)) == (1, [])
+    assert "code-invalid" in done.stderr
+
+
+def test_every_fixture_that_is_mapped_is_valid(run):
+    done, held = run(FIXTURES), run(FIXTURES, "--validate")
+    assert lines(held) == lines(done)
+
+
+def test_the_command_loads_neither_the_gateway_nor_its_database(tmp_path):
+    said = (
+        f"import sys; sys.argv = ['fhirgw', 'map', 'adt', {str(FIXTURES / 'A01/member.hl7')!r}]\n"
+        "from fhirgw.cli import main\n"
+        "try: main()\n"
+        "finally: print(*sorted({'sqlalchemy', 'fastapi', 'fhirgw.app', 'fhirgw.store'} & {*sys.modules}))"
+    )
+    environment = {"FHIRGW_DATA_DIR": str(tmp_path), "PATH": ""}
+    done = subprocess.run([sys.executable, "-c", said], capture_output=True, env=environment, check=False)
+    assert done.stdout.splitlines()[1:] == [b""], done.stderr
