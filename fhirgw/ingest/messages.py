@@ -241,6 +241,8 @@ class Messages:
             self._persons.known(tx, map(visits.text, new), patient)
         kept = event if patient is not None else replace(event, person={})
         visits.keep(tx, row, part, kept, patient=patient, visit=called)
+        if patient is None:
+            self._persons.wait_for_bearer(tx, row, event)
         touched = {*({called} if called else ()), *_visits_of(before)} | self._renumber(
             tx, row, part, event, before
         )
