@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from fhirgw.admission import Peer
-from fhirgw.intake import ER7, POSITIVE, Intake, Received
+from fhirgw.intake import Intake
+from fhirgw.keeping import ER7, POSITIVE, Received
 from fhirgw.released import Public
 from fhirgw.v2.batch import Cut, Splitter, Tally, closing, opening, read_header
 from fhirgw.v2.codec import Message

@@ -14,7 +14,8 @@ from typing import Literal
 from fhirgw import metrics
 from fhirgw.admission import Peer
 from fhirgw.batches import Batch
-from fhirgw.intake import Intake, Received
+from fhirgw.intake import Intake
+from fhirgw.keeping import Received
 from fhirgw.released import Public
 from fhirgw.replies import Replies
 from fhirgw.settings import Settings
@@ -62,10 +63,23 @@ class Doors:
         """Whether anybody could send from this address."""
         return self.intake.welcomes(address)
 
-    async def receive(self, raw: bytes, peer: Peer, *, truncated: bool) -> Reply:
+    def receive(self, raw: bytes, peer: Peer, *, truncated: bool) -> "asyncio.Future[Reply]":
         """One message over MLLP."""
         since = self.seconds()
-        return self.reply([await self.intake.receive(raw, "mllp", peer, truncated=truncated)], since=since)
+        replied: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+
+        def reply(received: "asyncio.Future[Received]") -> None:
+            if replied.done():
+                return
+            if received.cancelled():
+                replied.cancel()
+            elif error := received.exception():
+                replied.set_exception(error)
+            else:
+                replied.set_result(self.reply([received.result()], since=since))
+
+        self.intake.receive(raw, "mllp", peer, truncated=truncated).add_done_callback(reply)
+        return replied
 
     def batch(self, peer: Peer) -> Incoming:
         """A batch over MLLP."""
@@ -99,7 +113,7 @@ class Doors:
         first = received[0] if received else Received(None, None)
         sent = answer or (first.answer if len(received) == 1 else None)
 
-        async def delivered(taken: bool) -> None:
+        def delivered(taken: bool) -> None:
             """Before the sender's next message is kept, which does not wait for this to be durable."""
             if taken and since is not None:
                 metrics.ack_seconds.labels(first.sender).observe(self.seconds() - since)

@@ -2,89 +2,34 @@
 
 What decides between AA, AE and AR is said of a message without the store: its syntax, MSH, and whether the fields
 are there without which nothing can be made of it. Everything is kept, with what was answered; processing is
-``ingest``'s, and what enhanced mode says after it is made here (``conclude``). (DESIGN §4.)
+``ingest``'s. (DESIGN §4.)
 """
 
 import asyncio
-import hashlib
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 
 import structlog
 
-from fhirgw import metrics
 from fhirgw.admission import Admission, Peer
-from fhirgw.errors import DependencyDown, DuplicateMessage, Forbidden, GatewayError, MalformedMessage, TooLarge
+from fhirgw.errors import DependencyDown, GatewayError, MalformedMessage, TooLarge
+from fhirgw.keeping import ER7, Arrival, Judged, Keeper, Received
 from fhirgw.mappers.adt import MapContext, extract
 from fhirgw.mappers.plain import is_plainly_sound
 from fhirgw.mappers.zsegments import with_z_fields
 from fhirgw.released import Public
 from fhirgw.settings import Sender, Senders
 from fhirgw.store import application_ack, journal
-from fhirgw.store.database import Database, Transaction
-from fhirgw.v2.ack import AckMode, accept_mode, acknowledge, check_envelope
+from fhirgw.store.database import Database
+from fhirgw.v2.ack import AckMode, accept_mode, check_envelope
 from fhirgw.v2.batch import head
 from fhirgw.v2.codec import Message, Segment, header, parse
 
 log = structlog.get_logger(__name__)
 DAY = 86_400_000_000
-ER7 = "x-application/hl7-v2+er7"
-POSITIVE = frozenset({"AA", "CA", None})
-"""MSA-1 of messages that were taken; None: the sender wants no answer to those."""
+UNANSWERED = AckMode("NE", "NE")
 ESSENTIAL = {"MSH": None, "EVN": None, "PID": 3, "MRG": None, "PV1": 2}
 """Segments without which nothing can be made of a message, up to the last field that counts for that."""
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """What became of a message at the door.
-
-    Attributes:
-        answer: What the sender is told now; None: nothing.
-        row: The journal row; None when nothing could be kept.
-        code: MSA-1 of the answer.
-        sender: Its name in the senders file.
-        follows: Whether an application ACK may follow its processing.
-        idle: Silence that the sender's connection is allowed; None: the gateway's.
-        last: The connection is not to be kept.
-    """
-
-    answer: Public | None
-    row: int | None
-    code: str | None = None
-    sender: str = "default"
-    follows: bool = False
-    idle: float | None = None
-    last: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A message as far as it could be read, and what is wrong with it.
-
-    Attributes:
-        message: MSH alone where the rest cannot be read; None when there is no MSH to answer to.
-        sender: Its name in the senders file.
-        registered: What the senders file says of it.
-        errors: Why it is refused; empty when it is taken.
-    """
-
-    message: Message | None
-    sender: str
-    registered: Sender
-    errors: Sequence[GatewayError]
-
-    @property
-    def is_foreign(self) -> bool:
-        """Whether the peer may not send for this sender: nothing of it counts as the sender's."""
-        return any(isinstance(error, Forbidden) for error in self.errors)
-
-    @property
-    def mode(self) -> AckMode:
-        """Which acknowledgments are given."""
-        return accept_mode(self.message, self.registered.ack) if self.message else AckMode("NE", "NE")
 
 
 def read(raw: bytes, senders: Senders, id_key: bytes) -> tuple[Message, MapContext]:
@@ -127,12 +72,13 @@ class Intake:
         self._senders = senders
         self._admission = admission
         self._id_key = id_key
-        self._window = duplicate_window_days * DAY
-        self._new_id = new_id
+        self._keeper = Keeper(database, window=duplicate_window_days * DAY, new_id=new_id)
         self._sleep = sleep
 
-    async def receive(self, raw: bytes, channel: str, peer: Peer, *, truncated: bool = False) -> Received:
-        """Keep a message, and say what its sender is to be told.
+    def receive(
+        self, raw: bytes, channel: str, peer: Peer, *, truncated: bool = False
+    ) -> "asyncio.Future[Received]":
+        """Keep a message, and say, when it is on disk, what its sender is to be told.
 
         Args:
             raw: The unframed bytes.
@@ -141,37 +87,25 @@ class Intake:
             truncated: The rest was over the size cap and is not here.
         """
         judged = self._judge(raw, peer, truncated=truncated)
-        try:
-            await self._pace(judged, peer)
-        except DependencyDown as error:
-            return self._unkept(judged, error, last=True)
         if judged.errors and isinstance(judged.errors[0], TooLarge):
             raw = head(raw)
+        arrival = Arrival(raw, channel, peer, judged)
         try:
-            row = await self._database.write(
-                partial(self._keep, raw=raw, channel=channel, judged=judged), urgent=True
-            )
-        except Exception as error:  # noqa: BLE001 - whatever it is: not kept, so the sender keeps it
-            log.error("not kept", error=type(error).__name__, peer=peer.name)  # noqa: TRY400 - a trace could hold data
-            return self._unkept(judged, DependencyDown("The message cannot be stored now; send it again later."))
-        metrics.messages.labels(judged.sender, row.ack_code or "none").inc()
-        tell = log.info if row.error_code else log.debug  # a line for each that is in order costs more than its ACK
-        tell("message kept", row=row.id, state=row.state, ack=row.ack_code, error=row.error_code, peer=peer.name)
-        return Received(
-            Public(row.ack, media_type=ER7) if row.ack else None,
-            row.id,
-            row.ack_code,
-            judged.sender,
-            follows=row.application is not None,
-            idle=judged.registered.idle_timeout_seconds,
-        )
+            seconds = self._pace(judged, peer)
+        except DependencyDown as error:
+            arrival.received.set_result(self._keeper.unkept(judged, error, last=True))
+            return arrival.received
+        if seconds:
+            return asyncio.ensure_future(self._receive_later(arrival, seconds))
+        self._keeper.take(arrival)
+        return arrival.received
 
     async def discard(self, raw: bytes, peer: Peer) -> None:
         """Keep what was no frame, for inspection; nobody is answered (ADR 0011)."""
         error = MalformedMessage("These bytes were outside any MLLP frame.")
-        judged = Judged(None, "default", self._senders().default, [error])
+        new = journal.New("mllp", "default", None, None, raw, state="rejected", error=error)
         try:
-            row = await self._database.write(partial(self._keep, raw=raw, channel="mllp", judged=judged))
+            (row,) = await self._database.write(partial(journal.keep, messages=[new]))
         except DependencyDown:  # nobody was promised anything
             log.error("junk not kept", peer=peer.name)  # noqa: TRY400 - the trace would say no more
             return
@@ -227,132 +161,37 @@ class Intake:
         name, sender = senders.by_facility((top.header.get(4) if top else None) or "")
         refused = self._admission.refusal(peer, name, senders)
         if refused:
-            return Judged(top, name, sender, [refused])
+            return _judged(top, name, sender, [refused])
         if truncated or (sender.max_message_bytes is not None and len(raw) > sender.max_message_bytes):
-            return Judged(top, name, sender, [TooLarge("The message is larger than this gateway takes.")])
+            return _judged(top, name, sender, [TooLarge("The message is larger than this gateway takes.")])
         try:
             message = parse(raw, charset=sender.charset)
         except GatewayError as error:
-            return Judged(top, name, sender, [error])
+            return _judged(top, name, sender, [error])
         context = MapContext(name, sender, self._id_key)
-        return Judged(message, name, sender, refusals(message, context))
+        return _judged(message, name, sender, refusals(message, context))
 
-    async def _pace(self, judged: Judged, peer: Peer) -> None:
-        """Let a sender wait that sends more than it may."""
+    async def _receive_later(self, arrival: Arrival, seconds: float) -> Received:
+        await self._sleep(seconds)
+        self._keeper.take(arrival)
+        return await arrival.received
+
+    def _pace(self, judged: Judged, peer: Peer) -> float:
+        """How long a message has to wait, in seconds, of a sender that sends more than it may.
+
+        Raises:
+            DependencyDown: Too long.
+        """
         if peer.local or judged.is_foreign:
-            return
+            return 0.0
         if peer.client is None:
             self._admission.join(peer, judged.sender, judged.registered)
-        seconds = self._admission.wait(judged.sender, judged.registered)
-        if seconds:
-            await self._sleep(seconds)
-
-    # --- keeping --------------------------------------------------------------------------------------------------
-
-    def _keep(self, tx: Transaction, *, raw: bytes, channel: str, judged: Judged) -> journal.Row:
-        """The journal row of a message with its answer; of one that was sent before, the row it has."""
-        digest = hashlib.sha256(raw).digest()
-        top = judged.message.header if judged.message else None
-        control_id = (top.get(10) if top else None) or None
-        earlier = self._earlier(tx, judged, control_id, digest)
-        if isinstance(earlier, journal.Row):
-            return earlier
-        errors = [*judged.errors, *([earlier] if earlier else [])]
-        mode = judged.mode
-        indulged = bool(errors) and judged.registered.ack == "aa-only" and judged.message is not None
-        answered = [] if indulged else errors
-        code, answer = self._answer(judged, answered, datetime.fromtimestamp(tx.now / 1_000_000, UTC))
-        return journal.keep(
-            tx,
-            channel=channel,
-            sender=judged.sender,
-            control_id=control_id,
-            trigger=(top.get(9, 2) if top else None) or None,
-            digest=digest,
-            raw=raw,
-            state=("parked" if indulged else "rejected") if errors else "received",
-            ack_code=code,
-            ack=answer.body if answer else None,
-            error=errors[0] if errors else None,
-            application=None if errors else mode.follows,
-        )
-
-    def _earlier(
-        self, tx: Transaction, judged: Judged, control_id: str | None, digest: bytes
-    ) -> journal.Row | DuplicateMessage | None:
-        """The row that a message which was sent before has; that its control id is another's; or None: it is new.
-
-        What was promised stands, even if the map has changed since. What was refused is judged anew, and has the
-        stored answer again if the reason is the same. What was refused, and taken by an operator since, is taken.
-        """
-        if control_id is None:
-            return None
-        since, name = tx.now - self._window, judged.sender
-        earlier = None if judged.is_foreign else journal.duplicate(tx.connection, name, control_id, since=since)
-        if earlier and earlier.digest == digest:
-            if earlier.ack_code in POSITIVE:
-                if earlier.application:
-                    application_ack.again(tx, earlier.id)
-                return earlier
-            if earlier.state == "processed" or not judged.errors:
-                return self._retaken(tx, earlier, judged)
-        elif earlier and not judged.errors:
-            return DuplicateMessage("This control id was used for another message.", location="MSH-10")
-        if judged.errors:
-            refused = journal.refused(tx.connection, name, control_id, digest, since=since)
-            problem = judged.errors[0]
-            if refused and (refused.error_code, refused.error_location) == (problem.err, problem.location):
-                return refused
-        return None
-
-    def _retaken(self, tx: Transaction, earlier: journal.Row, judged: Judged) -> journal.Row:
-        """The answer to what was refused at first: it is on disk, and was processed or will be."""
-        code, answer = self._answer(judged, [], datetime.fromtimestamp(tx.now / 1_000_000, UTC))
-        state = "received" if earlier.state == "parked" else earlier.state
-        body = answer.body if answer else None
-        taken = journal.retake(tx, earlier, state=state, ack_code=code, ack=body, application=judged.mode.follows)
-        if taken.state == "processed":
-            conclude(tx, taken)
-        return taken
-
-    def _answer(
-        self, judged: Judged, errors: Sequence[GatewayError], now: datetime
-    ) -> tuple[str | None, Public | None]:
-        """MSA-1 and the ACK, in the mode the sender asked for; (None, None) where none is owed."""
-        message = judged.message
-        code = judged.mode.at_once(errors) if message else None
-        if message is None or code is None:
-            return None, None
-        body = acknowledge(message, code, errors, now=now, control_id=self._new_id())
-        return code, Public(body, media_type=ER7)
-
-    def _unkept(self, judged: Judged, error: DependencyDown, *, last: bool = False) -> Received:
-        """The answer to what is not on disk."""
-        code, answer = self._answer(judged, [error], datetime.now(UTC))
-        metrics.messages.labels(judged.sender, code or "none").inc()
-        return Received(answer, None, code, judged.sender, last=last)
+        return self._admission.wait(judged.sender, judged.registered)
 
 
-def conclude(tx: Transaction, row: journal.Row, errors: Iterable[Exception] = ()) -> None:
-    """Make the application ACK that the outcome of a message's processing calls for, in the same transaction.
-
-    A message has one: what was told once stays so, whatever a replay makes of it.
-
-    Args:
-        tx: The unit of work that marks the row.
-        row: The message.
-        errors: Why it was parked; none when it was processed.
-    """
-    if row.application is None or application_ack.get(tx.connection, row.id):
-        return
-    message = header(row.raw)
-    problems = [error if isinstance(error, GatewayError) else GatewayError(journal.UNEXPECTED) for error in errors]
-    code = AckMode("AL", row.application).after_processing(problems)
-    if message is None or code is None:
-        return
-    now = datetime.fromtimestamp(tx.now / 1_000_000, UTC)
-    body = acknowledge(message, code, problems, now=now, control_id=f"{tx.now:x}-{row.id}", apart=True)
-    application_ack.put(tx, row.id, sender=row.sender, code=code, body=body)
+def _judged(message: Message | None, name: str, sender: Sender, errors: Sequence[GatewayError]) -> Judged:
+    mode = accept_mode(message, sender.ack) if message else UNANSWERED
+    return Judged(message, name, sender, mode, errors)
 
 
 def refusals(message: Message, context: MapContext) -> list[GatewayError]:

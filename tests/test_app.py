@@ -1,7 +1,6 @@
 """The composition: bound safely, reading its files with care, working on whatever a worker meets."""
 
 import asyncio
-import contextlib
 import socket
 import struct
 import threading
@@ -96,8 +95,7 @@ async def test_a_connection_dropped_before_the_ack_leaves_the_message_processed_
             reset = struct.pack("ii", 1, 0)  # closing sends RST, as a crashed peer's machine does
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
             writer.transport.abort()
-            with contextlib.suppress(ConnectionError):
-                await connection._writer.wait_closed()  # the server's side has seen the reset
+            await until(lambda: connection._lost)  # the server's side has seen the reset
         gate.set()
         await stuck
         await until(lambda: [(row.state, row.ack_state) for row in whole.rows()] == [("processed", "unsent")])

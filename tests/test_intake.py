@@ -400,7 +400,7 @@ def door(tmp_path_factory):
 def test_whatever_the_bytes_they_are_judged_and_answered(door, raw):
     intake = door.gateway.intake
     judged = intake._judge(raw, PEER, truncated=False)
-    code, answer = intake._answer(judged, judged.errors, NOW)
+    code, answer = intake._keeper._answer(judged, judged.errors, NOW)
     assert (answer is None) == (code is None)
     if answer and judged.message.header.get(10):
         assert parse(answer.body, charset="8859/1").first("MSA").get(1) == code

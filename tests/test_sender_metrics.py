@@ -65,9 +65,9 @@ async def test_messages_are_counted_by_sender_and_answer_and_every_ack_that_left
     doors = Doors(gateway.intake, gateway.doors.replies, gateway.settings, new_id=str, seconds=lambda: next(at))
     before = told(whole)
     reply = await doors.receive(ADMITTED, PEER, truncated=False)
-    await reply.delivered(True)
+    reply.delivered(True)
     reply = await HttpDoor(doors).receive(REFUSED, PEER, truncated=False)
-    await reply.delivered(True)
+    reply.delivered(True)
     await doors.drained()
     await whole.process()
     seen = told(whole)
@@ -87,6 +87,6 @@ async def test_an_ack_that_could_not_be_handed_over_is_not_timed(whole):
     doors = whole.gateway.doors
     before = metrics.ack_seconds.labels("elm-hospital")._sum.get()
     reply = await doors.receive(ADMITTED, PEER, truncated=False)
-    await reply.delivered(False)
+    reply.delivered(False)
     await doors.drained()
     assert metrics.ack_seconds.labels("elm-hospital")._sum.get() == before

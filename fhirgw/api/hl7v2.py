@@ -64,7 +64,7 @@ class Hl7v2:
             raise MalformedMessage("The connection ended before the body did.") from None
         sent = nothing() if reply.answer is None else reply.answer
         if reply.delivered:
-            await reply.delivered(True)  # handed to the server: whether it is read, only a resending tells
+            reply.delivered(True)  # handed to the server: whether it is read, only a resending tells
         return replace(sent, status=503 if not reply.kept else 200 if reply.answer else 204)
 
     async def _received(self, request: Request, peer: Peer, declared: str | None) -> Reply:

@@ -21,7 +21,7 @@ from fhirgw.batches import Batch
 from fhirgw.cli.terminal import emit, local, people, read
 from fhirgw.consent.model import Json
 from fhirgw.errors import InvalidElement
-from fhirgw.intake import Received
+from fhirgw.keeping import Received
 from fhirgw.v2.batch import Cut, Splitter, is_batch, read_header
 from fhirgw.v2.client import MllpClient
 from fhirgw.v2.codec import Segment, parse

@@ -135,7 +135,11 @@ class Database:
             raise DependencyDown("The database does not answer.") from None
 
     async def write(self, unit: Callable[[Transaction], T], *, urgent: bool = False) -> T:
-        """Run the unit in the writer thread; its result after the COMMIT.
+        """Run the unit in the writer thread; its result after the COMMIT. See ``submit``."""
+        return await self.submit(unit, urgent=urgent)
+
+    def submit(self, unit: Callable[[Transaction], T], *, urgent: bool = False) -> "asyncio.Future[T]":
+        """The same without waiting: what comes of it is there after the COMMIT.
 
         Whatever the unit raises undoes the unit alone and is raised here. A unit that was submitted runs even
         if the waiting task is cancelled.
@@ -150,7 +154,7 @@ class Database:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         self._submit(_Work(unit, future, urgent, loop))
-        return await future
+        return future
 
     def write_sync(self, unit: Callable[[Transaction], T]) -> T:
         """The same for a caller without an event loop."""

@@ -5,16 +5,15 @@ of the events about members, which outlive the bytes (DESIGN §3, §4).
 """
 
 import hashlib
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, TypedDict, Unpack
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, NamedTuple, TypedDict, Unpack
 
-from sqlalchemy import ColumnElement, Connection, Integer, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Integer, bindparam, func, select, update
 from sqlalchemy.engine import Row as Selected
 
 from fhirgw.errors import GatewayError, NotFound
 from fhirgw.store.database import Transaction
-from fhirgw.store.prepared import Prepared
+from fhirgw.store.prepared import Prepared, PreparedInsert
 from fhirgw.store.schema import journal
 
 UNEXPECTED = "The gateway failed on this message."
@@ -22,8 +21,7 @@ STATES = ("received", "processed", "waiting", "parked", "rejected", "expired")
 """Waiting: until a person has said whom it is about. Expired: the bytes are gone, the facts are not."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One message as received, and what became of it.
 
     Attributes:
@@ -82,7 +80,16 @@ class Which(TypedDict, total=False):
 
 _LISTED = tuple(column for column in journal.c if column.name != "raw")
 _KEPT = tuple(column.name for column in journal.c if column.name != "id")
-_KEEP = Prepared(insert(journal).returning(journal.c.id), _KEPT)
+_KEEP = PreparedInsert(journal, _KEPT)
+_ASKED = 16
+"""Control ids that are looked up together."""
+_USED = Prepared(
+    select(journal.c.control_id).where(
+        journal.c.sender == bindparam("by"),
+        journal.c.control_id.in_([bindparam(f"control_{at}") for at in range(_ASKED)]),
+        journal.c.received_at >= bindparam("since"),
+    )
+)
 _DUPLICATE = Prepared(
     select(journal)
     .where(
@@ -131,28 +138,17 @@ _MARK = Prepared(
     .values(state=bindparam("new"), attempts=journal.c.attempts + 1, processed_at=bindparam("at"))
     .values({name: bindparam(f"new_{name}") for name in _ERRORS})
 )
-_MARK_ACK = Prepared(update(journal).where(journal.c.id == bindparam("key")).values(ack_state=bindparam("new")))
+_MARK_ACKS = Prepared(
+    update(journal)
+    .where(journal.c.id.between(bindparam("first"), bindparam("last")))
+    .values(ack_state=bindparam("new"))
+)
 
 
-def keep(
-    tx: Transaction,
-    *,
-    channel: str,
-    sender: str,
-    control_id: str | None,
-    trigger: str | None,
-    raw: bytes,
-    digest: bytes | None = None,
-    state: str = "received",
-    ack_code: str | None = None,
-    ack: bytes | None = None,
-    error: Exception | None = None,
-    application: str | None = None,
-) -> Row:
-    """Keep a message; the caller may acknowledge it when the unit of work is committed.
+class New(NamedTuple):
+    """A message to keep.
 
-    Args:
-        tx: The unit of work; submit it with ``urgent=True``.
+    Attributes:
         channel: mllp, http or file.
         sender: Name in the senders file.
         control_id: MSH-10.
@@ -165,24 +161,57 @@ def keep(
         error: Why it was rejected.
         application: When an application ACK follows its processing; None: never.
     """
-    values: dict[str, Any] = {
-        "received_at": tx.now,
-        "channel": channel,
-        "sender": sender,
-        "control_id": control_id,
-        "trigger": trigger,
-        "digest": digest or hashlib.sha256(raw).digest(),
-        "raw": raw,
-        "state": state,
-        "ack_state": "unsent" if ack is None else "owed",
-        "ack_code": ack_code,
-        "ack": ack,
-        "attempts": 0,
-        "processed_at": None,
-        "application": application,
-        **_error(error),
-    }
-    return Row(id=_KEEP.scalar(tx.direct, **values), **values)
+
+    channel: str
+    sender: str
+    control_id: str | None
+    trigger: str | None
+    raw: bytes
+    digest: bytes | None = None
+    state: str = "received"
+    ack_code: str | None = None
+    ack: bytes | None = None
+    error: Exception | None = None
+    application: str | None = None
+
+
+def keep(tx: Transaction, messages: Sequence[New]) -> list[Row]:
+    """Keep messages; the caller may acknowledge them when the unit of work is committed.
+
+    Args:
+        tx: The unit of work; submit it with ``urgent=True``.
+        messages: In the order in which they came.
+    """
+    values = [_values(tx.now, new) for new in messages]
+    keys = _KEEP.keys(tx.direct, values)
+    return [Row(key, *row) for key, row in zip(keys, values, strict=True)]
+
+
+def _values(now: int, new: New) -> tuple[Any, ...]:
+    """Of a new row, in the order of the table's columns."""
+    error = _error(new.error)
+    return (
+        *(
+            now,
+            new.channel,
+            new.sender,
+            new.control_id,
+            new.trigger,
+            new.digest or hashlib.sha256(new.raw).digest(),
+        ),
+        *(new.raw, new.state, "unsent" if new.ack is None else "owed", new.ack_code, new.ack, *error.values()),
+        *(0, None, new.application),
+    )
+
+
+def used(connection: Connection, sender: str, control_ids: Sequence[str], since: int) -> set[str]:
+    """Those of these control ids that a message of this sender has, whatever became of it, since an instant."""
+    found: set[str] = set()
+    for at in range(0, len(control_ids), _ASKED):
+        asked = control_ids[at : at + _ASKED]
+        names = {f"control_{number}": asked[min(number, len(asked) - 1)] for number in range(_ASKED)}
+        found.update(control for (control,) in _USED.rows(connection, by=sender, since=since, **names))
+    return found
 
 
 def duplicate(connection: Connection, sender: str, control_id: str, since: int) -> Row | None:
@@ -222,7 +251,7 @@ def retake(
         "new_application": application,
     }
     _RETAKE.run(tx.direct, [{"key": row.id, **new}])
-    return replace(row, state=state, ack_state=acked, ack_code=ack_code, ack=ack, application=application)
+    return row._replace(state=state, ack_state=acked, ack_code=ack_code, ack=ack, application=application)
 
 
 def get(connection: Connection, key: int) -> Row:
@@ -315,12 +344,21 @@ def mark_due(tx: Transaction, keys: Sequence[int]) -> list[int]:
 
 def mark_ack(tx: Transaction, keys: Sequence[int], state: str) -> None:
     """Note what became of their ACKs: ``sent`` or ``unsent``; apart from whether they were processed."""
-    _MARK_ACK.run(tx.direct, [{"key": key, "new": state} for key in keys])
+    _MARK_ACKS.run(tx.direct, [{"first": run[0], "last": run[-1], "new": state} for run in _runs(sorted({*keys}))])
 
 
 def _mark(tx: Transaction, key: int, state: str, error: Exception | None) -> None:
     what = {f"new_{name}": value for name, value in _error(error).items()}
     _MARK.run(tx.direct, [{"key": key, "new": state, "at": tx.now, **what}])
+
+
+def _runs(keys: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Ascending keys cut where one is missing: what came together is noted together."""
+    begin = 0
+    for end in range(1, len(keys) + 1):
+        if end == len(keys) or keys[end] != keys[end - 1] + 1:
+            yield keys[begin:end]
+            begin = end
 
 
 def _error(error: Exception | None) -> dict[str, str | None]:

@@ -97,7 +97,7 @@ class Deframer:
         """The half frame held now, empty between frames."""
         return bytes(self._buffer)
 
-    def feed(self, received: bytes) -> list[Event]:
+    def feed(self, received: bytes | memoryview) -> list[Event]:
         """Take what was read from the stream; give what it completes."""
         self._buffer += received
         events: list[Event] = []

@@ -28,7 +28,7 @@ class Reply:
     """
 
     answer: Public | None
-    delivered: Callable[[bool], Awaitable[None]] | None = None
+    delivered: Callable[[bool], None] | None = None
     follow: Callable[[Push], None] | None = None
     follows: int = 0
     idle: float | None = None

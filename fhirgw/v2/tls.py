@@ -1,7 +1,7 @@
 """TLS of the MLLP edge: contexts from files, and what a client certificate may be called."""
 
 import ssl
-from asyncio import StreamWriter
+from asyncio import BaseTransport
 from pathlib import Path
 
 from cryptography import x509
@@ -47,13 +47,13 @@ def client_context(
     return context
 
 
-def certificate_names(writer: StreamWriter) -> frozenset[str]:
+def certificate_names(transport: BaseTransport) -> frozenset[str]:
     """What the peer's certificate may be called in the senders file; empty when it showed none.
 
     Its subject as in RFC 4514 (``CN=adt.elm.example,O=Elm Hospital``) and its subject alternative names, each with
     its kind (``DNS:``, ``URI:``, ``email:``). The names are believed because TLS has verified the chain.
     """
-    tls = writer.get_extra_info("ssl_object")
+    tls = transport.get_extra_info("ssl_object")
     der = tls.getpeercert(binary_form=True) if tls else None
     if not der:
         return frozenset()

@@ -22,7 +22,8 @@ from fhirgw.store.schema import metadata
 
 
 def keep(tx: Transaction, raw: bytes = b"MSH") -> int:
-    return journal.keep(tx, channel="mllp", sender="a", control_id="1", trigger="A01", raw=raw, ack=b"ACK").id
+    (row,) = journal.keep(tx, [journal.New("mllp", "a", "1", "A01", raw, ack=b"ACK")])
+    return row.id
 
 
 def kept(database: Database) -> int:
@@ -186,7 +187,7 @@ database = Database(sys.argv[1])
 async def feed(n):
     for at in range(100000):
         raw = f"{n}-{at}".encode()
-        unit = lambda tx: journal.keep(tx, channel="mllp", sender="a", control_id=None, trigger=None, raw=raw)
+        unit = lambda tx: journal.keep(tx, [journal.New("mllp", "a", None, None, raw)])
         await database.write(unit, urgent=True)
         print(raw.decode(), flush=True)
 async def main():

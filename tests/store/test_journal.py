@@ -8,7 +8,8 @@ from fhirgw.store import identity, journal, outbox
 
 def keep(database, raw=b"MSH", **more):
     values = {"channel": "mllp", "sender": "a", "control_id": "1", "trigger": "A01", "ack": b"ACK", **more}
-    return database.write_sync(lambda tx: journal.keep(tx, raw=raw, **values))
+    (row,) = database.write_sync(lambda tx: journal.keep(tx, [journal.New(raw=raw, **values)]))
+    return row
 
 
 def look(database, function, *arguments, **more):
