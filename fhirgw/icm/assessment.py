@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import AwareDatetime, Field, model_validator
 
-from fhirgw.icm.base import LocalId, Model
+from fhirgw.icm.base import LocalId, Model, Signed
 
 AcuityDomain = Literal[
     "safety",
@@ -51,6 +51,8 @@ class Acuity(Model):
     """Code of one of the programme's tiers."""
     assessor: LocalId | None = None
     """Care team member."""
+    signed: tuple[Signed, ...] = ()
+    """BC B.2: the team leader signs off "on all assessments"."""
 
     @model_validator(mode="after")
     def _all_domains(self) -> Self:

@@ -9,7 +9,7 @@ Care Behavioral Health, Pennsylvania).
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 SensitivityCode = Literal[
     "ETH", "SUD", "ETHUD", "OPIOIDUD", "BH", "MH", "PSY", "PSYTHPN", "HIV", "SDV", "VIO", "MST", "SEX", "STD",
@@ -113,3 +113,15 @@ class Person(Model):
     identifier: Identified | None = None
     relationship: Coded | None = None
     """v3-RoleCode, e.g. GUARD, HPOWATT, SPS; only for a related person."""
+
+
+class Signed(Model):
+    """A signature by somebody of the care team.
+
+    Nebraska: "The clinical consultant is responsible for reviewing and signing off on the Wellness and
+    Recovery Service Plan"; BC B.2: team leader and psychiatrist sign off "on all assessments, care plans and
+    discharge plans".
+    """
+
+    by: LocalId
+    at: AwareDatetime

@@ -1,9 +1,9 @@
-"""What is known of the member besides scores: strengths, preferences, function, change, housing, circumstances."""
+"""What is known of the member besides scores: strengths, function, housing, readings."""
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from fhirgw.icm.base import Classified, Line, LocalId
 
@@ -86,7 +86,28 @@ class Circumstance(_Found):
     text: str | None = None
 
 
+class Reading(_Found):
+    """A number that the member knows.
+
+    HUSKY, Coaching & Education: "Knowing Numbers: Blood pressure, Blood glucose, Cholesterol, Weight, Peak flows".
+    """
+
+    kind: Literal["reading"] = "reading"
+    what: Literal["blood-pressure", "blood-glucose", "cholesterol", "weight", "peak-flow"]
+    value: float
+    """Of a blood pressure: the systolic one."""
+    diastolic: float | None = None
+    unit: Line
+    """UCUM."""
+
+    @model_validator(mode="after")
+    def _pair(self) -> Self:
+        if (self.what == "blood-pressure") != (self.diastolic is not None):
+            raise ValueError("a blood pressure is two numbers, any other reading is one")
+        return self
+
+
 Finding = Annotated[
-    Strength | Preference | Function | StageOfChange | PatternOfUse | Housing | Circumstance,
+    Strength | Preference | Function | StageOfChange | PatternOfUse | Housing | Circumstance | Reading,
     Field(discriminator="kind"),
 ]

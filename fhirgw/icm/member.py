@@ -69,6 +69,17 @@ class Coverage(Model):
     ends_on: date | None = None
 
 
+class Indigenous(Model):
+    """Whether the member says they are Indigenous, and of which people: CA Baseline's two extensions, for BC.
+
+    BC 2.5: care is "culturally safe"; "Assumptions are not made" from ethnicity. Only what the member states.
+    """
+
+    identifies: Coded
+    """Code of the site's own value set for self-identification (CA Baseline prefers Canada Health Infoway's)."""
+    people: Coded | None = None
+
+
 class Member(Model):
     """HUSKY: "member"; BC: "client"; Nebraska: "individual"; CCBH: "consumer"."""
 
@@ -88,6 +99,7 @@ class Member(Model):
     race: Coded | None = None
     """OMB category (CDC race and ethnicity), where the member states it."""
     ethnicity: Coded | None = None
+    indigenous: Indigenous | None = None
     caregiver: Caregiver | None = None
     relatives: tuple[Relative, ...] = ()
     primary_care: PrimaryCare | None = None

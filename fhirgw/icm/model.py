@@ -2,97 +2,24 @@
 
 from collections.abc import Iterator
 from datetime import date
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import Field, model_validator
 
 from fhirgw.icm.assessment import Acuity, Sf12
-from fhirgw.icm.base import Classified, LocalId, Model, Organization, Person
+from fhirgw.icm.base import Model
 from fhirgw.icm.conditions import Caution, Cohort, Diagnosis, Medicine, MedicineReview
+from fhirgw.icm.contacts import Attempt, Contact
 from fhirgw.icm.eligibility import Authorization, Prerequisite, Recommendation, Screening
+from fhirgw.icm.enrolment import Closure, Entered, PastStatus, PastVisit, Phase, Reentry, Referral, Status
 from fhirgw.icm.findings import Finding
+from fhirgw.icm.incidents import Incident
 from fhirgw.icm.member import Member
-from fhirgw.icm.plan import CarePlan, Contact, TeamMember
+from fhirgw.icm.plan import MEMBER, CarePlan
 from fhirgw.icm.release import OptIn, Refusal, Release, SafetyEntry
-from fhirgw.icm.rights import Capability, CareDecision, Directive, Explained
+from fhirgw.icm.rights import Capability, CareDecision, Directive, Explained, Request
 from fhirgw.icm.screening import Assessment, Screen, SuicideRisk
-
-Status = Literal["candidate", "active", "finished", "opted-out"]
-
-
-class Referral(Classified):
-    """How the person came to the programme.
-
-    BC 1.2: "Referrals will be received from all sources. Clients may self-refer"; HUSKY, Member
-    Identification: "hospital reports, hospital staff, providers, CHNCT's Member Engagement Services, state
-    agencies".
-    """
-
-    id: LocalId
-    received_at: AwareDatetime
-    source: Literal[
-        "self", "family-community", "hospital", "provider", "state-agency", "social-service", "analytics",
-        "member-services", "police", "faith-community", "shelter", "outreach-team",
-    ]  # fmt: skip
-    organization: Organization | None = None
-    person: Person | None = None
-    """Who referred, where it was not the member and is known."""
-    reason: str | None = None
-    """Its sensitivity is the referral's."""
-
-
-class PastVisit(Classified):
-    """Treatment history that came with the referral: look-backs count it beside the visits that hospitals tell of.
-
-    CCBH, Admission Criteria, A (Treatment History): "Two admissions to inpatient psychiatric unit or crisis
-    residential"; "walk-in, mobile, or emergency services"; "discharged from SMH in the past 2 years".
-    """
-
-    id: LocalId
-    kind: Literal[
-        "inpatient", "inpatient-psychiatric", "crisis-residential", "state-hospital", "emergency",
-        "walk-in-crisis", "mobile-crisis",
-    ]  # fmt: skip
-    starts_on: date
-    ends_on: date | None = None
-
-    @model_validator(mode="after")
-    def _forwards(self) -> Self:
-        if self.ends_on and self.ends_on < self.starts_on:
-            raise ValueError("a visit ends when it began or later")
-        return self
-
-
-class Closure(Model):
-    """Why and when the case was closed, and who agreed.
-
-    HUSKY, Achieving Care Plan Goals: "The member, caregiver, and provider agree that the member's healthcare
-    goals have been met"; CCBH, Discharge Criteria; BC 2.8.
-    """
-
-    on: date
-    reason: str
-    """Code of one of the programme's discharge reasons."""
-    agreed_by: tuple[Literal["member", "caregiver", "provider"], ...] = ()
-
-
-class Event(Model):
-    """A dated fact that a clock runs from.
-
-    Nebraska: "Clinical consultation ... must occur every 90 days"; BC 2.3: "Medication reviews"; BC 2.2:
-    "every crisis incident"; BC 2.8: not "at least weekly contacts".
-    """
-
-    kind: Literal["consultation", "medication-review", "crisis", "low-contact"]
-    on: date
-
-
-class Entered(Model):
-    """Who wrote the case into the care-management system, and when. CT BHP: "Documented in Care Connect"."""
-
-    by: LocalId | None = None
-    """Care team member; absent: the system itself."""
-    at: AwareDatetime
+from fhirgw.icm.team import Consultation, TeamMember
 
 
 class Case(Model):
@@ -103,8 +30,10 @@ class Case(Model):
     program: str
     member: Member
     status: Status
-    """CT BHP: "a member who is a candidate for our services"; HUSKY: "Case is closed"."""
     entered: Entered
+    reentry: Reentry | None = None
+    past_statuses: tuple[PastStatus, ...] = ()
+    phases: tuple[Phase, ...] = ()
     referral: Referral | None = None
     history: tuple[PastVisit, ...] = ()
     """Supplied with the referral."""
@@ -116,6 +45,10 @@ class Case(Model):
     """BC 1.3: "Those who meet the eligibility criteria"."""
     admitted_on: date | None = None
     """Nebraska: "within 30 days following admission"."""
+    inactive_on: date | None = None
+    """BC 2.8: "the file will be flagged as inactive"."""
+    low_contact_on: date | None = None
+    """BC 2.8: since when weekly contacts were not required."""
     opt_in: OptIn | None = None
     releases: tuple[Release, ...] = ()
     refusals: tuple[Refusal, ...] = ()
@@ -124,6 +57,7 @@ class Case(Model):
     decisions: tuple[CareDecision, ...] = ()
     capability: tuple[Capability, ...] = ()
     directives: tuple[Directive, ...] = ()
+    requests: tuple[Request, ...] = ()
     sf12: tuple[Sf12, ...] = ()
     acuity: tuple[Acuity, ...] = ()
     screens: tuple[Screen, ...] = ()
@@ -137,20 +71,30 @@ class Case(Model):
     medicine_reviews: tuple[MedicineReview, ...] = ()
     care_plan: CarePlan | None = None
     care_team: tuple[TeamMember, ...] = ()
+    consultations: tuple[Consultation, ...] = ()
     contacts: tuple[Contact, ...] = ()
-    events: tuple[Event, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+    incidents: tuple[Incident, ...] = ()
     closure: Closure | None = None
 
     def identifiers(self) -> list[tuple[str, str]]:
         """(system, value) of everything the member is known by; the first names the Patient."""
         return [(one.system, one.value) for one in self.member.identifiers]
 
+    @property
+    def relation(self) -> str:
+        """What the status comes to for the rules: who waits is a candidate, who is inactive still a member."""
+        return {"waitlist": "candidate", "inactive": "active"}.get(self.status, self.status)
+
     @model_validator(mode="after")
     def _status_fits(self) -> Self:
-        if self.status in {"active", "finished"} and (self.opt_in is None or self.admitted_on is None):
+        enrolled = self.status in {"active", "inactive", "finished"}
+        if enrolled and (self.opt_in is None or self.admitted_on is None):
             raise ValueError("the programmes are voluntary: a member has an opt-in and an admission date")
         if (self.status == "finished") != (self.closure is not None):
             raise ValueError("a case is finished exactly when its closure is stated")
+        if self.status == "inactive" and self.inactive_on is None:
+            raise ValueError("an inactive case says since when")
         withdrawn = self.opt_in is not None and self.opt_in.withdrawn_at is not None
         if self.status == "active" and withdrawn:
             raise ValueError("a member whose opt-in is withdrawn is opted-out")
@@ -158,54 +102,87 @@ class Case(Model):
 
     @model_validator(mode="after")
     def _ids_unique(self) -> Self:
-        listed = {name: ids for part in (self, self.member, self.care_plan) if part for name, ids in _ids(part)}
-        for name, ids in listed.items():
-            if len(set(ids)) != len(ids):
-                raise ValueError(f"{name}: an id is used twice")
+        for part in (self, self.member, self.care_plan, self.closure):
+            for name, ids in _ids(part) if part else ():
+                if len(set(ids)) != len(ids):
+                    raise ValueError(f"{name}: an id is used twice")
+        if {one.id for one in self.care_team} & self.beside():
+            raise ValueError("somebody is on the care team or beside the member, not both")
+        if MEMBER in {one.id for one in self.care_team} | self.beside():
+            raise ValueError("the id of the member is nobody else's")
         return self
+
+    def beside(self) -> set[str]:
+        """Who stands beside the member: the caregiver and the relatives."""
+        return {one.id for one in (self.member.caregiver, *self.member.relatives) if one}
 
     @model_validator(mode="after")
-    def _references_resolve(self) -> Self:
+    def _staff_is_on_the_team(self) -> Self:
         team = {person.id for person in self.care_team}
-        plan = self.care_plan
-        named = [by for contact in self.contacts for by in contact.by]
-        named += [one.assessor for one in self.acuity if one.assessor]
-        named += [one.by for one in self._by_staff() if one.by]
-        named += [one.source for one in self.medicines if one.source]
-        named += [self.entered.by] if self.entered.by else []
-        if plan:
-            named += [step.performer for step in plan.interventions if step.performer]
-            named += [sign.by for sign in plan.sign_offs]
-        if set(named) - team:
+        if set(self._staff()) - team:
             raise ValueError("somebody is named who is not on the care team")
-        met = {contact.id for contact in self.contacts if contact.mode == "face-to-face"}
-        if {one.contact for one in self.acuity} - met:
-            raise ValueError("an acuity assessment follows a face to face interview")
+        if set(self._doers()) - team - self.beside() - {MEMBER}:
+            raise ValueError("somebody is to do something who is neither on the team nor beside the member")
+        for person in self.care_team:
+            _chain(person.id, {one.id: one.supervisor for one in self.care_team})
         return self
 
-    def _by_staff(self) -> list[Screening | Explained | Capability | Screen | SuicideRisk | Assessment | Finding]:
-        """What somebody of the care team did."""
-        return [
+    def _staff(self) -> Iterator[str]:
+        """Everybody who is named as one of the care team."""
+        reported = (
             *self.screenings, *self.explained, *self.capability, *self.screens, *self.suicide_risk,
-            *self.assessments, *self.findings,
-        ]  # fmt: skip
+            *self.assessments, *self.findings, *self.attempts, *self.incidents, *self.consultations,
+        )  # fmt: skip
+        yield from (one.by for one in reported if one.by)
+        yield from (by for contact in self.contacts for by in contact.by)
+        yield from (one.assessor for one in self.acuity if one.assessor)
+        yield from (sign.by for acuity in self.acuity for sign in acuity.signed)
+        yield from (sign.by for assessment in self.assessments for sign in assessment.signed)
+        yield from (one.source for one in self.medicines if one.source)
+        yield from (other for one in self.consultations for other in one.others)
+        yield from (one.supervisor for one in self.care_team if one.supervisor)
+        yield from [self.entered.by] if self.entered.by else []
+        if plan := self.care_plan:
+            yield from (sign.by for sign in plan.sign_offs)
+            yield from (one.by for one in plan.connections if one.by)
+            yield from (one.decided_by for one in plan.suggestions if one.decided_by)
+            yield from (told.by for goal in plan.goals for told in goal.progress if told.by)
+
+    def _doers(self) -> Iterator[str]:
+        """Everybody who does something for the plan or agrees to its end."""
+        if plan := self.care_plan:
+            yield from (one for goal in plan.goals for one in goal.helpers)
+            yield from (one for step in plan.interventions for one in step.performers)
+        yield from (one for contact in self.contacts for one in contact.beside)
+        if self.closure:
+            yield from (one.by for one in self.closure.agreements if isinstance(one.by, str))
 
     @model_validator(mode="after")
     def _names_what_it_states(self) -> Self:
-        member = self.member
-        beside = {one.id for one in (member.caregiver, *member.relatives) if one}
         decided = [one.decided_by for one in self.decisions]
         decided += [self.opt_in.agreed_by] if self.opt_in else []
-        if {one for one in decided if one} - beside:
+        if {one for one in decided if one} - self.beside():
             raise ValueError("somebody decides who is neither caregiver nor relative")
         if {one.contact for one in self.assessments if one.contact} - {one.id for one in self.contacts}:
             raise ValueError("an assessment was made at a contact that is not there")
-        if {one for review in self.medicine_reviews for one in review.medicines} - {
-            one.id for one in self.medicines
-        }:
+        met = {contact.id for contact in self.contacts if contact.mode == "face-to-face"}
+        if {one.contact for one in self.acuity} - met:
+            raise ValueError("an acuity assessment follows a face to face interview")
+        stated = {one.id for one in self.medicines}
+        if {one for review in self.medicine_reviews for one in review.medicines} - stated:
             raise ValueError("a review looks at a medicine that is not there")
-        if self.authorizations and member.coverage is None:
+        if self.authorizations and self.member.coverage is None:
             raise ValueError("an authorization is by the payer of a coverage")
+        return self
+
+    @model_validator(mode="after")
+    def _problems_show_in_something(self) -> Self:
+        whole = {one.id for one in (*self.findings, *self.screens, *self.acuity)}
+        domains = {(one.id, found.domain) for one in self.assessments for found in one.findings}
+        for problem in self.care_plan.problems if self.care_plan else ():
+            for one in problem.evidence:
+                if (one.of, one.domain) not in domains and (one.domain or one.of not in whole):
+                    raise ValueError("a problem shows in something that is not there")
         return self
 
 
@@ -215,3 +192,17 @@ def _ids(part: Model) -> Iterator[tuple[str, list[str]]]:
         listed = getattr(part, name)
         if isinstance(listed, tuple) and listed and hasattr(listed[0], "id"):
             yield name, [one.id for one in listed]
+
+
+def _chain(person: str, supervisors: dict[str, str | None]) -> None:
+    """Follow the supervisors of somebody to the top.
+
+    Raises:
+        ValueError: It goes round: nobody supervises themselves.
+    """
+    seen: set[str] = set()
+    while (above := supervisors.get(person)) is not None:
+        if above in seen or above == person:
+            raise ValueError("somebody supervises themselves")
+        seen.add(person)
+        person = above

@@ -1,28 +1,25 @@
-"""The care plan, the team and the contacts."""
+"""The care plan: what is to be worked on, what the member wants, who does what, and the plans within it."""
 
 from datetime import date
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import model_validator
 
-from fhirgw.icm.base import Classified, Coded, HumanName, Identified, Line, LocalId, Model, Organization
+from fhirgw.cadence import Cadence
+from fhirgw.icm.base import Classified, Coded, Line, LocalId, Model, Signed, Telecom
+from fhirgw.icm.collaboration import Connection, OtherPlan, Shared, Suggestion
+
+MEMBER = "member"
+"""The local id of the member, where somebody is named who does something."""
 
 
-class TeamMember(Model):
-    """CT BHP, ICM role and Peer Specialist Role; HUSKY, ICM Care Team Members; Nebraska, Staffing; BC B.1."""
+class Evidence(Model):
+    """What a problem shows in. HUSKY: "Opportunities are identified based on the member's responses"."""
 
-    id: LocalId
-    role: str
-    """Code of one of the programme's roles."""
-    name: HumanName
-    identifier: Identified | None = None
-    organization: Organization | None = None
-    """Absent: the programme's own."""
-    qualifications: tuple[Coded, ...] = ()
-    """CT BHP, Training: "Certification as a Recovery Support Specialist (RSS)"; Nebraska: clinical consultants
-    "must be licensed as one of"."""
-    lead: bool = False
-    """The care manager of the member."""
+    of: LocalId
+    """A finding, a screen, an acuity assessment, or an assessment."""
+    domain: Line | None = None
+    """Of an assessment: the domain."""
 
 
 class Problem(Classified):
@@ -38,6 +35,32 @@ class Problem(Classified):
     text: Line
     status: Literal["active", "resolved"] = "active"
     noted_on: date
+    resolved_on: date | None = None
+    evidence: tuple[Evidence, ...] = ()
+
+    @model_validator(mode="after")
+    def _resolved_when(self) -> Self:
+        if self.resolved_on is not None and self.status != "resolved":
+            raise ValueError("only what is resolved was resolved on a day")
+        return self
+
+
+class Amount(Model):
+    """A number to reach. HUSKY, Coaching & Education: "Knowing Numbers", "Knowing targets and triggers"."""
+
+    value: float
+    unit: Line
+    """UCUM."""
+    comparator: Literal["<", "<=", ">=", ">"] | None = None
+
+
+class Progress(Classified):
+    """BC 2.6: "Movement towards recovery and goal attainment is reviewed and measured with clients regularly"."""
+
+    on: date
+    by: LocalId | None = None
+    """Care team member. Absent: the member says so."""
+    text: Line
 
 
 class Goal(Classified):
@@ -52,11 +75,18 @@ class Goal(Classified):
     """The member's own words, first person, kept as they are."""
     term: Literal["short", "long"]
     """CT BHP, Care Plan Development: "long term and short term goals together"."""
+    toward: LocalId | None = None
+    """The long-term goal that a short-term one is a step of."""
+    area: Line | None = None
+    """Code of one of the programme's goal areas. CT BHP, Goals of Peer Specialist Support; BC 2.6."""
     priority: Literal["high", "medium", "low"] | None = None
     """CT BHP: "Sometimes basic needs (such as housing, food etc.) are of primary importance"."""
     acceptance: Literal["agree", "disagree", "pending"] = "pending"
+    declined_because: str | None = None
+    """Its sensitivity is the goal's."""
     status: Literal["proposed", "accepted", "active", "on-hold", "completed", "cancelled", "rejected"] = "proposed"
     """CT BHP, Care Plan Development: "achieved goals will be marked completed"."""
+    status_on: date | None = None
     achievement: (
         Literal["in-progress", "improving", "no-change", "worsening", "achieved", "sustaining", "not-achieved"]
         | None
@@ -65,20 +95,31 @@ class Goal(Classified):
     target_on: date | None = None
     """Nebraska, Program Expectations: "target dates"."""
     measure: str | None = None
-    """Nebraska: "criteria for achievement"; HUSKY: "SMART goals"."""
+    """Nebraska: "methods for evaluating the individual's progress"; HUSKY: "SMART goals"."""
+    achieved_when: str | None = None
+    """Nebraska: "criteria for achievement"."""
+    amount: Amount | None = None
+    """The criterion as a number."""
     addresses: tuple[LocalId, ...] = ()
     """Problems."""
+    helpers: tuple[LocalId, ...] = ()
+    """CT BHP: "establish who will be working on which goals": care team members, people beside the member,
+    ``member``."""
+    aligned_with: tuple[LocalId, ...] = ()
+    """Plans of others. BC 1.5: goals "complement goals developed by collaborating agencies"."""
+    progress: tuple[Progress, ...] = ()
 
-
-class Cadence(Model):
-    """How often: CT BHP, ICM/Peer Tiered Approach: "One to three contacts per month"."""
-
-    frequency: Annotated[int, Field(ge=1)] = 1
-    frequency_max: Annotated[int, Field(ge=1)] | None = None
-    period: Annotated[int, Field(ge=1)] = 1
-    period_max: Annotated[int, Field(ge=1)] | None = None
-    unit: Literal["d", "wk", "mo"]
-    minutes: Annotated[int, Field(ge=1)] | None = None
+    @model_validator(mode="after")
+    def _measured(self) -> Self:
+        if (self.achieved_when or self.amount) and not self.measure:
+            raise ValueError("a criterion for achievement is one of something that is measured")
+        if self.achieved_when and self.amount:
+            raise ValueError("a criterion for achievement is words or a number")
+        if self.toward and self.term == "long":
+            raise ValueError("a long-term goal is no step of another")
+        if self.declined_because and self.acceptance != "disagree":
+            raise ValueError("a reason to decline is that of a goal the member declined")
+        return self
 
 
 class Intervention(Classified):
@@ -86,42 +127,66 @@ class Intervention(Classified):
 
     HUSKY, Opportunities & Interventions: "Nurses help the member resolve and/or address the care plan
     problems"; CT BHP: "establish who will be working on which goals"; BC 1.5: "where and how often services
-    are delivered".
+    are delivered, timelines for initiation of services".
     """
 
     id: LocalId
+    kind: Line | None = None
+    """Code of one of the programme's interventions."""
     code: Coded | None = None
     text: Line
     status: Literal["draft", "active", "on-hold", "completed", "revoked"] = "active"
     cadence: Cadence | None = None
-    performer: LocalId | None = None
-    """Care team member."""
+    starts_on: date | None = None
+    setting: Line | None = None
+    """Where it is done, as a contact says it."""
+    performers: tuple[LocalId, ...] = ()
+    """BC 1.5: "Role and responsibilities of ICMT, client and families": care team members, people beside the
+    member, ``member``."""
+    asked_for_on: date | None = None
+    """CCBH, Individual Advocacy: "if the consumer requests this service"."""
     goals: tuple[LocalId, ...] = ()
 
 
-class Section(Classified):
-    """One part of the plan in words; a plan of its own under the main one, with its own sensitivity.
+class Step(Model):
+    """Nebraska: "crisis prevention plan that includes defining early warning signs and triggers and response"."""
 
-    Nebraska, Program Expectations: "a discharge plan, wellness plan, and crisis prevention plan that includes
-    defining early warning signs and triggers and response"; BC 2.2: "crisis response plan". Each becomes a
-    plan of its own under the main one, so that it carries its own sensitivity.
+    kind: Literal["strategy", "warning-sign", "trigger", "response", "prevention", "after"]
+    """BC 1.5: "challenges, triggers and agreed to actions/solutions"; BC 2.2: "agreed-to prevention strategies";
+    what is agreed for afterwards."""
+    text: Line
+
+
+class OnCall(Model):
+    """BC 2.2: "a list of the services available on-call to address crisis situations"."""
+
+    name: Line
+    telecom: Telecom
+    hours: str | None = None
+
+
+class Section(Classified):
+    """One part of the plan; a plan of its own under the main one, with its own sensitivity.
+
+    Nebraska, Program Expectations: "a discharge plan, wellness plan, and crisis prevention plan"; BC 2.2: "crisis
+    response plan".
     """
 
     id: LocalId
     kind: str
     """Code of one of the programme's plan sections."""
     text: Line
+    steps: tuple[Step, ...] = ()
+    on_call: tuple[OnCall, ...] = ()
+    reviewed_on: tuple[date, ...] = ()
+    """BC 2.2: "reviewed with the client and care team following every crisis incident"."""
 
 
-class SignOff(Model):
-    """A licensed person's signature under the plan.
+class SignOff(Signed):
+    """A signature under the plan, or under a part of it."""
 
-    Nebraska: "The clinical consultant is responsible for reviewing and signing off on the Wellness and
-    Recovery Service Plan"; BC B.3: professional staff "sign-off on the individual care plans".
-    """
-
-    by: LocalId
-    at: AwareDatetime
+    section: LocalId | None = None
+    """The part of the plan that is signed. Absent: the plan."""
 
 
 class CarePlan(Classified):
@@ -134,11 +199,15 @@ class CarePlan(Classified):
     """Nebraska: "reviewed and updated a minimum of every 90 days"."""
     summary: str | None = None
     """Its sensitivity is the plan's."""
+    based_on: tuple[OtherPlan, ...] = ()
     goals: tuple[Goal, ...] = ()
     problems: tuple[Problem, ...] = ()
     interventions: tuple[Intervention, ...] = ()
+    connections: tuple[Connection, ...] = ()
     sections: tuple[Section, ...] = ()
     sign_offs: tuple[SignOff, ...] = ()
+    shared: tuple[Shared, ...] = ()
+    suggestions: tuple[Suggestion, ...] = ()
 
     @model_validator(mode="after")
     def _inner_references(self) -> Self:
@@ -146,36 +215,18 @@ class CarePlan(Classified):
         goals = {goal.id for goal in self.goals}
         if any(set(goal.addresses) - problems for goal in self.goals):
             raise ValueError("a goal addresses a problem that the plan does not state")
-        if any(set(step.goals) - goals for step in self.interventions):
+        served = [*(one.goals for one in self.interventions), *(one.goals for one in self.connections)]
+        if any(set(named) - goals for named in served):
             raise ValueError("an intervention serves a goal that the plan does not state")
-        return self
-
-
-class Contact(Classified):
-    """One meeting, call or video call.
-
-    HUSKY, ICM Outreach: "Face-to-Face ... Phone Support ... Video Conferencing"; BC 2.4; CT BHP, Settings.
-    """
-
-    id: LocalId
-    at: AwareDatetime
-    mode: Literal["face-to-face", "phone", "video"]
-    setting: Literal[
-        "home", "public-place", "shelter", "transitional-housing", "office", "respite", "hospital", "emergency",
-        "skilled-nursing", "corrections", "community",
-    ] | None = None  # fmt: skip
-    """Where the member was met; needed when face to face."""
-    group: bool = False
-    """Nebraska, Staffing Ratio: groups of "three participants" to "twelve"."""
-    by: tuple[LocalId, ...] = ()
-    """Care team members."""
-    minutes: Annotated[int, Field(ge=0)] | None = None
-    barrier: str | None = None
-    """Nebraska, Program Expectations: "telephone is acceptable with documentation regarding the barriers
-    preventing in person service delivery". Its sensitivity is the contact's."""
-
-    @model_validator(mode="after")
-    def _met_somewhere(self) -> Self:
-        if self.mode == "face-to-face" and self.setting is None:
-            raise ValueError("a face-to-face contact states its setting")
+        if any(set(one.barriers) - problems for one in self.connections):
+            raise ValueError("a referral meets a barrier that the plan does not state")
+        others = {plan.id for plan in self.based_on}
+        if any(set(goal.aligned_with) - others for goal in self.goals):
+            raise ValueError("a goal is aligned with a plan that is not there")
+        if {goal.toward for goal in self.goals if goal.toward} - {
+            one.id for one in self.goals if one.term == "long"
+        }:
+            raise ValueError("a step is one toward a long-term goal of the plan")
+        if {sign.section for sign in self.sign_offs if sign.section} - {one.id for one in self.sections}:
+            raise ValueError("a section is signed that the plan does not have")
         return self

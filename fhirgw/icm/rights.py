@@ -1,4 +1,4 @@
-"""The member's rights: what was explained, what was decided and by whom, capability, directives made before."""
+"""The member's rights: what was explained, decided and by whom, capability, directives made before, requests."""
 
 from datetime import date
 from typing import Annotated, Literal, Self
@@ -9,7 +9,8 @@ from fhirgw.icm.base import Classified, Line, LocalId, Model, Person
 
 Topic = Literal[
     "peer-role", "icm-role", "team-care", "who-provides-care", "what-to-expect", "rights", "privacy",
-    "release-form", "impacts-of-refusal", "substitute-decision-maker-role", "complaints",
+    "release-form", "impacts-of-refusal", "substitute-decision-maker-role", "complaints", "care-plan-roles",
+    "crisis-plan",
 ]  # fmt: skip
 
 
@@ -92,4 +93,25 @@ class Directive(Classified):
     def _agent_of_the_member(self) -> Self:
         if self.agent is not None and self.agent.kind != "related":
             raise ValueError("the agent of a directive is somebody in the member's life")
+        return self
+
+
+class Request(Classified):
+    """What the member asks of the programme by right.
+
+    BC 1.6: "Client may appeal a service plan decision or file a complaint"; "Health authority procedures are
+    followed to assist clients who wish to access their health care records".
+    """
+
+    id: LocalId
+    kind: Literal["record-access", "appeal", "complaint"]
+    on: date
+    text: str | None = None
+    outcome: Literal["open", "granted", "refused", "withdrawn"] = "open"
+    settled_on: date | None = None
+
+    @model_validator(mode="after")
+    def _settled_when(self) -> Self:
+        if (self.outcome == "open") != (self.settled_on is None):
+            raise ValueError("a request is settled exactly when settled_on is stated")
         return self

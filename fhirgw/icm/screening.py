@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field
 
-from fhirgw.icm.base import Classified, Line, LocalId, Model
+from fhirgw.icm.base import Classified, Line, LocalId, Model, Signed
 
 InstrumentCode = Literal["vr12-phone", "vr12-mail", "phq2", "phq9", "pss10", "hits", "hark"]
 
@@ -68,3 +68,5 @@ class Assessment(Model):
     """Care team member."""
     contact: LocalId | None = None
     findings: Annotated[tuple[DomainFinding, ...], Field(min_length=1)]
+    signed: tuple[Signed, ...] = ()
+    """BC B.2: team leader and psychiatrist sign off "on all assessments"."""

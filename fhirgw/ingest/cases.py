@@ -48,7 +48,7 @@ class Cases:
         identity.picture(tx, patient, "icm", person(case, self._id_key))
         source = BITS["SUD"] if program.part2 else 0
         merged = identity.linked(tx.connection, merge_patient(patient, identity.pictures(tx.connection, patient)))
-        status: str = case.status
+        status: str = case.relation
         for resource in resources:
             if resource["resourceType"] == "Patient":  # of several sources: what one of them hid stays hidden
                 kept = put(tx, merged, source=source or None)

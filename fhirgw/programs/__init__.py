@@ -13,10 +13,12 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, model_validator
 
+from fhirgw.cadence import Cadence
 from fhirgw.programs.facts import CodedFact, Fact, Model, Span
+from fhirgw.programs.staffing import Caseload, GroupSize, Licence, Role
 from fhirgw.programs.triggers import Action, Criterion, Trigger
 
-__all__ = ["Action", "Cadence", "Clock", "Criterion", "Program", "Span", "Trigger", "load"]
+__all__ = ["Action", "Cadence", "Clock", "CodedFact", "Criterion", "Program", "Role", "Span", "Trigger", "load"]
 
 Anchor = Literal[
     "referral", "first-contact", "eligibility", "admission", "plan", "plan-review", "assessment", "contact",
@@ -51,25 +53,6 @@ class Clock(Fact):
         return self
 
 
-class Cadence(Model):
-    """How often somebody is met."""
-
-    frequency: Annotated[int, Field(ge=1)] = 1
-    frequency_max: Annotated[int, Field(ge=1)] | None = None
-    period: Annotated[int, Field(ge=1)] = 1
-    period_max: Annotated[int, Field(ge=1)] | None = None
-    unit: Literal["d", "wk", "mo"]
-    minutes: Annotated[int, Field(ge=1)] | None = None
-
-    @model_validator(mode="after")
-    def _ranges(self) -> Self:
-        if self.frequency_max is not None and self.frequency_max <= self.frequency:
-            raise ValueError("frequency_max is above frequency")
-        if self.period_max is not None and self.period_max <= self.period:
-            raise ValueError("period_max is above period")
-        return self
-
-
 class Tier(CodedFact):
     """A level of service, with who meets the member how often."""
 
@@ -79,32 +62,43 @@ class Tier(CodedFact):
     cadence: Cadence
 
 
-class Role(CodedFact):
-    """A role on the care team; ``nucc`` is the nearest code of the provider taxonomy."""
-
-    name: str
-    nucc: str | None = None
-    nucc_display: str | None = None
-
-
 class Section(CodedFact):
-    """A part of the care plan."""
+    """A part of the care plan, a step of the process, an outcome: a code with a name."""
 
     name: str
 
 
 class Domain(CodedFact):
-    """A life domain of the programme's assessment, or a cohort of its members."""
+    """A life domain of an assessment, a cohort of members, an area of goals."""
 
     name: str
     sensitivity: tuple[str, ...] = ()
     """v3-ActCode: what it reveals that something was found in it."""
 
 
+class Intervention(Domain):
+    """Something that is done for members; ``sensitivity`` is what it reveals that it is done for somebody."""
+
+    on_request: bool = False
+    """CCBH, Individual Advocacy: "if the consumer requests this service"."""
+
+
 class Plan(CodedFact):
-    """What the programme calls its care plan."""
+    """What the programme calls its care plan, and who signs it."""
 
     name: str
+    signed_by: tuple[str, ...] = ()
+    """Roles. BC B.2: team leader and psychiatrist; Nebraska: the clinical consultant."""
+
+
+class Discharge(CodedFact):
+    """A reason for which a case is closed."""
+
+    text: str
+    agreed_by: tuple[Literal["member", "caregiver", "provider", "team"], ...] = ()
+    """Who must agree. HUSKY: "The member, caregiver, and provider agree"; a caregiver where there is one."""
+    attempts: tuple[str, ...] = ()
+    """How the member was tried to be reached before. CCBH: letters, a contract, convenient appointments."""
 
 
 class Organization(Model):
@@ -139,7 +133,16 @@ class Program(Model):
     admission: tuple[Criterion, ...] = ()
     continued: tuple[Criterion, ...] = ()
     """Criteria of continued stay."""
-    discharge: tuple[Criterion, ...] = ()
+    discharge: tuple[Discharge, ...] = ()
+    phases: tuple[Section, ...] = ()
+    """Steps of the programme's process, in their order."""
+    goal_areas: tuple[Domain, ...] = ()
+    interventions: tuple[Intervention, ...] = ()
+    outcomes: tuple[Section, ...] = ()
+    """What a member has when the programme has done its work."""
+    licences: tuple[Licence, ...] = ()
+    caseloads: tuple[Caseload, ...] = ()
+    groups: GroupSize | None = None
     triggers: Annotated[tuple[Trigger, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
@@ -157,6 +160,11 @@ class Program(Model):
             "admission": self.admission,
             "continued": self.continued,
             "discharge": self.discharge,
+            "phases": self.phases,
+            "goal_areas": self.goal_areas,
+            "interventions": self.interventions,
+            "outcomes": self.outcomes,
+            "licences": self.licences,
         }
         named = {name: [fact.code for fact in facts] for name, facts in codes.items()}
         named["clocks"] = [clock.id for clock in self.clocks]
@@ -164,8 +172,11 @@ class Program(Model):
         for name, values in named.items():
             if twice := [code for code, count in Counter(values).items() if count > 1]:
                 raise ValueError(f"{name}: {twice[0]} is stated twice")
-        if strangers := {role for tier in self.tiers for role in tier.roles} - set(named["roles"]):
-            raise ValueError(f"tiers: {min(strangers)} is no role of the programme")
+        roles = {role for tier in self.tiers for role in tier.roles} | set(self.plan.signed_by)
+        if strangers := (roles | {one.role for one in self.caseloads}) - set(named["roles"]):
+            raise ValueError(f"{min(strangers)} is no role of the programme")
+        if strangers := {one for role in self.roles for one in role.licences} - set(named["licences"]):
+            raise ValueError(f"{min(strangers)} is no licence of the programme")
         for trigger in self.triggers:
             self._fits(trigger)
         return self

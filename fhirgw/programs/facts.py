@@ -43,7 +43,7 @@ class Span(Model):
         February; working days are Monday to Friday without the holidays.
         """
         if self.unit == "month":
-            return _months(start, self.amount)
+            return months_after(start, self.amount)
         if self.unit == "working-day":
             day, left = start, self.amount
             while left:
@@ -55,11 +55,12 @@ class Span(Model):
     def before(self, end: date) -> date:
         """The first day of the time of this length that ends with ``end``; not in working days."""
         if self.unit == "month":
-            return _months(end, -self.amount)
+            return months_after(end, -self.amount)
         return end - timedelta(days=self.amount * (7 if self.unit == "week" else 1))
 
 
-def _months(start: date, amount: int) -> date:
+def months_after(start: date, amount: int) -> date:
+    """The day so many calendar months later, or earlier; 31 January plus one is the last of February."""
     month = start.month - 1 + amount
     year, month = start.year + month // 12, month % 12 + 1
     return date(year, month, min(start.day, calendar.monthrange(year, month)[1]))

@@ -17,7 +17,7 @@ Code = Annotated[str, Field(min_length=1)]
 
 
 class Criterion(CodedFact):
-    """One admission criterion or discharge reason; some can be read from what hospitals send."""
+    """One admission criterion; some can be read from what hospitals send."""
 
     text: str
     age_from: Annotated[int, Field(ge=1)] | None = None

@@ -1,7 +1,6 @@
 """Our profiles: every golden conforms, and what is taken from one, or put in wrongly, is found where it is."""
 
 import copy
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,53 +19,9 @@ SD = f"{BASE}/StructureDefinition/"
 
 
 def profile_of(resource):
-    """Which of our profiles an ICM resource is of."""
-    kind, category = resource["resourceType"], json.dumps(resource.get("category", ""))
-    if kind == "Consent":
-        return SD + next(
-            (name for code, name in CONSENTS if code in category),
-            "icm-refusal",
-        )
-    for of_kind, code, name in BY_CATEGORY:
-        if kind == of_kind and code in category:
-            return SD + name
-    return SD + ICM[kind]
-
-
-CONSENTS = (("opt-in", "icm-opt-in"), ('"roi"', "icm-release"), ("care-decision", "icm-care-decision"))
-BY_CATEGORY = (
-    ("ServiceRequest", "physician-recommendation", "icm-recommendation"),
-    ("ServiceRequest", "icm-referral-source", "icm-referral"),
-    ("ServiceRequest", "link-out", "icm-link-out"),
-    ("Condition", "icm-concern", "icm-concern"),
-    ("DocumentReference", "icm-document-category", "icm-document"),
-    ("DocumentReference", "42348-3", "icm-document"),
-)
-ICM = {
-    "CarePlan": "icm-care-plan",
-    "CareTeam": "icm-care-team",
-    "Condition": "icm-condition",
-    "ClaimResponse": "icm-authorization-response",
-    "Communication": "icm-explanation",
-    "Coverage": "icm-coverage",
-    "DocumentReference": "icm-signed-form",
-    "Encounter": "icm-contact",
-    "EpisodeOfCare": "icm-enrolment",
-    "Flag": "icm-flag",
-    "Goal": "icm-goal",
-    "List": "icm-medicine-review",
-    "MedicationStatement": "icm-medicine",
-    "Observation": "icm-assessment-result",
-    "Organization": "icm-organization",
-    "Patient": "icm-member",
-    "Practitioner": "icm-practitioner",
-    "PractitionerRole": "icm-practitioner-role",
-    "Provenance": "icm-provenance",
-    "QuestionnaireResponse": "icm-answers",
-    "RelatedPerson": "icm-related-person",
-    "ServiceRequest": "icm-intervention",
-    "Task": "icm-task",
-}
+    """Which of our profiles an ICM resource is of: it says so itself."""
+    (profile,) = resource["meta"]["profile"]
+    return profile
 
 
 def goldens() -> Iterator[tuple[str, dict]]:
@@ -153,11 +108,37 @@ def test_a_resource_of_another_type_is_told_so():
 
 def test_a_resource_that_names_its_profile_is_held_to_it_and_to_no_other():
     goal = EXAMPLES[SD + "icm-goal"]
-    broken = {name: value for name, value in goal.items() if name != "expressedBy"}
+    broken = {name: value for name, value in goal.items() if name not in {"expressedBy", "meta"}}
     assert all_problems(broken) == []
     assert all_problems(broken | {"meta": {"profile": ["http://example.org/StructureDefinition/other"]}}) == []
     named = broken | {"meta": {"profile": [SD + "icm-goal|0.1.0"]}}
     assert [one.expression for one in all_problems(named)] == ["Goal.expressedBy"]
+
+
+def test_every_resource_of_a_case_is_of_a_profile_of_ours():
+    assert {profile_of(resource) for _, resource in goldens()} <= profiles()
+
+
+def test_every_code_of_ours_is_in_its_code_system():
+    """Those of a programme (roles, tiers, sections …) are its file's."""
+    concepts = {
+        definition["url"]: {concept["code"] for concept in definition["concept"]}
+        for definition in map(orjson.loads, npm.definitions().values())
+        if definition["resourceType"] == "CodeSystem"
+    }
+    said = {(one["system"], one["code"]) for _, resource in goldens() for one in codings(resource)}
+    assert {(system, code) for system, code in said if code not in concepts.get(system, {code})} == set()
+
+
+def codings(value):
+    if isinstance(value, dict):
+        if {"system", "code"} <= value.keys():
+            yield value
+        for inner in value.values():
+            yield from codings(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from codings(inner)
 
 
 def test_every_profile_compiles_whole():

@@ -6,16 +6,22 @@ from fhirgw.icm.model import Case
 from fhirgw.mappers.icm import (
     assessments,
     clock_tasks,
+    closure,
     conditions,
     consents,
+    contacts,
     eligibility,
     enrolment,
     findings,
+    incidents,
     people,
     plan,
     rights,
     screening,
+    signing,
+    team,
 )
+from fhirgw.mappers.icm.binding import bound
 from fhirgw.mappers.icm.rules import require_fit
 from fhirgw.mappers.icm.shape import (
     CANONICAL,
@@ -33,20 +39,23 @@ from fhirgw.terminology import THO
 
 _PARTS = (
     people.beside,
-    people.team,
+    team.team,
+    team.consultations,
     enrolment.referral,
     eligibility.eligibility,
     enrolment.episode,
     consents.consents,
     rights.rights,
     enrolment.history,
-    enrolment.contacts,
+    contacts.contacts,
+    incidents.incidents,
     assessments.assessments,
     screening.screens,
     findings.findings,
     conditions.conditions,
     plan.care_plan,
-    plan.sign_offs,
+    signing.sign_offs,
+    closure.closure,
     clock_tasks.clock_tasks,
 )
 _ABOUT_NOBODY = {"Organization", "Practitioner", "PractitionerRole"}
@@ -54,7 +63,7 @@ _ABOUT_NOBODY = {"Organization", "Practitioner", "PractitionerRole"}
 
 def person(case: Case, id_key: bytes) -> Json:
     """The care-management system's picture of the Patient, without an id; the store merges it with others."""
-    return people.picture(case.member, id_key)
+    return bound(people.picture(case.member, id_key))
 
 
 def map_case(case: Case, program: Program, id_key: bytes, *, patient_id: str | None = None) -> list[Json]:
@@ -76,7 +85,7 @@ def map_case(case: Case, program: Program, id_key: bytes, *, patient_id: str | N
     require_fit(case, program)
     known = patient_id or resource_id(id_key, "Patient", *case.identifiers()[0])
     scope = Scope(case, program, id_key, known)
-    patient = {"resourceType": "Patient", "id": scope.patient_id, **person(case, id_key)}
+    patient = {"resourceType": "Patient", "id": scope.patient_id, **people.picture(case.member, id_key)}
     mapped = _once(
         [
             *people.primary_care(case.member, id_key),
@@ -84,7 +93,7 @@ def map_case(case: Case, program: Program, id_key: bytes, *, patient_id: str | N
             *(resource for part in _PARTS for resource in part(scope)),
         ]
     )
-    return [*mapped, *_provenance(scope, mapped)]
+    return [bound(resource) for resource in (*mapped, *_provenance(scope, mapped))]
 
 
 def case_bundle(case: Case, program: Program, id_key: bytes, *, patient_id: str | None = None) -> Json:

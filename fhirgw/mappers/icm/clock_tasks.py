@@ -5,10 +5,9 @@ which of the open ones are overdue at an instant.
 """
 
 from collections.abc import Iterator
-from datetime import date, datetime, time
-from zoneinfo import ZoneInfo
+from datetime import date, datetime
 
-from fhirgw.mappers.icm.shape import Json, Scope, compact, concept, instant, local
+from fhirgw.mappers.icm.shape import Json, Scope, compact, concept, instant, local, noon
 from fhirgw.programs import Clock
 
 
@@ -39,11 +38,20 @@ def _anchors(scope: Scope) -> dict[str, list[date]]:
         + [day(one.taken_at) for one in case.screens]
         + [day(one.at) for one in case.assessments],
         "medication-review": [review.on for review in case.medicine_reviews],
-        "withdrawal": [day(case.opt_in.withdrawn_at)] if case.opt_in and case.opt_in.withdrawn_at else [],
+        "consultation": [one.on for one in case.consultations if one.kind == "clinical-consultation"],
+        "crisis": [one.on for one in case.incidents if one.kind == "crisis"],
+        "low-contact": [case.low_contact_on] if case.low_contact_on else [],
+        "withdrawal": _withdrawn(scope),
     }
-    for event in case.events:
-        dates.setdefault(event.kind, []).append(event.on)
     return dates
+
+
+def _withdrawn(scope: Scope) -> list[date]:
+    """BC 2.8: who leaves is flagged as inactive first."""
+    case = scope.case
+    if case.inactive_on:
+        return [case.inactive_on]
+    return [scope.program.day(case.opt_in.withdrawn_at)] if case.opt_in and case.opt_in.withdrawn_at else []
 
 
 def _start(clock: Clock, dates: dict[str, list[date]]) -> date | None:
@@ -73,16 +81,11 @@ def _task(scope: Scope, clock: Clock, started: date, due: datetime, met: date | 
             "focus": _focus(scope, clock),
             "for": scope.patient,
             "executionPeriod": {"end": instant(met)} if met else None,
-            "authoredOn": instant(_noon(scope, started)),
+            "authoredOn": instant(noon(scope, started)),
             "owner": scope.manager,
             "restriction": {"period": {"end": instant(due)}},
         }
     )
-
-
-def _noon(scope: Scope, day: date) -> datetime:
-    """A Task is authored at an instant; the case states a day, and noon is in it in every zone nearby."""
-    return datetime.combine(day, time(12), ZoneInfo(scope.program.zone))
 
 
 def _focus(scope: Scope, clock: Clock) -> Json:

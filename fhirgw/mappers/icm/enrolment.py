@@ -1,12 +1,14 @@
-"""Referral, enrolment and contacts."""
+"""Referral, enrolment, history."""
 
 from collections.abc import Iterator, Mapping
 from datetime import date
 
-from fhirgw.icm.model import Case, Referral
-from fhirgw.icm.plan import Contact
+from fhirgw.icm.enrolment import Referral
+from fhirgw.icm.model import Case
 from fhirgw.mappers.icm.people import named_person, staff_ref
 from fhirgw.mappers.icm.shape import (
+    CANONICAL,
+    CASE_KEY,
     Json,
     Scope,
     coding,
@@ -17,26 +19,21 @@ from fhirgw.mappers.icm.shape import (
     labelled,
     local,
     organization,
+    period,
     reference_to,
 )
+from fhirgw.programs import Section
 from fhirgw.terminology import ACT_CODE
 
-_EPISODE_STATUS = {"candidate": "planned", "active": "active", "finished": "finished", "opted-out": "finished"}
-
-# ICM facts §1.8: a visit by ICM staff in a hospital is not the hospital's own encounter, so never IMP or EMER.
-_CLASS: Mapping[str, tuple[str, str]] = {
-    "home": ("HH", "home health"),
-    "public-place": ("FLD", "field"),
-    "shelter": ("FLD", "field"),
-    "transitional-housing": ("FLD", "field"),
-    "community": ("FLD", "field"),
-    "office": ("AMB", "ambulatory"),
-    "respite": ("AMB", "ambulatory"),
-    "hospital": ("AMB", "ambulatory"),
-    "emergency": ("AMB", "ambulatory"),
-    "skilled-nursing": ("AMB", "ambulatory"),
-    "corrections": ("FLD", "field"),
+_EPISODE_STATUS = {
+    "candidate": "planned",
+    "waitlist": "waitlist",
+    "active": "active",
+    "inactive": "onhold",
+    "finished": "finished",
+    "opted-out": "finished",
 }
+
 _PAST: Mapping[str, tuple[str, str]] = {
     "inpatient": ("IMP", "inpatient encounter"),
     "inpatient-psychiatric": ("IMP", "inpatient encounter"),
@@ -46,7 +43,6 @@ _PAST: Mapping[str, tuple[str, str]] = {
     "walk-in-crisis": ("AMB", "ambulatory"),
     "mobile-crisis": ("FLD", "field"),
 }
-_VIRTUAL = ("VR", "virtual")
 
 
 def program_concept(scope: Scope) -> Json:
@@ -58,18 +54,21 @@ def episode(scope: Scope) -> Iterator[Json]:
     """EpisodeOfCare: the relation to the programme."""
     case = scope.case
     lead = next((one.id for one in case.care_team if one.lead), None)
-    period = {"start": case.admitted_on, "end": _ended_on(case)}
     yield compact(
         {
             "resourceType": "EpisodeOfCare",
             "id": scope.id("EpisodeOfCare"),
-            "extension": list(_closure(scope)),
-            "identifier": [{"system": "http://fhirgw.org/fhir/sid/icm-case", "value": case.key}],
+            "extension": list(_said(scope)),
+            "identifier": [{"system": CASE_KEY, "value": case.key}],
             "status": _EPISODE_STATUS[case.status],
+            "statusHistory": [
+                {"status": _EPISODE_STATUS[one.status], "period": period(one.starts_on, one.ends_on)}
+                for one in case.past_statuses
+            ],
             "type": [program_concept(scope)],
             "patient": scope.patient,
             "managingOrganization": scope.manager,
-            "period": {name: instant(day) for name, day in period.items() if day},
+            "period": period(case.admitted_on, _ended_on(case)),
             "referralRequest": [scope.ref("ServiceRequest", "referral", case.referral.id)] if case.referral else [],
             "careManager": staff_ref(scope, lead) if lead else None,
             "team": [scope.ref("CareTeam")] if case.care_team else [],
@@ -83,14 +82,28 @@ def _ended_on(case: Case) -> date | None:
     return case.opt_in.withdrawn_at if case.opt_in else None
 
 
-def _closure(scope: Scope) -> Iterator[Json]:
-    """Why the case was closed, and who agreed: R4 has no element for either."""
-    if closure := scope.case.closure:
-        reason = next(one for one in scope.program.discharge if one.code == closure.reason)
-        code = local("icm-closure-reason", f"{scope.program.id}.{reason.code}", reason.text)
+def _said(scope: Scope) -> Iterator[Json]:
+    """What R4 has no element for: the steps of the process, the earlier enrolment, why it ended and with what."""
+    case, program = scope.case, scope.program
+    for phase in case.phases:
+        code = local("icm-phase", f"{program.id}.{phase.code}", _name(program.phases, phase.code))
+        parts = [{"url": "phase", "valueCoding": code}, {"url": "start", "valueDate": instant(phase.on)}]
+        yield {"url": f"{CANONICAL}/StructureDefinition/icm-phase", "extension": parts}
+    if again := case.reentry:
+        earlier = {"url": "enrolment", "valueIdentifier": {"system": CASE_KEY, "value": again.key}}
+        why = {"url": "after", "valueCode": again.after}
+        yield {"url": f"{CANONICAL}/StructureDefinition/icm-reentry", "extension": [earlier, why]}
+    if closure := case.closure:
+        reason = next(one for one in program.discharge if one.code == closure.reason)
+        code = local("icm-closure-reason", f"{program.id}.{reason.code}", reason.text)
         yield extension("icm-closure-reason", valueCoding=code)
-        for party in closure.agreed_by:
-            yield extension("icm-closure-agreed-by", valueCode=party)
+        for outcome in closure.outcomes:
+            code = local("icm-outcome", f"{program.id}.{outcome}", _name(program.outcomes, outcome))
+            yield extension("icm-outcome", valueCoding=code)
+
+
+def _name(facts: tuple[Section, ...], code: str) -> str:
+    return next(one.name for one in facts if one.code == code)
 
 
 def referral(scope: Scope) -> Iterator[Json]:
@@ -118,7 +131,7 @@ def referral(scope: Scope) -> Iterator[Json]:
                 "resourceType": "ServiceRequest",
                 "id": scope.id("ServiceRequest", "referral", stated.id),
                 "extension": _referring(scope, stated) if who else [],
-                "status": "active" if case.status == "candidate" else "completed",
+                "status": "active" if case.relation == "candidate" else "completed",
                 "intent": "order",
                 "category": [concept(local("icm-referral-source", stated.source))],
                 "code": program_concept(scope),
@@ -167,43 +180,3 @@ def history(scope: Scope) -> Iterator[Json]:
             *([visit] if visit.codes else []),
             codes=() if general else ("MH",),
         )
-
-
-def contacts(scope: Scope) -> Iterator[Json]:
-    """An Encounter for every contact."""
-    for contact in scope.case.contacts:
-        yield _contact(scope, contact)
-
-
-def _contact(scope: Scope, contact: Contact) -> Json:
-    virtual = contact.mode != "face-to-face" or contact.setting is None
-    code, display = _VIRTUAL if virtual else _CLASS[str(contact.setting)]
-    kinds = [local("icm-contact-mode", contact.mode)]
-    kinds += [local("icm-contact-setting", contact.setting)] if contact.setting else []
-    kinds += [local("icm-contact-type", "group" if contact.group else "individual")]
-    return labelled(
-        compact(
-            {
-                "resourceType": "Encounter",
-                "id": scope.id("Encounter", contact.id),
-                "status": "finished",
-                "class": coding(ACT_CODE, code, display),
-                "type": [concept(kind) for kind in kinds],
-                "subject": scope.patient,
-                "episodeOfCare": [scope.ref("EpisodeOfCare")],
-                "participant": [{"individual": staff_ref(scope, one)} for one in contact.by],
-                "period": {"start": instant(contact.at)},
-                "length": {
-                    "value": contact.minutes,
-                    "unit": "min",
-                    "system": "http://unitsofmeasure.org",
-                    "code": "min",
-                }
-                if contact.minutes is not None
-                else None,
-                "reasonCode": [{"text": contact.barrier}] if contact.barrier else [],
-                "serviceProvider": scope.manager,
-            }
-        ),
-        *([contact] if contact.barrier or contact.codes else []),
-    )

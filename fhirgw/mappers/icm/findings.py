@@ -13,6 +13,7 @@ from fhirgw.icm.findings import (
     Housing,
     PatternOfUse,
     Preference,
+    Reading,
     StageOfChange,
     Strength,
 )
@@ -90,12 +91,27 @@ def _said(finding: Finding) -> tuple[Json, str | None, tuple[str, ...]]:
             return said | _note(finding.behaviour), finding.behaviour, ("SUD",)
         case PatternOfUse():
             return {"code": _code("pattern-of-use"), "valueString": finding.text}, finding.text, ("SUD",)
+        case Reading():
+            return _reading(finding), None, ()
         case Housing():
             return _housing(finding), finding.history, ()
         case Circumstance():
             value = concept(local("icm-circumstance", finding.what))
             said = {"code": _code("circumstance"), "category": [SDOH], "valueCodeableConcept": value}
             return said | _note(finding.text), finding.text, ()
+
+
+def _reading(reading: Reading) -> Json:
+    """A number; of a blood pressure, two. The codes are ours: the facts name no LOINC codes for them."""
+    unit = {"unit": reading.unit, "system": "http://unitsofmeasure.org", "code": reading.unit}
+    value: Json = {"value": reading.value} | unit
+    if reading.diastolic is None:
+        return {"code": _code(f"reading-{reading.what}"), "valueQuantity": value}
+    pair = (("systolic", value), ("diastolic", {"value": reading.diastolic} | unit))
+    return {
+        "code": _code(f"reading-{reading.what}"),
+        "component": [{"code": _code(f"reading-{name}"), "valueQuantity": part} for name, part in pair],
+    }
 
 
 def _housing(housing: Housing) -> Json:

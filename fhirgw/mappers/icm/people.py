@@ -1,10 +1,11 @@
-"""The member, who stands beside them, the team, the organizations, the coverage."""
+"""The member, who stands beside them, staff, the organizations, the coverage."""
 
 from collections.abc import Iterator
 
 from fhirgw.icm.base import Coded, Identified, Organization, Person
-from fhirgw.icm.member import Member
-from fhirgw.icm.plan import TeamMember
+from fhirgw.icm.member import Indigenous, Member
+from fhirgw.icm.plan import MEMBER
+from fhirgw.icm.team import Qualification, TeamMember
 from fhirgw.mappers.icm.shape import (
     NUCC,
     Json,
@@ -15,6 +16,7 @@ from fhirgw.mappers.icm.shape import (
     compact,
     concept,
     contact_point,
+    extension,
     human_name,
     identifier,
     instant,
@@ -22,11 +24,13 @@ from fhirgw.mappers.icm.shape import (
     never_shared,
     organization,
     organization_ref,
+    period,
     postal_address,
     reference_to,
 )
-from fhirgw.terminology import LANGUAGE, SNOMED, US_CORE_ETHNICITY, US_CORE_RACE
+from fhirgw.terminology import LANGUAGE, US_CORE_ETHNICITY, US_CORE_RACE
 
+_CA_BASELINE = "http://hl7.org/fhir/ca/baseline/StructureDefinition/"
 _PART = {
     "family": "client-identified-family",
     "head-of-household": "head-of-household",
@@ -44,6 +48,7 @@ def picture(member: Member, key: bytes) -> Json:
             "extension": [
                 *_omb(US_CORE_RACE, member.race),
                 *_omb(US_CORE_ETHNICITY, member.ethnicity),
+                *_indigenous(member.indigenous),
             ],
             "identifier": [use | identifier(one) for one in member.identifiers],
             "active": True,
@@ -68,23 +73,20 @@ def primary_care(member: Member, key: bytes) -> list[Json]:
     return [*practitioner_, *([organization(key, home.organization)] if home and home.organization else [])]
 
 
-def _medical_home(scope: Scope) -> Iterator[Json]:
-    """The medical home on the CareTeam, with how it is recognised. HUSKY, ICM Approach."""
-    home = scope.case.member.primary_care
-    for one in primary_care(scope.case.member, scope.key)[:1]:
-        recognised = [local("icm-primary-care", code) for code in (home.recognition if home else ())]
-        yield {
-            "role": [concept(local("icm-primary-care", "primary-care"), *recognised)],
-            "member": reference_to(one),
-        }
-
-
 def _omb(url: str, value: Coded | None) -> Iterator[Json]:
     """US Core race and ethnicity: the OMB category, and the text that the extension asks for."""
     if value:
         category = {"url": "ombCategory", "valueCoding": coded(value)}
         text = {"url": "text", "valueString": value.display or value.code}
         yield {"url": url, "extension": [category, text]}
+
+
+def _indigenous(stated: Indigenous | None) -> Iterator[Json]:
+    """CA Baseline's extensions, by their published names."""
+    if stated:
+        yield {"url": f"{_CA_BASELINE}ext-aboriginalidentityindicator", "valueCoding": coded(stated.identifies)}
+        if stated.people:
+            yield {"url": f"{_CA_BASELINE}ext-aboriginalidentitygroup", "valueCoding": coded(stated.people)}
 
 
 def beside(scope: Scope) -> Iterator[Json]:
@@ -124,7 +126,6 @@ def beside(scope: Scope) -> Iterator[Json]:
     if coverage := member.coverage:
         payer = organization(scope.key, coverage.payer)
         yield payer
-        period = {"start": coverage.starts_on, "end": coverage.ends_on}
         yield compact(
             {
                 "resourceType": "Coverage",
@@ -133,7 +134,7 @@ def beside(scope: Scope) -> Iterator[Json]:
                 "type": concept(coded(coverage.kind)) if coverage.kind else None,
                 "subscriberId": coverage.member_id,
                 "beneficiary": scope.patient,
-                "period": {name: instant(day) for name, day in period.items() if day},
+                "period": period(coverage.starts_on, coverage.ends_on),
                 "payor": [reference_to(payer)],
             }
         )
@@ -144,12 +145,20 @@ def beside_ref(scope: Scope, local_id: str) -> Json:
     return scope.ref("RelatedPerson", local_id)
 
 
+def actor_ref(scope: Scope, local_id: str) -> Json:
+    """A reference to the member, to somebody beside them, or to a care team member."""
+    if local_id == MEMBER:
+        return scope.patient
+    return beside_ref(scope, local_id) if local_id in scope.case.beside() else staff_ref(scope, local_id)
+
+
 def practitioner(scope: Scope, person: TeamMember | Person) -> Json:
     """Practitioner: a fact about nobody's care, so its id is its content."""
-    return _practitioner(scope.key, person)
+    qualified = person.qualifications if isinstance(person, TeamMember) else ()
+    return _practitioner(scope.key, person, [_qualification(scope, one) for one in qualified])
 
 
-def _practitioner(key: bytes, person: TeamMember | Person) -> Json:
+def _practitioner(key: bytes, person: TeamMember | Person, qualifications: list[Json] | None = None) -> Json:
     return by_content(
         key,
         compact(
@@ -158,32 +167,51 @@ def _practitioner(key: bytes, person: TeamMember | Person) -> Json:
                 "identifier": [identifier(person.identifier)] if person.identifier else [],
                 "active": True,
                 "name": [human_name(person.name)],
-                "qualification": [
-                    {"code": concept(coded(one))}
-                    for one in (person.qualifications if isinstance(person, TeamMember) else ())
-                ],
+                "qualification": qualifications,
             }
         ),
     )
 
 
+def _qualification(scope: Scope, stated: Qualification) -> Json:
+    codes = [coded(stated.code)] if stated.code else []
+    held = [one for one in scope.program.licences if one.code == stated.licence]
+    codes += [local("icm-licence", f"{scope.program.id}.{one.code}", one.name) for one in held]
+    issuer = reference_to(organization(scope.key, stated.issuer)) if stated.issuer else None
+    return compact(
+        {
+            "identifier": [identifier(stated.number)] if stated.number else [],
+            "code": concept(*codes, local("icm-qualification", stated.kind), text=stated.text),
+            "period": period(stated.starts_on, stated.ends_on),
+            "issuer": issuer,
+        }
+    )
+
+
 def practitioner_role(scope: Scope, person: TeamMember) -> Json:
-    """PractitionerRole: who works where as what."""
+    """PractitionerRole: who works where as what, and whom they answer to."""
     employer = person.organization
     works_for = (
         organization_ref(scope.key, employer.identifier.system, employer.identifier.value)
         if employer
         else scope.manager
     )
+    lived, above = person.lived_experience, person.supervisor
     return by_content(
         scope.key,
-        {
-            "resourceType": "PractitionerRole",
-            "active": True,
-            "practitioner": reference_to(practitioner(scope, person)),
-            "organization": works_for,
-            "code": [role(scope, person)],
-        },
+        compact(
+            {
+                "resourceType": "PractitionerRole",
+                "extension": [
+                    *([extension("icm-lived-experience", valueCode=lived)] if lived else []),
+                    *([extension("icm-supervisor", valueReference=staff_ref(scope, above))] if above else []),
+                ],
+                "active": True,
+                "practitioner": reference_to(practitioner(scope, person)),
+                "organization": works_for,
+                "code": [role(scope, person)],
+            }
+        ),
     )
 
 
@@ -197,42 +225,6 @@ def role(scope: Scope, person: TeamMember) -> Json:
 def staff_ref(scope: Scope, local_id: str) -> Json:
     """A reference to the PractitionerRole of a care team member."""
     return reference_to(practitioner_role(scope, next(one for one in scope.case.care_team if one.id == local_id)))
-
-
-def team(scope: Scope) -> Iterator[Json]:
-    """CareTeam, and a Practitioner and PractitionerRole for each on it. MCC CareTeam: patient and caregiver too."""
-    staff = scope.case.care_team
-    if not staff:
-        return
-    for person in staff:
-        if person.organization:
-            yield organization(scope.key, person.organization)
-        yield practitioner(scope, person)
-        yield practitioner_role(scope, person)
-    caregiver = scope.case.member.caregiver
-    beside_them = (
-        [
-            {
-                "role": [concept(coding(SNOMED, "133932002", "Caregiver"))],
-                "member": scope.ref("RelatedPerson", caregiver.id),
-            }
-        ]
-        if caregiver
-        else []
-    )
-    yield {
-        "resourceType": "CareTeam",
-        "id": scope.id("CareTeam"),
-        "status": "active" if scope.case.status == "active" else "inactive",
-        "subject": scope.patient,
-        "participant": [
-            {"role": [concept(coding(SNOMED, "116154003", "Patient"))], "member": scope.patient},
-            *beside_them,
-            *_medical_home(scope),
-            *({"role": [role(scope, one)], "member": staff_ref(scope, one.id)} for one in staff),
-        ],
-        "managingOrganization": [scope.manager],
-    }
 
 
 def named_person(scope: Scope, person: Person, *, codes: tuple[str, ...] = ()) -> Json:

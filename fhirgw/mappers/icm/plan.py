@@ -4,10 +4,15 @@ See: HL7/fhir-us-mcc, mccCarePlan and MCCGoal; US Core 6.1.0 CarePlan (category 
 """
 
 from collections.abc import Iterator
+from datetime import date
 
-from fhirgw.icm.plan import CarePlan, Goal, Intervention, Problem, Section
-from fhirgw.mappers.icm.people import role, staff_ref
+from fhirgw.icm.plan import CarePlan, Intervention, OnCall, Section, Step
+from fhirgw.mappers.icm.collaboration import around, connections, other_plans
+from fhirgw.mappers.icm.goals import concerns, goals
+from fhirgw.mappers.icm.people import actor_ref, role, staff_ref
 from fhirgw.mappers.icm.shape import (
+    CANONICAL,
+    PERTAINS_TO_GOAL,
     US_CORE_CODES,
     Json,
     Scope,
@@ -15,100 +20,38 @@ from fhirgw.mappers.icm.shape import (
     coding,
     compact,
     concept,
+    contact_point,
+    extension,
     instant,
     labelled,
     local,
+    period,
     reference_to,
     timing,
 )
-from fhirgw.terminology import CONDITION_CATEGORY, CONDITION_VERIFICATION, THO
 
-_ACCEPTANCE = "http://hl7.org/fhir/StructureDefinition/goal-acceptance"
-_PERTAINS = "http://hl7.org/fhir/StructureDefinition/resource-pertainsToGoal"
 _CUSTODIAN = "http://hl7.org/fhir/us/mcc/StructureDefinition/custodian"
 _ASSESS_PLAN = concept(coding(f"{US_CORE_CODES}careplan-category", "assess-plan"))
-_PROBLEM = concept(coding(CONDITION_CATEGORY, "problem-list-item", "Problem List Item"))
-_CONCERN = concept(coding(f"{US_CORE_CODES}condition-category", "health-concern", "Health Concern"))
 
 
 def care_plan(scope: Scope) -> Iterator[Json]:
-    """Conditions, Goals, ServiceRequests, then the CarePlan that names them, then one CarePlan per section."""
+    """What the CarePlan names, then the CarePlan, then one for each section, then what refers to them."""
     if (plan := scope.case.care_plan) is None:
         return
-    requests = [*_contact_requests(scope, plan), *(_intervention(scope, plan, one) for one in plan.interventions)]
-    yield from (_condition(scope, problem) for problem in plan.problems)
-    yield from (_goal(scope, goal) for goal in plan.goals)
+    linked = list(connections(scope, plan))
+    requests = [
+        *_contact_requests(scope, plan),
+        *(_intervention(scope, plan, one) for one in plan.interventions),
+        *(one for one in linked if one["resourceType"] == "ServiceRequest"),
+    ]
+    yield from other_plans(scope, plan)
+    yield from concerns(scope, plan)
+    yield from goals(scope, plan)
+    yield from (one for one in linked if one["resourceType"] != "ServiceRequest")
     yield from requests
     yield _main(scope, plan, requests)
     yield from (_section(scope, plan, section) for section in plan.sections)
-
-
-def _condition(scope: Scope, problem: Problem) -> Json:
-    is_problem = problem.kind == "problem"
-    kind = local("icm-concern", problem.kind)
-    return labelled(
-        {
-            "resourceType": "Condition",
-            "id": scope.id("Condition", problem.id),
-            "clinicalStatus": concept(coding(f"{THO}condition-clinical", problem.status)),
-            "verificationStatus": concept(coding(CONDITION_VERIFICATION, "confirmed")),
-            "category": [_PROBLEM if is_problem else _CONCERN, concept(kind)],
-            "code": concept(*([coded(problem.code)] if problem.code else []), text=problem.text),
-            "subject": scope.patient,
-            "recordedDate": instant(problem.noted_on),
-        },
-        problem,
-    )
-
-
-def _goal(scope: Scope, goal: Goal) -> Json:
-    """The member's own words stand in ``description.text``, as they are."""
-    return labelled(
-        compact(
-            {
-                "resourceType": "Goal",
-                "id": scope.id("Goal", goal.id),
-                "extension": [_acceptance(scope, goal)],
-                "lifecycleStatus": goal.status,
-                "achievementStatus": concept(coding(f"{THO}goal-achievement", goal.achievement))
-                if goal.achievement
-                else None,
-                "category": [concept(local("icm-goal-term", f"{goal.term}-term"))],
-                "priority": concept(coding(f"{THO}goal-priority", f"{goal.priority}-priority"))
-                if goal.priority
-                else None,
-                "description": {"text": goal.words},
-                "subject": scope.patient,
-                "startDate": instant(goal.starts_on) if goal.starts_on else None,
-                "target": _target(goal),
-                "expressedBy": scope.patient,
-                "addresses": [scope.ref("Condition", problem) for problem in goal.addresses],
-            }
-        ),
-        goal,
-    )
-
-
-def _acceptance(scope: Scope, goal: Goal) -> Json:
-    """CT BHP: "Members have a choice in which goals they want to work on"."""
-    return {
-        "url": _ACCEPTANCE,
-        "extension": [
-            {"url": "individual", "valueReference": scope.patient},
-            {"url": "status", "valueCode": goal.acceptance},
-        ],
-    }
-
-
-def _target(goal: Goal) -> list[Json]:
-    """FHIR goal-invariant gol-1: a detail needs a measure."""
-    target = compact(
-        {
-            "measure": {"text": goal.measure} if goal.measure else None,
-            "dueDate": instant(goal.target_on) if goal.target_on else None,
-        }
-    )
-    return [target] if target else []
+    yield from around(scope, plan)
 
 
 def _contact_requests(scope: Scope, plan: CarePlan) -> Iterator[Json]:
@@ -140,37 +83,47 @@ def _contact_requests(scope: Scope, plan: CarePlan) -> Iterator[Json]:
 def _intervention(scope: Scope, plan: CarePlan, step: Intervention) -> Json:
     """INVARIANT: a request carries the sensitivity of the goals it serves, for it points at them."""
     served = [goal for goal in plan.goals if goal.id in step.goals]
+    known = next((one for one in scope.program.interventions if one.code == step.kind), None)
+    kinds = [local("icm-intervention", f"{scope.program.id}.{known.code}", known.name)] if known else []
+    asked = step.asked_for_on
     return labelled(
         compact(
             {
                 "resourceType": "ServiceRequest",
                 "id": scope.id("ServiceRequest", step.id),
-                "extension": [{"url": _PERTAINS, "valueReference": scope.ref("Goal", goal.id)} for goal in served],
+                "extension": [
+                    *({"url": PERTAINS_TO_GOAL, "valueReference": scope.ref("Goal", goal.id)} for goal in served),
+                    *([extension("icm-asked-for", valueDate=instant(asked))] if asked else []),
+                ],
                 "status": step.status,
                 "intent": "plan",
                 "category": [concept(local("icm-service", "intervention", "Intervention"))],
-                "code": concept(*([coded(step.code)] if step.code else []), text=step.text),
+                "code": concept(*([coded(step.code)] if step.code else []), *kinds, text=step.text),
                 "subject": scope.patient,
-                "occurrenceTiming": timing(step.cadence) if step.cadence else None,
+                **_occurrence(step),
                 "authoredOn": instant(plan.created_on),
                 "requester": scope.manager,
-                "performer": [staff_ref(scope, step.performer)] if step.performer else [],
+                "performer": [actor_ref(scope, one) for one in step.performers],
+                "locationCode": [concept(local("icm-contact-setting", step.setting))] if step.setting else [],
             }
         ),
         step,
-        codes=[code for goal in served for code in goal.codes],
+        codes=[*(code for goal in served for code in goal.codes), *(known.sensitivity if known else ())],
     )
+
+
+def _occurrence(step: Intervention) -> Json:
+    """BC 1.5: "where and how often services are delivered, timelines for initiation of services"."""
+    if step.cadence:
+        return {"occurrenceTiming": timing(step.cadence, step.starts_on)}
+    return {"occurrencePeriod": period(step.starts_on, None)} if step.starts_on else {}
 
 
 def _main(scope: Scope, plan: CarePlan, requests: list[Json]) -> Json:
     case = scope.case
-    evidence = [scope.ref("Observation", "tier", one.id) for one in case.acuity]
-    evidence += [
-        scope.ref("Observation", code, one.id) for one in case.sf12 for code in ("sf12v1-pcs", "sf12v1-mcs")
-    ]
     resource = compact(
         {
-            **_head(scope, plan, "CarePlan"),
+            **_head(scope, plan, plan.reviewed_on, "CarePlan"),
             "category": [
                 _ASSESS_PLAN,
                 concept(local("icm-plan", scope.program.plan.code, scope.program.plan.name)),
@@ -182,7 +135,7 @@ def _main(scope: Scope, plan: CarePlan, requests: list[Json]) -> Json:
             "contributor": [staff_ref(scope, one.id) for one in case.care_team],
             "careTeam": [scope.ref("CareTeam")] if case.care_team else [],
             "addresses": [scope.ref("Condition", problem.id) for problem in plan.problems],
-            "supportingInfo": evidence,
+            "supportingInfo": list(_support(scope, plan)),
             "goal": [scope.ref("Goal", goal.id) for goal in plan.goals],
             "activity": [{"reference": reference_to(request)} for request in requests],
         }
@@ -190,12 +143,26 @@ def _main(scope: Scope, plan: CarePlan, requests: list[Json]) -> Json:
     return labelled(resource, *([plan] if plan.summary or plan.codes else []))
 
 
+def _support(scope: Scope, plan: CarePlan) -> Iterator[Json]:
+    """HUSKY: "medications, barriers, strengths"; the scores and tiers; plans of other providers."""
+    case = scope.case
+    yield from (scope.ref("Observation", "tier", one.id) for one in case.acuity)
+    for one in case.sf12:
+        yield from (scope.ref("Observation", code, one.id) for code in ("sf12v1-pcs", "sf12v1-mcs"))
+    yield from (scope.ref("Observation", "finding", one.id) for one in case.findings if one.kind == "strength")
+    taken = ("active", "on-hold", "not-taken")
+    yield from (scope.ref("MedicationStatement", one.id) for one in case.medicines if one.status in taken)
+    yield from (scope.ref("DocumentReference", "plan", one.id) for one in plan.based_on)
+
+
 def _section(scope: Scope, plan: CarePlan, section: Section) -> Json:
     """A plan of its own under the main one; the main one does not name it, so hiding it leaves no trace there."""
     known = next(one for one in scope.program.sections if one.code == section.kind)
+    head = _head(scope, plan, section.reviewed_on, "CarePlan", "section", section.id)
+    head["extension"] += [*map(_step, section.steps), *map(_on_call, section.on_call)]
     return labelled(
         {
-            **_head(scope, plan, "CarePlan", "section", section.id),
+            **head,
             "partOf": [scope.ref("CarePlan")],
             "category": [
                 _ASSESS_PLAN,
@@ -209,30 +176,30 @@ def _section(scope: Scope, plan: CarePlan, section: Section) -> Json:
     )
 
 
-def _head(scope: Scope, plan: CarePlan, *parts: str) -> Json:
+def _step(step: Step) -> Json:
+    """Nebraska: "defining early warning signs and triggers and response"."""
+    parts = [{"url": "kind", "valueCode": step.kind}, {"url": "what", "valueString": step.text}]
+    return {"url": f"{CANONICAL}/StructureDefinition/icm-plan-step", "extension": parts}
+
+
+def _on_call(service: OnCall) -> Json:
+    """BC 2.2: "a list of the services available on-call"."""
+    parts: list[Json] = [
+        {"url": "name", "valueString": service.name},
+        {"url": "telecom", "valueContactPoint": contact_point(service.telecom)},
+    ]
+    parts += [{"url": "hours", "valueString": service.hours}] if service.hours else []
+    return {"url": f"{CANONICAL}/StructureDefinition/icm-on-call", "extension": parts}
+
+
+def _head(scope: Scope, plan: CarePlan, reviewed_on: tuple[date, ...], *parts: str) -> Json:
     return {
         "resourceType": "CarePlan",
         "id": scope.id(*parts),
-        "extension": [{"url": _CUSTODIAN, "valueReference": scope.manager}],
+        "extension": [
+            {"url": _CUSTODIAN, "valueReference": scope.manager},
+            *(extension("icm-reviewed", valueDate=instant(day)) for day in reviewed_on),
+        ],
         "status": plan.status,
         "intent": "plan",
     }
-
-
-def sign_offs(scope: Scope) -> Iterator[Json]:
-    """Provenance of every sign-off. Nebraska: the clinical consultant signs; BC B.3: professional staff sign."""
-    plan = scope.case.care_plan
-    for sign in plan.sign_offs if plan else ():
-        yield {
-            "resourceType": "Provenance",
-            "id": scope.id("Provenance", "sign-off", sign.by, instant(sign.at)),
-            "target": [scope.ref("CarePlan")],
-            "recorded": instant(sign.at),
-            "agent": [
-                {
-                    "type": concept(coding(f"{THO}provenance-participant-type", "verifier", "Verifier")),
-                    "who": staff_ref(scope, sign.by),
-                    "onBehalfOf": scope.manager,
-                }
-            ],
-        }

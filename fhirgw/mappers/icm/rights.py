@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from fhirgw.icm.rights import Capability, CareDecision, Directive, Explained
+from fhirgw.icm.rights import Capability, CareDecision, Directive, Explained, Request
 from fhirgw.mappers.icm.people import beside_ref, staff_ref
 from fhirgw.mappers.icm.shape import (
     CANONICAL,
@@ -19,6 +19,8 @@ from fhirgw.mappers.icm.shape import (
     instant,
     labelled,
     local,
+    never_shared,
+    noon,
     reference_to,
 )
 from fhirgw.terminology import ACT_CODE, LOINC, THO
@@ -26,6 +28,7 @@ from fhirgw.terminology import ACT_CODE, LOINC, THO
 _CAPABILITY_LABELS = ("COGN",)
 """What the mere assessment reveals: that somebody doubted the member's ability to decide."""
 _FULL = {"requested": "requested", "completed": "completed", "declined": "cancelled"}
+_REQUEST = {"open": "requested", "granted": "completed", "refused": "rejected", "withdrawn": "cancelled"}
 _DIRECTIVE = {
     "advance-directive": coding(LOINC, "42348-3", "Advance healthcare directives"),
     "representation-agreement": local("icm-document", "representation-agreement"),
@@ -46,6 +49,8 @@ def rights(scope: Scope) -> Iterator[Json]:
         yield from _capability(scope, capability)
     for directive in case.directives:
         yield from _directive(scope, directive)
+    for request in case.requests:
+        yield _request(scope, request)
 
 
 def _explained(scope: Scope, explained: Explained) -> Json:
@@ -177,4 +182,26 @@ def _directive(scope: Scope, directive: Directive) -> Iterator[Json]:
         ),
         directive,
         codes=codes,
+    )
+
+
+def _request(scope: Scope, request: Request) -> Json:
+    """A Task for the programme. A complaint may be about whoever reads: it is shared with nobody outside."""
+    return never_shared(
+        compact(
+            {
+                "resourceType": "Task",
+                "id": scope.id("Task", "request", request.id),
+                "status": _REQUEST[request.outcome],
+                "intent": "order",
+                "code": concept(local("icm-task", request.kind)),
+                "for": scope.patient,
+                "executionPeriod": {"end": instant(request.settled_on)} if request.settled_on else None,
+                "authoredOn": instant(noon(scope, request.on)),
+                "requester": scope.patient,
+                "owner": scope.manager,
+                "note": [{"text": request.text}] if request.text else [],
+            }
+        ),
+        codes=request.codes,
     )

@@ -1,11 +1,12 @@
-"""What a programme asks of its cases: its own codes, and Nebraska's rule about the telephone."""
+"""Whether a case fits its programme: its codes, what it demands, and that the case does not contradict itself."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from fhirgw.errors import GatewayError, InvalidElement, ProfileViolation, UnmappedCode
+from fhirgw.errors import GatewayError, InvalidElement, UnmappedCode
 from fhirgw.icm.base import Model, Organization
 from fhirgw.icm.model import Case
-from fhirgw.programs import Program
+from fhirgw.mappers.icm.demands import demands
+from fhirgw.programs import CodedFact, Program
 
 
 def require_fit(case: Case, program: Program) -> None:
@@ -23,50 +24,47 @@ def _problems(case: Case, program: Program) -> Iterator[GatewayError]:
         yield InvalidElement("The case belongs to another programme.", location="program")
     yield from _unknown_codes(case, program)
     yield from _contradicted_organizations(case)
-    if program.phone_needs_barrier:
-        for index, contact in enumerate(case.contacts):
-            if contact.mode == "phone" and not contact.barrier:
-                yield ProfileViolation(
-                    "A telephone contact documents the barrier that prevented meeting in person.",
-                    location=f"contacts[{index}].barrier",
-                )
+    yield from demands(case, program)
 
 
 def _unknown_codes(case: Case, program: Program) -> Iterator[GatewayError]:
-    plan = case.care_plan
-    stated = {
-        "role": [(f"care_team[{i}].role", one.role) for i, one in enumerate(case.care_team)],
-        "tier": [(f"acuity[{i}].tier", one.tier) for i, one in enumerate(case.acuity)],
-        "plan section": [(f"care_plan.sections[{i}].kind", one.kind) for i, one in enumerate(plan.sections)]
-        if plan
-        else [],
-        "discharge reason": [("closure.reason", case.closure.reason)] if case.closure else [],
-        "criterion": [
-            (f"screenings[{i}].answers[{j}].criterion", answer.criterion)
-            for i, one in enumerate(case.screenings)
-            for j, answer in enumerate(one.answers)
-        ],
-        "assessment domain": [
-            (f"assessments[{i}].findings[{j}].domain", found.domain)
-            for i, one in enumerate(case.assessments)
-            for j, found in enumerate(one.findings)
-        ],
-        "cohort": [(f"cohorts[{i}].code", one.code) for i, one in enumerate(case.cohorts)],
-    }
-    known = {
-        "role": program.roles,
-        "tier": program.tiers,
-        "plan section": program.sections,
-        "discharge reason": program.discharge,
-        "criterion": (*program.admission, *program.continued),
-        "assessment domain": program.domains,
-        "cohort": program.cohorts,
-    }
-    for what, places in stated.items():
-        codes = {fact.code for fact in known[what]}
+    for what, known, places in _stated(case, program):
+        codes = {fact.code for fact in known}
         for location, code in places:
             if code not in codes:
                 yield UnmappedCode(f"The programme has no such {what}.", location=location)
+
+
+def _stated(case: Case, program: Program) -> Iterator[tuple[str, Sequence[CodedFact], list[tuple[str, str]]]]:
+    """(what, the programme's facts of it, where the case names which) of every kind of code."""
+    plan, closure = case.care_plan, case.closure
+    yield "role", program.roles, _each("care_team", case.care_team, "role")
+    yield "tier", program.tiers, _each("acuity", case.acuity, "tier")
+    yield "phase", program.phases, _each("phases", case.phases, "code")
+    yield "cohort", program.cohorts, _each("cohorts", case.cohorts, "code")
+    yield "plan section", program.sections, _each("care_plan.sections", plan.sections if plan else (), "kind")
+    yield "goal area", program.goal_areas, _each("care_plan.goals", plan.goals if plan else (), "area")
+    steps = plan.interventions if plan else ()
+    yield "intervention", program.interventions, _each("care_plan.interventions", steps, "kind")
+    for index, one in enumerate(case.care_team):
+        held = _each(f"care_team[{index}].qualifications", one.qualifications, "licence")
+        yield "licence", program.licences, held
+    for index, screening in enumerate(case.screenings):
+        answers = _each(f"screenings[{index}].answers", screening.answers, "criterion")
+        yield "criterion", (*program.admission, *program.continued), answers
+    for index, assessment in enumerate(case.assessments):
+        found = _each(f"assessments[{index}].findings", assessment.findings, "domain")
+        yield "assessment domain", program.domains, found
+    if closure:
+        yield "discharge reason", program.discharge, [("closure.reason", closure.reason)]
+        outcomes = [(f"closure.outcomes[{index}]", code) for index, code in enumerate(closure.outcomes)]
+        yield "outcome", program.outcomes, outcomes
+
+
+def _each(place: str, listed: Iterable[Model], field: str) -> list[tuple[str, str]]:
+    """(location, code) of one field of everything in a list."""
+    codes = [(f"{place}[{index}].{field}", getattr(one, field)) for index, one in enumerate(listed)]
+    return [(location, code) for location, code in codes if code is not None]
 
 
 def _contradicted_organizations(case: Case) -> Iterator[GatewayError]:

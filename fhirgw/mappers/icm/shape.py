@@ -8,24 +8,28 @@ later.
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, time
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from fhirgw.cadence import Cadence
 from fhirgw.icm.base import Address, Classified, Coded, HumanName, Identified, Organization, Telecom
 from fhirgw.icm.model import Case
-from fhirgw.icm.plan import Cadence as PlanCadence
+from fhirgw.icm.trend import Change
 from fhirgw.mappers.ids import resource_id
-from fhirgw.programs import Cadence as TierCadence
 from fhirgw.programs import Program
 from fhirgw.terminology import ACT_CODE, BASE, CONFIDENTIALITY, THO
 
 Json = dict[str, Any]
 
 CANONICAL = BASE
+CASE_KEY = f"{BASE}/sid/icm-case"
+"""System of the care-management system's own keys."""
 ACT_REASON = f"{THO}v3-ActReason"
 NUCC = "http://nucc.org/provider-taxonomy"
 US_CORE_CODES = "http://hl7.org/fhir/us/core/CodeSystem/"
 NO_FIXED_ADDRESS = "http://hl7.org/fhir/ca/baseline/StructureDefinition/ext-nofixedaddress"
+PERTAINS_TO_GOAL = "http://hl7.org/fhir/StructureDefinition/resource-pertainsToGoal"
 TEXT_REVIEW = {"system": f"{CANONICAL}/CodeSystem/icm-text-review", "code": "cleared"}
 """Tag: the free text of this resource was classified by a person; without it a text counts as unclassified."""
 
@@ -97,6 +101,11 @@ def instant(value: date | datetime) -> str:
 def period(start: date | datetime | None, end: date | datetime | None) -> Json | None:
     """A Period; None where neither end is known."""
     return {name: instant(day) for name, day in (("start", start), ("end", end)) if day} or None
+
+
+def noon(scope: Scope, day: date) -> datetime:
+    """An instant for what the case states as a day: noon is in it in every zone nearby."""
+    return datetime.combine(day, time(12), ZoneInfo(scope.program.zone))
 
 
 def identifier(value: Identified) -> Json:
@@ -202,14 +211,30 @@ def extension(name: str, **value: object) -> Json:
     return {"url": f"{CANONICAL}/StructureDefinition/{name}", **value}
 
 
+def moved(change: Change | None) -> Json:
+    """Of a score, its change since the one before: the number, and whether it is better or worse."""
+    if change is None:
+        return {}
+    by = {"value": change.by, "unit": "{score}", "system": "http://unitsofmeasure.org", "code": "{score}"}
+    verdict = {True: ("B", "Better"), False: ("W", "Worse")}
+    found = (
+        [coding(f"{THO}v3-ObservationInterpretation", *verdict[change.better])] if change.better is not None else []
+    )
+    return {
+        "interpretation": [concept(one) for one in found],
+        "component": [{"code": concept(local("icm-score", "change", "Change since before")), "valueQuantity": by}],
+    }
+
+
 def reference_to(resource: Json) -> Json:
     """A reference to a resource at hand."""
     return {"reference": f"{resource['resourceType']}/{resource['id']}"}
 
 
-def timing(cadence: PlanCadence | TierCadence) -> Json:
+def timing(cadence: Cadence, start: date | None = None) -> Json:
     """Timing.repeat from a cadence, of the plan or of the programme's tier."""
     repeat: Mapping[str, object] = {
+        "boundsPeriod": period(start, None),
         "duration": cadence.minutes,
         "durationUnit": "min" if cadence.minutes else None,
         "frequency": cadence.frequency,

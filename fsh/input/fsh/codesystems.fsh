@@ -49,6 +49,7 @@ Description: "HUSKY, How member outreach is conducted: face-to-face, phone, vide
 * #face-to-face "Face to face"
 * #phone "Telephone"
 * #video "Video"
+* #email "E-mail"
 
 CodeSystem: IcmContactSetting
 Id: icm-contact-setting
@@ -59,9 +60,11 @@ Description: "CT BHP, Settings for initial meetings; Nebraska Peer Support, sett
 * #office "Office or clinic"
 * #hospital "Hospital"
 * #observation-unit "Observation unit"
-* #emergency-department "Emergency department"
-* #nursing-facility "Nursing facility"
-* #shelter "Shelter or transitional housing"
+* #emergency "Emergency department"
+* #skilled-nursing "Skilled nursing facility"
+* #shelter "Shelter"
+* #transitional-housing "Transitional housing"
+* #corrections "Correctional facility"
 * #respite "Respite"
 * #community "Community"
 * #public-place "Public place"
@@ -73,6 +76,7 @@ Description: "Nebraska Peer Support: individual and group services."
 * insert Terms
 * #individual "Individual"
 * #group "Group"
+* #collateral "With people beside the member, without the member"
 
 CodeSystem: IcmService
 Id: icm-service
@@ -81,6 +85,8 @@ Description: "What a ServiceRequest of a plan asks for."
 * insert Terms
 * #contact "Contact" "Contacts of the member with the team, at the tier's cadence."
 * #intervention "Intervention" "What somebody does for a goal."
+* #connection "Connection to a service" "CT BHP: referral, and support to ensure the connection."
+* #aftercare "Aftercare" "BC ICMT 2.8: who does what after the discharge."
 * #link-out "Link to another service" "BC ICMT 1.3: what suits somebody better who is not eligible."
 
 CodeSystem: IcmReferralSource
@@ -121,6 +127,7 @@ Description: "What an ICM assessment results in, where LOINC has no code. No LOI
 * insert Terms
 * #sf12v1-pcs "SF-12 v1 physical component summary"
 * #sf12v1-mcs "SF-12 v1 mental component summary"
+* #change "Change since before" "The difference from the result before it."
 * #tier "ICM tier" "The tier that an acuity assessment led to."
 * #eligibility "Eligibility" "What a screening came to."
 * #vr12-phone-pcs "VR-12 physical component summary, by telephone"

@@ -16,6 +16,7 @@ Description: "From candidate to graduation. No published profile of an enrolment
 * referralRequest MS
 * careManager MS
 * team MS
+* extension contains Phase named phase 0..* MS and Reentry named reentry 0..1 MS and ClosureReason named reason 0..1 MS and Outcome named outcome 0..* MS
 
 Profile: IcmReferral
 Parent: ServiceRequest

@@ -2,11 +2,11 @@ Profile: IcmMember
 Parent: Patient
 Id: icm-member
 Title: "ICM member"
-Description: "A member or candidate of an Intensive Care Management programme, as the programme and the hospitals know them. Repeats US Core Patient 6.1.0 (http://hl7.org/fhir/us/core/StructureDefinition/us-core-patient|6.1.0); race, ethnicity and birth sex are US Core's extensions. HUSKY, ICM Process; BC ICMT 1.1 meets people before they are identified."
+Description: "A member or candidate of an Intensive Care Management programme, as the programme and the hospitals know them: a number of a hospital may come without the system it is of. Else this repeats US Core Patient 6.1.0 (http://hl7.org/fhir/us/core/StructureDefinition/us-core-patient|6.1.0); race, ethnicity and birth sex are US Core's extensions; for BC, Indigenous identity is CA Baseline's. HUSKY, ICM Process; BC ICMT 1.1 meets people before they are identified."
 * insert Profile
 * identifier 1..* MS
-* identifier.system 1..1 MS
-* identifier.value 1..1 MS
+* identifier.system MS
+* identifier.value MS
 * active MS
 * name 1..* MS
 * obeys icm-name
@@ -32,8 +32,8 @@ Description: "Who stands by the member. HUSKY: the member's caregiver or the hea
 * insert Profile
 * active 1..1 MS
 * insert OfMember(patient)
-* relationship 1..* MS
-* name 1..* MS
+* relationship MS
+* name MS
 * telecom MS
 * address MS
 
@@ -41,11 +41,11 @@ Profile: IcmPractitioner
 Parent: Practitioner
 Id: icm-practitioner
 Title: "ICM practitioner or peer"
-Description: "Somebody of the team, or a clinician whom a hospital names. CT BHP: Certification as a Recovery Support Specialist. Repeats US Core Practitioner 6.1.0, but for the identifier: a peer has none."
+Description: "Somebody of the team, or a clinician whom a hospital names. CT BHP: Certification as a Recovery Support Specialist. Repeats US Core Practitioner 6.1.0, but for the identifier, which a peer has not, and the family name, where only the whole is known."
 * insert Profile
 * identifier MS
 * name 1..* MS
-* name.family 1..1 MS
+* name.family MS
 * qualification MS
 * qualification.code MS
 * qualification.period MS
@@ -61,6 +61,7 @@ Description: "What somebody is in a programme: an NUCC code beside the programme
 * practitioner only Reference(IcmPractitioner)
 * organization 1..1 MS
 * code 1..* MS
+* extension contains LivedExperience named livedExperience 0..1 MS and Supervisor named supervisor 0..1 MS
 
 Profile: IcmOrganization
 Parent: Organization
@@ -84,6 +85,7 @@ Description: "Who works with the member, the member first. CT BHP: establish who
 * participant.role 1..1 MS
 * participant.member 1..1 MS
 * participant.period MS
+* participant.extension contains MembersServed named caseload 0..1 MS
 
 Profile: IcmCoverage
 Parent: Coverage

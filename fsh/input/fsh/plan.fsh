@@ -26,6 +26,7 @@ Description: "The plan, or a section of it (crisis, wellness, discharge plan). F
 * activity MS
 * insert NoActivityDetail
 * author 0..0
+* extension contains Reviewed named reviewed 0..* MS and PlanStep named step 0..* MS and OnCall named onCall 0..* MS
 
 Profile: IcmGoal
 Parent: Goal
@@ -46,6 +47,9 @@ Description: "CT BHP: goals are phrased in first person (\"I am receiving the tr
 * target.due[x] MS
 * addresses MS
 * expressedBy 1..1 MS
+* statusDate MS
+* note MS
+* extension contains WorksOnGoal named worksOn 0..* MS and AlignedWith named alignedWith 0..* MS
 
 Profile: IcmIntervention
 Parent: ServiceRequest
@@ -65,6 +69,8 @@ Description: "What is planned, by whom, how often: the cadence is in occurrenceT
 * authoredOn 1..1 MS
 * requester 1..1 MS
 * performer MS
+* locationCode MS
+* extension contains AskedFor named askedFor 0..1 MS
 
 Profile: IcmContact
 Parent: Encounter
@@ -79,6 +85,7 @@ Description: "Where, how and with whom. HUSKY, How member outreach is conducted;
 * participant MS
 * period 1..1 MS
 * reasonCode MS
+* extension contains GroupParticipants named participants 0..1 MS
 
 Profile: IcmProvenance
 Parent: Provenance
@@ -91,3 +98,4 @@ Description: "Where a resource comes from, and who signed it off. Nebraska: the 
 * agent 1..* MS
 * agent.type MS
 * agent.who 1..1 MS
+* activity MS

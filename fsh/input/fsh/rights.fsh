@@ -17,6 +17,9 @@ Description: "CT BHP, Initial meeting: description of Peer and ICM roles, explan
 * #impacts-of-refusal "Impacts of a refusal"
 * #substitute-decision-maker-role "Role of the substitute decision maker"
 * #complaints "Appeals and complaints"
+* #care-plan-roles "Roles and responsibilities in the care plan"
+* #crisis-plan "Crisis plan" "BC ICMT 2.2: articulated and provided to the client."
+* #way-back "How to come back" "BC ICMT 2.8: a clear re-admission process."
 
 Profile: IcmExplanation
 Parent: Communication
@@ -184,6 +187,8 @@ Description: "BC ICMT 1.6: representation agreements, Ulysses Agreements. Nebras
 * #ulysses-agreement "Ulysses Agreement"
 * #mental-health-assessment "Mental health assessment"
 * #substance-use-assessment "Substance use disorder assessment"
+* #treatment-plan "Treatment plan of another provider"
+* #service-plan "Service plan of another provider"
 
 CodeSystem: IcmDocumentCategory
 Id: icm-document-category
@@ -191,6 +196,7 @@ Title: "Categories of document"
 Description: "Nebraska: a copy of the assessment in the file."
 * insert Terms
 * #assessment "Assessment"
+* #plan "Plan of another provider" "Nebraska: copies of treatment/service plans."
 
 Profile: IcmDocumentOnFile
 Parent: DocumentReference

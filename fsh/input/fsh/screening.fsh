@@ -20,7 +20,7 @@ Description: "BC ICMT 1.3: eligible or not. CCBH, Authorization For Services: ex
 
 CodeSystem: IcmTaskCode
 Id: icm-task
-Title: "Tasks around eligibility, capability and safety"
+Title: "Tasks of a programme"
 Description: "Nebraska: efforts to obtain the assessment, steps to minimize risk. BC ICMT 1.3: screening; 1.6: full capability assessment."
 * insert Terms
 * #obtain-mental-health-assessment "Obtain the mental health assessment"
@@ -29,6 +29,15 @@ Description: "Nebraska: efforts to obtain the assessment, steps to minimize risk
 * #screening-continued-stay "Screening for continued stay"
 * #full-capability-assessment "Full capability assessment"
 * #safety "See to the member's safety"
+* #connect "See that the member is connected" "CT BHP, Coordination and Collaboration."
+* #consider-suggestion "Consider a suggestion" "HUSKY, Coordination & Collaboration."
+* #sign-off "Sign the plan" "Nebraska; BC ICMT B.2."
+* #caseload "Caseload over its maximum" "BC ICMT B.5: management is made aware."
+* #incident-follow-up "Follow up an incident" "BC ICMT B.4."
+* #incident-review "Review an incident" "BC ICMT 2.2, B.6."
+* #record-access "Access to the record" "BC ICMT 1.6."
+* #appeal "Appeal of a plan decision" "BC ICMT 1.6."
+* #complaint "Complaint" "BC ICMT 1.6."
 
 CodeSystem: IcmTaskInput
 Id: icm-task-input
@@ -70,6 +79,16 @@ Description: "BC ICMT 1.4 to 1.6, 2.5, 2.7; HUSKY: strengths, preferences; CCBH:
 * #housing-uncrowded "Not overcrowded"
 * #circumstance "Circumstance that services are adapted to"
 * #suicide-risk "Suicide risk"
+* #reading-blood-pressure "Blood pressure"
+* #reading-systolic "Systolic blood pressure"
+* #reading-diastolic "Diastolic blood pressure"
+* #reading-blood-glucose "Blood glucose"
+* #reading-cholesterol "Cholesterol"
+* #reading-weight "Weight"
+* #reading-peak-flow "Peak flow"
+* #crisis "Crisis"
+* #critical-incident "Critical incident"
+* #incident-response "Response to an incident"
 * #capability "Ability to decide"
 * #capability-personal-safety "Personal safety"
 * #capability-access-basic-services "Ability to access basic services"

@@ -25,9 +25,7 @@ PROGRAMS = {
 
 NOT_EXPORTED = {
     "care_plan.id": "a case has one plan, whose id comes from the case key",
-    "care_plan.reviewed_on": "an earlier review started a clock that the next one ended",
-    "events.kind": "an earlier event started a clock that the next of its kind ended",
-    "events.on": "an earlier event started a clock that the next of its kind ended",
+    "care_team.birth_date": "the age that a role asks for is checked, and nobody outside is told a birth date",
     "releases.representative.person.kind": "who signs for the member is a RelatedPerson",
     "member.primary_care.practitioner.kind": "a Practitioner, for FHIR allows nobody else there",
     "releases.exclusions.id": "names an exclusion in errors; a nested provision has no place for it",
@@ -40,6 +38,8 @@ NOT_EXPORTED = {
     "prerequisites.by.id": "names somebody inside the case; a Practitioner's id is its content",
     "medicine_reviews.by.id": "names somebody inside the case; a Practitioner's id is its content",
     "member.primary_care.practitioner.id": "names somebody inside the case; a Practitioner's id is its content",
+    "contacts.providers.id": "names somebody inside the case; a Practitioner's id is its content",
+    "care_plan.suggestions.by.id": "names somebody inside the case; a Practitioner's id is its content",
     "care_team.id": "names somebody inside the case; a PractitionerRole's id is its content",
 }
 """Path in the model → why no change of it need show."""
@@ -111,11 +111,14 @@ for one in PROGRAMS.values():
     for name, facts in {
         "role": one.roles,
         "tier": one.tiers,
-        "kind": one.sections,
+        "kind": (*one.sections, *one.interventions),
         "reason": one.discharge,
         "criterion": (*one.admission, *one.continued),
         "domain": one.domains,
-        "code": one.cohorts,
+        "code": (*one.cohorts, *one.phases),
+        "area": one.goal_areas,
+        "licence": one.licences,
+        "outcomes": one.outcomes,
     }.items():
         WORDS.setdefault(name, []).extend(fact.code for fact in facts)
 
