@@ -9,7 +9,7 @@ not know of is no fact there, and the alert about it is not sent (consent specif
 See: Da Vinci Unsolicited Notifications 1.1.0, http://hl7.org/fhir/us/davinci-alerts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -31,6 +31,9 @@ PROFILES = {
 BEGUN = frozenset({"arrived", "triaged", "in-progress", "onleave", "finished"})
 """Encounter.status of visits that took place; a planned or cancelled one is told to nobody."""
 
+HELD = frozenset({"active", "completed", "reserved"})
+"""Encounter.location.status of beds that the patient has, had, or comes back to."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fact:
@@ -51,21 +54,48 @@ def facts(encounter: Json) -> list[Fact]:
     """What is to be told of this visit, in the order in which it happened.
 
     An admission is one a class: from emergency to inpatient is admitted again. A transfer is one a stay in a place
-    after the first. A discharge is one an end.
+    after the first, but for a trip. A discharge is one an end.
     """
     if encounter["status"] not in BEGUN:
         return []
     period = encounter.get("period", {})
     found = [Fact(ADMIT, encounter["class"].get("code", ""), period.get("start"))]
-    stays = [stay for stay in encounter.get("location", ()) if "start" in stay.get("period", {})]  # PV1-6 has none
-    for before, stay in pairwise(stays):
+    for stay in _transfers(encounter):
         moment = stay["period"]["start"]
-        if stay.get("status") in ("active", "completed") and stay["location"] != before["location"]:
-            found.append(Fact(TRANSFER, f"{stay['location']['reference']} {utc(moment)}", moment))
+        found.append(Fact(TRANSFER, f"{stay['location']['reference']} {utc(moment)}", moment))
     if encounter["status"] == "finished":
         end = period.get("end")
         found.append(Fact(DISCHARGE, utc(end) if end else "", end))
     return found
+
+
+def _transfers(encounter: Json) -> Iterator[Json]:
+    """The stays that moved the visit to another bed.
+
+    A trip to a temporary place (PV1-11: imaging, a procedure) is none: it begins while the stay in the bed goes on,
+    or as the visit ends, and who comes back from it comes back to the bed.
+    """
+    stays = [stay for stay in encounter.get("location", ()) if "start" in stay.get("period", {})]  # PV1-6 has none
+    over = encounter.get("period", {}).get("end")
+    for bed, stay in pairwise(_beds(stays)):
+        late = over is not None and utc(stay["period"]["start"]) >= utc(over, latest=True)
+        if stay.get("status") in HELD and stay["location"] != bed["location"] and not late:
+            yield stay
+
+
+def _beds(stays: Sequence[Json]) -> Iterator[Json]:
+    """The stays of which none begins before the one before it is over."""
+    bed: Json | None = None
+    for stay in stays:
+        if bed is None or not _goes_on(bed, utc(stay["period"]["start"])):
+            bed = stay
+            yield stay
+
+
+def _goes_on(bed: Json, moment: str) -> bool:
+    """Whether a stay lasts beyond a moment; one that nobody knows the end of, while it is not said to be over."""
+    end = bed["period"].get("end")
+    return utc(end) > moment if end else bed.get("status") != "completed"
 
 
 def note(tx: Transaction, patient: str, encounter: Json, *, oldest: int | None) -> None:

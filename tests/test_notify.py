@@ -307,13 +307,14 @@ def put(whole, encounter, at=None):
 def visit(whole, status="in-progress", places=("ward-a",), end=None, **how):
     """An inpatient visit of the member with a stay in each of these places."""
     period = {"start": "2026-03-05T14:30:00-05:00", **({"end": end} if end else {})}
+    since = [f"2026-03-0{5 + number}T14:30:00-05:00" for number in range(len(places))]
     stays = [
         {
             "location": {"reference": f"Location/{place}"},
-            "status": "active",
-            "period": {"start": f"2026-03-0{5 + number}T14:30:00-05:00"},
+            "status": "completed" if until or status == "finished" else "active",
+            "period": {"start": start} | ({"end": until or end} if until or end else {}),
         }
-        for number, place in enumerate(places)
+        for place, start, until in zip(places, since, [*since[1:], None], strict=True)
     ]
     code = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "IMP"}
     head = {"resourceType": "Encounter", "id": "visit", "status": status, "class": code}
@@ -334,6 +335,40 @@ async def test_an_admission_a_transfer_and_a_discharge_are_each_told_once(whole,
     ):
         put(whole, one)
         await deliver(whole)
+    assert told(endpoint) == [(ADMIT, "in-progress"), (TRANSFER, "in-progress"), (DISCHARGE, "finished")]
+
+
+async def test_a_trip_is_no_transfer_of_the_visit(whole, endpoint):
+    """PV1-11, a temporary location: there and elsewhere and back, and home from it; the next bed is a transfer."""
+    subscribe(whole, endpoint.url)
+
+    def told_of(event, day, bed="4E^412^A^ELMHOSP", trip=""):
+        at = f"EVN|{event}|202603{day:02}120000-0500"
+        changes = [
+            ("ADT^A01^ADT_A01", f"ADT^{event}"),
+            ("EVN|A01|20260305143000-0500||||20260305141500-0500", at),
+            ("4E^412^A^ELMHOSP", bed),
+            ("PSY||||7", f"PSY|{trip}|||7"),
+        ]
+        return message("A01/member.hl7", *changes, control=f"ELM-{day}")
+
+    for one in (
+        told_of("A01", 5),
+        told_of("A09", 6, trip="XRAY^R2^^ELMHOSP"),
+        told_of("A09", 7, trip="MRI^R1^^ELMHOSP"),
+        told_of("A10", 8),
+        told_of("A02", 9, bed="ICU^1^1^ELMHOSP"),
+        told_of("A09", 10, bed="ICU^1^1^ELMHOSP", trip="XRAY^R2^^ELMHOSP"),
+        told_of("A03", 11, bed="ICU^1^1^ELMHOSP", trip="MRI^R1^^ELMHOSP"),
+    ):
+        await whole.take(one)
+        await deliver(whole)
+    (stays,) = (
+        one["location"]
+        for one in whole.bodies("Encounter")
+        if one.get("period", {}).get("end", "")[:10] == "2026-03-11"
+    )
+    assert len(stays) == 6
     assert told(endpoint) == [(ADMIT, "in-progress"), (TRANSFER, "in-progress"), (DISCHARGE, "finished")]
 
 
