@@ -4,7 +4,7 @@ Carried labels, and labels computed from every coded element, contained resource
 computation only raises. See: the consent specification, §2.3, and docs/decisions/0040 to 0042.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
@@ -147,6 +147,8 @@ class _Labeller:
         labels, conf = self._carried()
         kept: list[tuple[_Unit, _Found]] = []
         for unit in self._units():
+            if unit.silent and not self.context.dv_protected:
+                continue
             element = str(unit.path[0])
             found = self._found(unit)
             if self.context.dv_protected and is_dv_protected(self.type, element):
@@ -195,7 +197,7 @@ class _Labeller:
         """The parts that are kept or dropped as one: each item of a list, each other top-level element."""
         for name, value in self.resource.items():
             if name not in STRUCTURE:
-                yield from _units_of(self.type, name, value, cleared=self.cleared)
+                yield from _units_of(self.type, name, value, self.cleared)
 
     def _found(self, unit: "_Unit") -> _Found:
         """What the unit reveals in this store: its references are looked up."""
@@ -229,6 +231,7 @@ class _Unit:
         path: Of the part.
         references: (literal, type) of what it refers to, in order.
         texts: Paths of words inside it that nobody has reviewed and that can be left out alone.
+        silent: It says nothing, as most do.
     """
 
     path: Path
@@ -236,32 +239,30 @@ class _Unit:
     conf: int
     references: tuple[tuple[str, str], ...]
     texts: tuple[Path, ...]
+    silent: bool
 
 
-def _units_of(resource_type: str, name: str, value: Any, *, cleared: bool) -> Iterator[_Unit]:
-    """The units of one top-level element."""
-    if isinstance(value, list):
-        for index, inner in enumerate(value):
-            if inner is not None:
-                yield _unit(resource_type, (name, index), inner, cleared=cleared)
-    else:
-        yield _unit(resource_type, (name,), value, cleared=cleared)
-
-
-def _unit(resource_type: str, path: Path, part: Any, *, cleared: bool) -> _Unit:
-    """One unit: most say what many others have said before them."""
-    if not isinstance(part, dict):
-        return _Reader(resource_type, cleared=cleared).unit(path, part)
+def _units_of(resource_type: str, name: str, value: Any, cleared: bool) -> Sequence[_Unit]:
+    """The units of one top-level element: most say what many others have said before them."""
+    if isinstance(value, str):  # its place alone tells what it may be about
+        return _known_units(resource_type, name, b'""', cleared)
     try:
-        raw = orjson.dumps(part)
+        raw = orjson.dumps(value)
     except TypeError:  # JSON that orjson does not take: integers over 64 bits, deep nesting
-        return _Reader(resource_type, cleared=cleared).unit(path, part)
-    return _known_unit(resource_type, path, raw, cleared=cleared)
+        return _read_units(resource_type, name, value, cleared=cleared)
+    return _known_units(resource_type, name, raw, cleared)
 
 
 @lru_cache(maxsize=32768)
-def _known_unit(resource_type: str, path: Path, raw: bytes, *, cleared: bool) -> _Unit:
-    return _Reader(resource_type, cleared=cleared).unit(path, orjson.loads(raw))
+def _known_units(resource_type: str, name: str, raw: bytes, cleared: bool) -> Sequence[_Unit]:
+    return _read_units(resource_type, name, orjson.loads(raw), cleared=cleared)
+
+
+def _read_units(resource_type: str, name: str, value: Any, *, cleared: bool) -> Sequence[_Unit]:
+    parts: list[tuple[Path, Any]] = [((name,), value)]
+    if isinstance(value, list):
+        parts = [((name, at), inner) for at, inner in enumerate(value) if inner is not None]
+    return tuple(_Reader(resource_type, cleared=cleared).unit(path, part) for path, part in parts)
 
 
 class _Reader:
@@ -275,7 +276,8 @@ class _Reader:
 
     def unit(self, path: Path, part: Any) -> _Unit:
         self._read(part, path)
-        return _Unit(path, self.labels, self.conf, tuple(self.references), tuple(self.texts))
+        silent = not (self.labels or self.conf or self.references or self.texts)
+        return _Unit(path, self.labels, self.conf, tuple(self.references), tuple(self.texts), silent)
 
     def _read(self, value: Any, path: Path) -> None:
         if isinstance(value, list):

@@ -221,9 +221,11 @@ class Messages:
 
     def _take(self, tx: Transaction, row: int, part: int, event: AdtEvent) -> bool:
         """Keep an event, and fold what it is about; False where it is about nobody here."""
-        if len(identity.find(tx.direct, names(event))) > 1:
+        known = identity.find(tx.direct, names(event))
+        if len(known) > 1:
             self._persons.agree(tx, event)
-        patient = _member(tx, event)
+            known = identity.find(tx.direct, names(event))
+        patient = _member(known)
         confirmed = None
         if patient is not None:
             self._reviews.answered(tx, event, patient)
@@ -325,9 +327,15 @@ def _body(row: Row | None) -> Json | None:
     return body
 
 
-def _member(tx: Transaction, event: AdtEvent) -> str | None:
-    """Who the event is about, if it is a member or candidate; None leaves no trace but the journal row."""
-    known = identity.find(tx.direct, [(system, value) for system, value, _ in event.identifiers])
+def _member(known: set[str]) -> str | None:
+    """Who an event is about, if it is a member or candidate; None leaves no trace but the journal row.
+
+    Args:
+        known: For whom its identifiers stand.
+
+    Raises:
+        ProfileViolation: They stand for several.
+    """
     if len(known) > 1:
         text = "The identifiers of this message belong to different people here; a person must look at it."
         raise ProfileViolation(text, location="PID-3")

@@ -365,6 +365,11 @@ def flags(resource: Json) -> list[IndexEntry]:
     return found
 
 
+def has_entries(resource_type: str, name: str) -> bool:
+    """Whether some parameter reads this top-level element."""
+    return name in _plan(resource_type).by_name
+
+
 def of_element(resource_type: str, name: str, value: Any) -> Sequence[IndexEntry]:
     """The index entries of one top-level element."""
     branches = _plan(resource_type).by_name.get(name)

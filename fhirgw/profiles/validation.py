@@ -158,6 +158,8 @@ def _node(path: str) -> Node:
 
 def _is_known(path: str, name: str, content: Any) -> bool:
     """Whether such an element was found without fault before, as most were: a class, a ward."""
+    if type(content) is str:  # looked at as fast as it is found again
+        return False
     try:
         raw = orjson.dumps(content)
     except TypeError:  # what orjson does not take is looked at each time

@@ -108,13 +108,14 @@ class Referrals:
             if kept is None:
                 if one.rests_on_this:
                     self._put(tx, _undone(one.resource, one.undone), source=source)
+                continue
+            fresh = _refreshed(kept.body, one)
+            if fresh == kept.body:  # as most are: whether anybody acted upon it makes no difference
+                self._tell(tx, kept.body, undone=False)
             elif _acted_upon(tx, kept.body):
                 self._tell(tx, kept.body, undone=one.undone not in (None, death.REASON))
             else:
-                refreshed = {name: one.resource[name] for name in _REFRESHED if name in one.resource}
-                plain = standing(kept.body, one.resource["status"]) | refreshed
-                fresh = {name: plain[name] for name in one.resource if name in plain} | plain
-                self._put(tx, _undone(fresh, one.undone), source=source)
+                self._put(tx, fresh, source=source)
                 self._tell(tx, kept.body, undone=False)
 
     def _stale(self, tx: Transaction, raising: Raising, wanted: set[str], moved: str | None) -> None:
@@ -208,6 +209,14 @@ def _undone(resource: Json, why: str | None) -> Json:
     if why == MOVED:
         return withdrawn(resource, "entered-in-error", why)
     return withdrawn(resource, "cancelled" if resource["resourceType"] == "Task" else "revoked", why)
+
+
+def _refreshed(kept: Json, wanted: Wanted) -> Json:
+    """What is kept, with what the match says of it now."""
+    refreshed = {name: wanted.resource[name] for name in _REFRESHED if name in wanted.resource}
+    plain = standing(kept, wanted.resource["status"]) | refreshed
+    fresh = {name: plain[name] for name in wanted.resource if name in plain} | plain
+    return _undone(fresh, wanted.undone)
 
 
 def _acted_upon(tx: Transaction, body: Json) -> bool:

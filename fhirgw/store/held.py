@@ -12,6 +12,8 @@ tables ``resource``, ``history``, the index or the guards in a unit of work does
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
 
 import orjson
 from sqlalchemy import Connection, bindparam, insert, select, update
@@ -38,7 +40,10 @@ _VISITS = 3  # of one resource in a cycle; then its labels only rise, so that it
 _UNWRITTEN = 0  # pk of a row that is not there yet
 
 _NAMES = tuple(column.name for column in table.c)
+_CHANGING = _NAMES[3:]
+"""All but key, type and id: what is not set needs no new entry in its index."""
 _VERSION_NAMES = tuple(column.name for column in version_table.c)
+_changing, _version = attrgetter(*_CHANGING), attrgetter(*_VERSION_NAMES)
 CURRENT = Prepared(select(table).where(table.c.type == bindparam("kind"), table.c.id == bindparam("logical")))
 SEEN = Prepared(
     select(table.c.labels, table.c.conf, table.c.patient).where(
@@ -64,8 +69,9 @@ _INSERT = Prepared(insert(table).returning(table.c.pk), _NAMES[1:])
 _UPDATE = Prepared(
     update(table)
     .where(table.c.pk == bindparam("key"))
-    .values({name: bindparam(f"new_{name}") for name in _NAMES[1:]})
+    .values({name: bindparam(f"new_{name}") for name in _CHANGING})
 )
+_UPDATED = (*(f"new_{name}" for name in _CHANGING), "key")
 _VERSION = Prepared(insert(version_table), _VERSION_NAMES)
 
 
@@ -82,10 +88,11 @@ def stored_referrers(connection: Connection, key: Key) -> set[Key]:
 
 @dataclass(slots=True)
 class _Draft:
-    """A resource as it will be written: ``body`` is None when it is deleted."""
+    """A resource as it will be written, with what its elements give the index; no ``body``: it is deleted."""
 
     row: Row
     body: Json | None
+    elements: index.Elements
     labels: Labels
 
 
@@ -105,7 +112,7 @@ class Held:
         self._rows: dict[Key, Row | None] = {}
         self._levels: dict[Key, Level | None] = {}
         self._drafts: dict[Key, _Draft] = {}
-        self._versions: list[Json] = []
+        self._versions: list[tuple[Any, ...]] = []
         self._referrers: dict[Key, set[Key]] = {}
         self._found: dict[Key, Row | None] = {}
 
@@ -177,11 +184,12 @@ class Held:
             row = row._replace(pk=before.pk, version=before.version, updated_at=before.updated_at)
         key = (row.type, row.id)
         self._found.setdefault(key, before)
-        self._drafts[key] = _Draft(row, body, labels)
-        for target in index.targets(body) if body else ():
+        elements = index.elements_of(body) if body else {}
+        self._drafts[key] = _Draft(row, body, elements, labels)
+        for target in index.targets(elements):
             self._referrers.setdefault(target, set()).add(key)
         if new_version:
-            self._versions.append({name: getattr(row, name) for name in _VERSION_NAMES})
+            self._versions.append(_version(row))
         return row
 
     def spread(self, changed: Sequence[Key]) -> None:
@@ -205,13 +213,14 @@ class Held:
             return False
         draft = self._drafts.get(key)
         body: Json = draft.body if draft is not None and draft.body else orjson.loads(row.body)
+        elements = draft.elements if draft is not None else index.elements_of(body)
         labels = self.label(body, row.patient, row.source_labels)
         if raise_only:
             labels = Labels(labels.labels | row.labels, max(labels.conf, row.conf), labels.elements)
         fresh = columns(labels) | {"label_table": TABLE_VERSION}
         if all(getattr(row, name) == value for name, value in fresh.items()):
             return False
-        self._drafts[key] = _Draft(row._replace(**fresh), body, labels)
+        self._drafts[key] = _Draft(row._replace(**fresh), body, elements, labels)
         return (row.labels, row.conf) != (labels.labels, labels.conf)
 
     # Writing
@@ -234,11 +243,11 @@ class Held:
                 written = _INSERT.rows(self._connection, **row._asdict())
                 row = row._replace(pk=written[0][0])
             else:
-                updates.append({"key": row.pk, **{f"new_{name}": getattr(row, name) for name in _NAMES[1:]}})
+                updates.append((*_changing(row), row.pk))
             self._rows[row.type, row.id] = row
-            changes.add(row.pk, row.type, draft.body, guards, self._now, new=new)
-        _UPDATE.run(self._connection, updates)
-        _VERSION.run(self._connection, versions)
+            changes.add(row.pk, row.type, draft.body, draft.elements, guards, self._now, new=new)
+        _UPDATE.run_rows(self._connection, _UPDATED, updates)
+        _VERSION.run_rows(self._connection, _VERSION_NAMES, versions)
         changes.write()
 
 

@@ -111,6 +111,7 @@ class Guards:
         self._needs: dict[Path, set[Need]] = defaultdict(set)
         self._below: dict[Path, list[Path]] = defaultdict(list)
         self._made: dict[frozenset[Need], Guard] = {}
+        self._whole: dict[Path, Guard] = {}
         self._touched: set[str | int] = set()
         for element in labels.elements:
             path = tuple(element.path)
@@ -140,8 +141,12 @@ class Guards:
 
     def whole(self, path: Path) -> Guard:
         """The guard of an element with all it holds: what a value taken from it may have come from."""
-        below = self._below.get(path, ()) if path else ()
-        return self._guard([*(path[:end] for end in range(1, len(path) + 1)), *below])
+        found = self._whole.get(path)
+        if found is None:
+            below = self._below.get(path, ()) if path else ()
+            found = self._guard([*(path[:end] for end in range(1, len(path) + 1)), *below])
+            self._whole[path] = found
+        return found
 
     def required(self, resource: Json) -> Guard:
         """The guard of the resource: without its mandatory elements it is withheld (redact.redact).
@@ -181,7 +186,7 @@ def _guard_of(kind: str, needs: frozenset[Need]) -> Guard:
 Rows = dict[Table, set[tuple[Any, ...]]]
 
 
-class _Element(NamedTuple):
+class Element(NamedTuple):
     """What one top-level element gives the index, whoever's it is: most give what many others have given.
 
     Attributes:
@@ -193,8 +198,17 @@ class _Element(NamedTuple):
     links: tuple[tuple[Path, str, str], ...]
 
 
+Elements = Mapping[str, Element]
+_EMPTY = Element((), ())
+_REFERENCE = b'"reference":"'
+"""In what orjson writes, a member of that name: inside a text, a quote is escaped."""
+
+
 @lru_cache(maxsize=16384)
-def _element(kind: str, name: str, raw: bytes) -> _Element:
+def _element(kind: str, name: str, raw: bytes) -> Element:
+    refers = _REFERENCE in raw
+    if not refers and not search.has_entries(kind, name):
+        return _EMPTY
     value = orjson.loads(raw)
     part = {name: value}
     entries = [
@@ -204,19 +218,24 @@ def _element(kind: str, name: str, raw: bytes) -> _Element:
         if not entry.param.startswith("_")
         for table, values in _values(entry, part)
     ]
-    links = [
-        (path, *target)
-        for path, reference in _references(part, ())
-        if "://" not in reference and (target := literal(reference))
-    ]
-    return _Element(tuple(entries), tuple(links))
+    links: list[tuple[Path, str, str]] = []
+    if refers:
+        for path, reference in _references(part, ()):
+            if "://" not in reference and (target := literal(reference)):
+                links.append((path, *target))
+    return Element(tuple(entries), tuple(links))
 
 
-def rows(resource: Json, guards: Guards) -> Rows:
+def elements_of(resource: Json) -> Elements:
+    """What the elements of a resource give the index, by name."""
+    kind = resource["resourceType"]
+    return {name: _element(kind, name, orjson.dumps(value)) for name, value in resource.items()}
+
+
+def rows(resource: Json, elements: Elements, guards: Guards) -> Rows:
     """The index rows of a resource: parameter, guard, values."""
     found: Rows = {table: set() for table in TABLES}
-    kind, base = resource["resourceType"], guards.whole(()).id
-    elements = {name: _element(kind, name, orjson.dumps(value)) for name, value in resource.items()}
+    base = guards.whole(()).id
     for name, element in elements.items():
         touched = guards.touched(name)
         for table, param, path, values in element.entries:
@@ -276,11 +295,9 @@ def references(resource: Json) -> set[str]:
     return {reference for _, reference in _references(resource, ())}
 
 
-def targets(resource: Json) -> set[tuple[str, str]]:
+def targets(elements: Elements) -> set[tuple[str, str]]:
     """(type, id) of what a resource refers to in this store."""
-    kind = resource["resourceType"]
-    elements = (_element(kind, name, orjson.dumps(value)) for name, value in resource.items())
-    return {(of, logical) for element in elements for _, of, logical in element.links}
+    return {(of, logical) for element in elements.values() for _, of, logical in element.links}
 
 
 def _references(element: Any, path: Path) -> Iterator[tuple[Path, str]]:
@@ -337,35 +354,42 @@ class Changes:
         """Nothing yet."""
         self._connection = connection
         self._needs: dict[tuple[str, int], Guard] = {}
-        self._gone: dict[Table, list[Json]] = {table: [] for table in TABLES}
-        self._new: dict[Table, list[Json]] = {table: [] for table in TABLES}
+        self._gone: dict[Table, list[tuple[Any, ...]]] = {table: [] for table in TABLES}
+        self._new: dict[Table, list[tuple[Any, ...]]] = {table: [] for table in TABLES}
         self._groups_new: list[Json] = []
         self._groups_changed: list[Json] = []
 
-    def add(self, owner: int, kind: str, resource: Json | None, guards: Guards, now: int, *, new: bool) -> None:
+    def add(
+        self,
+        owner: int,
+        kind: str,
+        resource: Json | None,
+        elements: Elements,
+        guards: Guards,
+        now: int,
+        *,
+        new: bool,
+    ) -> None:
         """Bring the index rows and label groups of a resource up to date.
 
         Args:
             owner: ``resource.pk``.
             kind: Its type.
             resource: The content; None when it is deleted.
+            elements: What its elements give the index.
             guards: Of its elements.
             now: When it changed.
             new: There are no rows of it yet.
         """
-        wanted = rows(resource, guards) if resource else {table: set() for table in TABLES}
+        wanted = rows(resource, elements, guards) if resource else {table: set() for table in TABLES}
         parts = groups(resource, guards) if resource else {}
         for guard in guards.all:
             self._needs[kind, guard.id] = guard
         present = {} if new else self._present(owner)
-        for table in TABLES:
-            names, known = (*_HEAD, *_COLUMNS[table]), present.get(table, {})
-            self._gone[table] += [{"row": pk} for values, pk in known.items() if values not in wanted[table]]
-            self._new[table] += [
-                dict(zip(names, (owner, kind, *values), strict=True))
-                for values in wanted[table]
-                if values not in known
-            ]
+        for table, values in wanted.items():
+            known = present.get(table, {})
+            self._gone[table] += [(pk,) for one, pk in known.items() if one not in values]
+            self._new[table] += [(owner, kind, *one) for one in values if one not in known]
         self._add_groups(owner, parts, now, new=new)
 
     def _present(self, owner: int) -> dict[Table, dict[tuple[Any, ...], int]]:
@@ -401,7 +425,7 @@ class Changes:
         ]
         _KEEP_NEEDS.run(self._connection, needs)
         for table in TABLES:
-            _DELETE[table].run(self._connection, self._gone[table])
-            _INSERT[table].run(self._connection, self._new[table])
+            _DELETE[table].run_rows(self._connection, ("row",), self._gone[table])
+            _INSERT[table].run_rows(self._connection, (*_HEAD, *_COLUMNS[table]), self._new[table])
         _ADD_GROUP.run(self._connection, self._groups_new)
         _CHANGE_GROUP.run(self._connection, self._groups_changed)

@@ -23,11 +23,13 @@ class _Compiled(NamedTuple):
         sql: As the driver takes it.
         arguments: Named parameters to what the driver takes beside the text.
         literals: Values that are part of the statement.
+        positions: The names of what it takes by position; None where it takes it by name.
     """
 
     sql: str
     arguments: Callable[[Parameters], Any]
     literals: Parameters
+    positions: tuple[str, ...] | None
 
 
 class Prepared:
@@ -48,14 +50,11 @@ class Prepared:
 
     def rows(self, connection: Connection, **parameters: Any) -> list[tuple[Any, ...]]:
         """Execute, and give all rows."""
-        cursor = connection.connection.cursor()
+        driver: Any = connection.connection.dbapi_connection
         try:
-            cursor.execute(*self._call(connection, parameters))
-            return cursor.fetchall()  # type: ignore[return-value]  # tuples, whatever the driver calls them
+            return driver.execute(*self._call(connection, parameters)).fetchall()  # type: ignore[no-any-return]
         except connection.dialect.loaded_dbapi.OperationalError as error:
             raise OperationalError(None, None, error) from None
-        finally:
-            cursor.close()
 
     def first(self, connection: Connection, **parameters: Any) -> tuple[Any, ...] | None:
         """Execute, and give the first row."""
@@ -84,6 +83,17 @@ class Prepared:
             else:
                 cursor.executemany(calls[0][0], [arguments for _, arguments in calls])
 
+    def run_rows(self, connection: Connection, names: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> None:
+        """Execute once for each of the rows: values of the parameters of these names, in their order."""
+        if not rows:
+            return
+        known = self._for(connection)
+        calls: Sequence[Any] = rows
+        if known.positions != names:
+            calls = [known.arguments(dict(zip(names, row, strict=True))) for row in rows]
+        with _cursor(connection) as cursor:
+            cursor.executemany(known.sql, calls)
+
     def _call(self, connection: Connection, parameters: Parameters) -> tuple[str, Any]:
         known = self._for(connection)
         return known.sql, known.arguments({**known.literals, **parameters} if known.literals else parameters)
@@ -94,7 +104,9 @@ class Prepared:
     def _compile(self, connection: Connection) -> _Compiled:
         compiled: Any = self._statement.compile(dialect=connection.dialect, column_keys=self._columns)
         literals = {name: bound.value for bound, name in compiled.bind_names.items() if bound.unique}
-        known = _Compiled(str(compiled), _arguments(getattr(compiled, "positiontup", None)), literals)
+        positions = getattr(compiled, "positiontup", None)
+        named = None if positions is None else tuple(positions)
+        known = _Compiled(str(compiled), _arguments(positions), literals, named)
         self._compiled[connection.dialect.name] = known
         return known
 

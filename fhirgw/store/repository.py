@@ -261,7 +261,9 @@ def referring(tx: Transaction, kind: str, logical: str, by: str) -> list[Stored]
     return [
         stored(row)
         for row in rows
-        if row is not None and not row.deleted and (kind, logical) in index.targets(orjson.loads(row.body))
+        if row is not None
+        and not row.deleted
+        and (kind, logical) in index.targets(index.elements_of(orjson.loads(row.body)))
     ]
 
 

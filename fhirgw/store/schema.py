@@ -329,6 +329,7 @@ visit_event = Table(
     Column("place", Text, nullable=False),  # AdtEvent.order, with spaces between
     Column("said", LargeBinary, nullable=False),  # digest of what it says of the person (mappers.news)
     Column("account", Text),  # which account it speaks of
+    Column("digest", LargeBinary, nullable=False),  # of the facts: those that were read before are not read again
     Column("facts", LargeBinary, nullable=False),  # JSON of mappers.adt.AdtEvent: kept when the bytes expire
     Index(None, "visit"),
     Index(None, "patient", "sender"),

@@ -68,6 +68,8 @@ class Stored:
 
 def content(resource: Json) -> Json:
     """The resource without what the store says of it."""
+    if "meta" not in resource:
+        return resource
     meta = {
         name: value for name, value in resource.get("meta", {}).items() if name not in ("versionId", "lastUpdated")
     }

@@ -4,9 +4,9 @@ An event keeps the number it came with; the row beside it holds what that visit 
 that a fold reads one index. (DESIGN §4.)
 """
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, delete, insert, select, update
@@ -21,10 +21,7 @@ from fhirgw.store.schema import folded, folded_from, journal, number_fact, pendi
 
 Key = tuple[str, str]
 
-read_event = lru_cache(maxsize=4096)(AdtEvent.from_json)
-"""Each message folds all earlier ones of the person and the visit: nobody changes an event, so it is read once."""
-
-_ROW = (visit_event.c.journal, visit_event.c.part, visit_event.c.patient, visit_event.c.visit, visit_event.c.facts)
+_ROW = (visit_event.c.journal, visit_event.c.part, visit_event.c.patient, visit_event.c.visit, visit_event.c.digest)
 _OF_VISIT = Prepared(
     select(*_ROW).where(visit_event.c.visit == bindparam("of")).order_by(visit_event.c.journal, visit_event.c.part)
 )
@@ -37,6 +34,11 @@ _HEARD = Prepared(
         visit_event.c.said,
         visit_event.c.account,
     ).where(visit_event.c.patient == bindparam("of"), visit_event.c.sender == bindparam("by"))
+)
+_FACTS = Prepared(
+    select(visit_event.c.facts).where(
+        visit_event.c.journal == bindparam("key"), visit_event.c.part == bindparam("of_part")
+    )
 )
 _ONE = Prepared(
     select(*_ROW).where(visit_event.c.journal == bindparam("key"), visit_event.c.part == bindparam("of_part"))
@@ -123,7 +125,7 @@ def keep(tx: Transaction, key: int, part: int, event: AdtEvent, *, patient: str 
         patient: Whom it names; None: somebody else, whose visit is a member's now.
         visit: What its visit is called now.
     """
-    brings = saying(event)
+    brings, said = saying(event), event.to_json()
     values = {
         "patient": patient,
         "visit": visit,
@@ -131,7 +133,8 @@ def keep(tx: Transaction, key: int, part: int, event: AdtEvent, *, patient: str 
         "place": " ".join(event.order),
         "said": brings.said,
         "account": brings.account,
-        "facts": event.to_json(),
+        "digest": hashlib.sha256(said).digest(),
+        "facts": said,
     }
     corrected = {f"new_{name}": value for name, value in values.items()}
     if not _CORRECT.change(tx.direct, key=key, of_part=part, **corrected):
@@ -140,7 +143,7 @@ def keep(tx: Transaction, key: int, part: int, event: AdtEvent, *, patient: str 
 
 def of_visit(connection: Connection, visit: str) -> list[Told]:
     """The events of what is called so now."""
-    return [_told(row) for row in _OF_VISIT.rows(connection, of=visit)]
+    return [_told(connection, row) for row in _OF_VISIT.rows(connection, of=visit)]
 
 
 def of_encounter(connection: Connection, logical: str) -> list[Told]:
@@ -160,19 +163,19 @@ def of_person(connection: Connection, patient: str, sender: str) -> list[Heard]:
 def facts(connection: Connection, heard: Iterable[Heard]) -> list[AdtEvent]:
     """What these events say."""
     found = (_ONE.first(connection, key=one.journal, of_part=one.part) for one in heard)
-    return [_told(row).event for row in found if row is not None]
+    return [_told(connection, row).event for row in found if row is not None]
 
 
 def of_people(connection: Connection, patients: Iterable[str]) -> list[Told]:
     """All events that name one of these people."""
     found = select(*_ROW).where(among(visit_event.c.patient, sorted(patients)))
-    return [_told(tuple(row)) for row in connection.execute(found.order_by(visit_event.c.journal))]
+    return [_told(connection, tuple(row)) for row in connection.execute(found.order_by(visit_event.c.journal))]
 
 
 def get(connection: Connection, key: int, part: int) -> Told | None:
     """An event as it was kept before; None when it never was."""
     found = _ONE.first(connection, key=key, of_part=part)
-    return _told(found) if found else None
+    return _told(connection, found) if found else None
 
 
 def numbers(connection: Connection, of: Iterable[str]) -> Numbers:
@@ -311,6 +314,21 @@ def due(tx: Transaction, digests: Iterable[str], since: int) -> None:
     tx.direct.execute(update(journal).where(*where).values(state="received"))
 
 
-def _told(row: tuple[Any, ...]) -> Told:
-    message, part, patient, visit, facts = row
-    return Told(message, part, patient, visit, read_event(bytes(facts)))
+def _told(connection: Connection, row: tuple[Any, ...]) -> Told:
+    message, part, patient, visit, digest = row
+    return Told(message, part, patient, visit, _read(connection, message, part, bytes(digest)))
+
+
+_READ: dict[bytes, AdtEvent] = {}
+"""Events by the digest of their facts: each message folds all earlier ones of its visit."""
+_READ_AT_MOST = 4096
+
+
+def _read(connection: Connection, message: int, part: int, digest: bytes) -> AdtEvent:
+    event = _READ.get(digest)
+    if event is None:
+        event = AdtEvent.from_json(bytes(_FACTS.scalar(connection, key=message, of_part=part)))
+        if len(_READ) >= _READ_AT_MOST:
+            _READ.clear()
+        _READ[digest] = event
+    return event

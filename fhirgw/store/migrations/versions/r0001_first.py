@@ -358,6 +358,7 @@ def upgrade() -> None:
         sa.Column("place", sa.Text(), nullable=False),
         sa.Column("said", sa.LargeBinary(), nullable=False),
         sa.Column("account", sa.Text(), nullable=True),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
         sa.Column("facts", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("journal", "part", name=op.f("pk_visit_event")),
     )
