@@ -10,8 +10,10 @@ from datetime import datetime, tzinfo
 from typing import Final
 
 from fhirgw.consent import matching, vocabulary
-from fhirgw.consent.instants import changes, period_span, within, zone_of
+from fhirgw.consent.instants import Span, changes, period_span, within, zone_of
+from fhirgw.consent.kleene import Kleene, conjunction
 from fhirgw.consent.legal import completeness
+from fhirgw.consent.marks import Marks, assign
 from fhirgw.consent.model import ConsentSettings, Json, PatientPolicy, Request, RuleRef
 from fhirgw.consent.predicate import (
     ALWAYS,
@@ -25,9 +27,18 @@ from fhirgw.consent.predicate import (
     either,
     negation,
 )
-from fhirgw.consent.rules import Reading, Rule, read
-from fhirgw.consent.standing import Standing, refusal_kind, standing, superseded
-from fhirgw.consent.vocabulary import ALL_LABELS, BITS, EXPLICIT, PSYCHOTHERAPY, UNREADABLE, covered_by, reached_by
+from fhirgw.consent.rules import Reading, Rule
+from fhirgw.consent.standing import Standing, reading_of, standing, superseded
+from fhirgw.consent.vocabulary import (
+    ALL_LABELS,
+    BITS,
+    EXPLICIT,
+    MARKS,
+    PSYCHOTHERAPY,
+    UNREADABLE,
+    covered_by,
+    reached_by,
+)
 
 SUD: Final = covered_by(BITS["SUD"], explicit=True)
 _BEHAVIORAL: Final = covered_by(BITS["BH"], explicit=False)
@@ -75,28 +86,25 @@ class AppliedConsent:
 def apply(request: Request, policy: PatientPolicy, settings: ConsentSettings) -> tuple[AppliedConsent, ...]:
     """Judge everything about the request that is the same for every resource of the patient."""
     successors = superseded(policy.consents, settings)
+    readings = [reading_of(consent, settings.zone) for consent in policy.consents]
+    marks = assign(readings)
     applied = []
-    for consent in policy.consents:
-        reading = read(_as_refusal(consent) if refusal_kind(consent) else consent)
+    for consent, reading in zip(policy.consents, readings, strict=True):
         judged = standing(consent, reading, policy, request.at, settings)
         by = successors.get(str(consent.get("id")), [])
         if by:
-            settled = any(not standing(later, read(later), policy, request.at, settings).failed for later in by)
+            settled = any(
+                not standing(later, reading_of(later, settings.zone), policy, request.at, settings).failed
+                for later in by
+            )
             judged = replace(
                 judged,
                 failed=(*judged.failed, "superseded"),
                 root_deny=judged.root_deny and not settled,
                 nested_deny=judged.nested_deny and not settled,
             )
-        applied.append(_Application(consent, reading, judged, request, policy, settings).run())
+        applied.append(_Application(consent, reading, judged, marks, request, policy, settings).run())
     return tuple(applied)
-
-
-def _as_refusal(consent: Json) -> Json:
-    """A refusal denies, whatever its root says or leaves out."""
-    provision = consent.get("provision")
-    root = {**provision, "type": "deny"} if isinstance(provision, dict) else {"type": "deny"}
-    return {name: value for name, value in consent.items() if name != "policyRule"} | {"provision": root}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +112,7 @@ class _Application:
     consent: Json
     reading: Reading
     standing: Standing
+    marks: Marks
     request: Request
     policy: PatientPolicy
     settings: ConsentSettings
@@ -117,7 +126,7 @@ class _Application:
             Ruling(RuleRef(name, version, rule.path), rule, self._fires(rule, own=own))
             for rule in self.reading.rules
         ]
-        spans = [self.standing.when] + [
+        spans = [self.standing.when, *self._memberships()] + [
             period_span(period, self.zone) for rule in self.reading.rules for period in rule.periods
         ]
         return AppliedConsent(
@@ -130,13 +139,18 @@ class _Application:
             min((moment for when in spans for moment in changes(when) if moment > self.request.at), default=None),
         )
 
+    def _memberships(self) -> Iterator[Span | None]:
+        """When somebody joins or leaves a team: all teams of the patient, where this Consent names one."""
+        if any(actor.team for rule in self.reading.rules for actor in rule.actors or ()):
+            yield from (member.when for members in self.policy.members.values() for member in members)
+
     @property
     def zone(self) -> tzinfo:
         return zone_of(self.consent, self.settings.zone)
 
-    def _constant(self, rule: Rule) -> matching.Kleene:
+    def _constant(self, rule: Rule) -> Kleene:
         """All dimensions that do not depend on the resource."""
-        return matching.conjunction(
+        return conjunction(
             [
                 matching.actor(rule, self.request, self.policy, self.settings),
                 matching.purpose(rule, self.request),
@@ -160,7 +174,7 @@ class _Application:
         cover = covered_by(listed, explicit=explicit) if listed else ALL_LABELS & ~(EXPLICIT if explicit else 0)
         cover &= ~UNREADABLE & ~(SUD if missing.part2 else 0)
         cover &= ~(PSYCHOTHERAPY if missing.authorization or not own else 0)
-        parts: list[Predicate] = [LabelsWithin(cover)]
+        parts: list[Predicate] = [LabelsWithin(cover | MARKS), self._singled_out(rule)]
         if rule.types is not None:
             parts.append(TypeIn(rule.types))
         if rule.labels and rule.labels.highest is not None:
@@ -173,13 +187,22 @@ class _Application:
         holds = self.standing.nested_deny if rule.nested else self.standing.root_deny
         if not holds or self._constant(rule) is False or self._not_its_time(rule):
             return NEVER
-        parts: list[Predicate] = [ALWAYS if rule.types is None else TypeIn(rule.types)]
+        parts: list[Predicate] = [ALWAYS if rule.types is None else TypeIn(rule.types), self._singled_out(rule)]
         if rule.labels is not None:
             lowest = rule.labels.lowest
             high_enough = NEVER if lowest is None else ALWAYS if lowest == 0 else negation(ConfAtMost(lowest - 1))
             listed = LabelsMeet(reached_by(rule.labels.listed)) if rule.labels.listed else NEVER
             parts.append(either([high_enough, listed]))
         return both(parts)
+
+    def _singled_out(self, rule: Rule) -> Predicate:
+        """What the rule asks of content: the mark that says so, or for a deny the mark that says otherwise."""
+        if rule.criteria is None:
+            return ALWAYS
+        bit = self.marks.of(rule.effect, rule.criteria)
+        if rule.effect == "permit":
+            return NEVER if bit is None else LabelsMeet(bit)
+        return ALWAYS if bit is None else negation(LabelsMeet(bit))
 
     def _not_its_time(self, rule: Rule) -> bool:
         """A root deny ends with its period; a nested one outlives the Consent, and begins no sooner."""

@@ -6,16 +6,20 @@ See: the consent specification, §2.3 (A: person, roles held now, organization, 
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
-from fhirgw.consent.elements import PERSONS, bare
+from fhirgw.consent.content import Content
+from fhirgw.consent.elements import PERSONS, TEAMS, bare, identifier_tokens, objects, reference_type
 from fhirgw.consent.instants import Span, period_span, within
 from fhirgw.consent.labels import LabelContext, label
-from fhirgw.consent.model import Json, PatientPolicy, Recipient
-from fhirgw.consent.rules import identifier_tokens, objects
+from fhirgw.consent.model import Json, Member, PatientPolicy, Recipient
 
 AUTHORITY: Final = frozenset({"GUARD", "GUADLTM", "HPOWATT", "DPOWATT", "POWATT", "SPOWATT"})
 """v3-RoleCode relationships that record an authority to sign for the patient."""
+
+
+_TEAM_STATUS: Final = {"active": True, "inactive": False, "entered-in-error": False}
+"""CareTeam.status, and whether its members are in it; of a proposed or suspended one nobody can say."""
 
 
 class Supporting:
@@ -30,6 +34,24 @@ class Supporting:
         """The reference, and the identifiers of the resource behind it."""
         resource = self.by_reference.get(reference)
         return frozenset({reference, *(identifier_tokens(resource) if resource else ())})
+
+    def references_of(self, reference: str) -> frozenset[str] | None:
+        """What a resource at hand refers to; None when it is not at hand."""
+        resource = self.by_reference.get(reference)
+        return None if resource is None else Content(resource, cleared=True).references
+
+    def tokens_of(self, reference: str) -> frozenset[str] | None:
+        """Who is behind a reference: a role stands for its holder and the organization; None when unknown."""
+        resource = self.by_reference.get(reference)
+        if resource is None:
+            return None
+        return self.tokens(reference).union(*(self.tokens(each) for each in holders_of(resource)))
+
+    def patient(self, identifier: object) -> str:
+        """``Patient/x`` with this identifier; '' when none at hand has it, or several."""
+        tokens = set(identifier_tokens({"identifier": [identifier]}))
+        found = [name for name in self.by_reference if name.startswith("Patient/") and tokens & self.tokens(name)]
+        return found[0] if len(found) == 1 else ""
 
     def with_parents(self, reference: str) -> frozenset[str]:
         """Tokens of an organization and of all it is part of; a loop ends where it closes."""
@@ -65,10 +87,18 @@ class Supporting:
             patient,
             consents,
             enrolments=None,
-            actors={name: self.tokens(name) for name in self.by_reference},
+            actors={name: self.tokens(name) for name in self.by_reference if name not in self._vacant},
             affiliations=self._affiliations(),
             authorities=self._authorities(patient),
+            members={
+                name: members_of(each) for name, each in self.by_reference.items() if each["resourceType"] in TEAMS
+            },
         )
+
+    @property
+    def _vacant(self) -> set[str]:
+        """Roles that name nobody: whoever holds one there may be meant."""
+        return {f"PractitionerRole/{role.get('id')}" for role in self.roles if not _target(role, "practitioner")}
 
     def _affiliations(self) -> dict[str, frozenset[str]]:
         """Known where a PractitionerRole tells; ended roles count, for nobody told us they left the building."""
@@ -101,6 +131,49 @@ class Supporting:
         finally:
             self._open.discard(reference)
         return found.labels, found.conf
+
+
+def holders_of(resource: Json) -> set[str]:
+    """Of a role: who holds it, and where."""
+    if resource["resourceType"] != "PractitionerRole":
+        return set()
+    return {_target(resource, name) for name in ("practitioner", "organization")} - {""}
+
+
+def members_of(team: Json) -> tuple[Member, ...]:
+    """Who is in a CareTeam or a Group, when, and whether that holds."""
+    if team["resourceType"] == "CareTeam":
+        element, who, held = "participant", "member", _TEAM_STATUS.get(str(team.get("status", "active")))
+    else:
+        element, who = "member", "entity"
+        held = False if team.get("active") is False else None if team.get("actual") is False else True
+    entries = objects(team.get(element, []))
+    unknown: list[Json] = [{}]  # a list that cannot be read: somebody
+    return tuple(
+        _member(entry, who, held, team.get("period", {})) for entry in (unknown if entries is None else entries)
+    )
+
+
+def _member(entry: Json, who: str, held: bool | None, period: Any) -> Member:
+    reference = entry.get(who)
+    named: Json = reference if isinstance(reference, dict) else {}
+    spans = [period_span(each, UTC) for each in (period, entry.get("period", {}))]
+    return Member(
+        literal=bare(named.get("reference")),
+        kind=reference_type(named),
+        tokens=frozenset(identifier_tokens({"identifier": [named.get("identifier")]})),
+        when=_both(*spans),
+        held=False if entry.get("inactive") is True else held,
+    )
+
+
+def _both(one: Span | None, other: Span | None) -> Span | None:
+    """When both hold."""
+    if one is None or other is None:
+        return None
+    starts = [start for start, _ in (one, other) if start is not None]
+    ends = [end for _, end in (one, other) if end is not None]
+    return max(starts, default=None), min(ends, default=None)
 
 
 def authority(related: Json, patient: str) -> Span | None:

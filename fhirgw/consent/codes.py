@@ -6,6 +6,7 @@ See: the consent specification §5.4 and §5.5; sources and licences are in the 
 import json
 import re
 import tomllib
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import Final
 
@@ -19,6 +20,8 @@ _EXACT = json.loads((_TABLES / "codes.json").read_text("utf-8"))
 VERSIONS: Final[tuple[str, ...]] = (_ICD10["version"], _EXACT["version"], _OTHER.pop("version"))
 
 _ICD10_SYSTEM: Final = "http://hl7.org/fhir/sid/icd-10-cm"
+_ICD_SYSTEMS: Final = frozenset({_ICD10_SYSTEM, "http://hl7.org/fhir/sid/icd-9-cm"})
+DOCUMENT_TYPE_SYSTEMS: Final = frozenset({"http://loinc.org", "http://snomed.info/sct"})
 _LOOKS_LIKE_ICD10: Final = re.compile(r"[A-Z]\d[0-9A-Z]{1,5}")
 _SPREADSHEET_DAMAGE: Final = re.compile(r"\d+E\+\d+")  # 1.09399E+16, the dot dropped
 # Systems whose codes are not ICD-10-CM, however they look; any other system is a sender's own.
@@ -85,6 +88,20 @@ def labels_of(system: object, code: object) -> int:
         for length in range(1, len(what) + 1):
             bits |= table.get(what[:length], 0)
     return bits
+
+
+def comparable(coding: Mapping[str, object]) -> tuple[str, str] | None:
+    """(canonical system, code) for comparison; None without a code, or with one that a spreadsheet has damaged."""
+    code = coding.get("code")
+    if not isinstance(code, str) or not code.strip() or _SPREADSHEET_DAMAGE.fullmatch(normalise(code)):
+        return None
+    system = canonical_system(coding.get("system"))
+    return system, normalise(code) if system in _ICD_SYSTEMS else code.strip()
+
+
+def is_mappable(system: str, code: str) -> bool:
+    """Whether a Consent that names this coding can be enforced: a published code system, and no value set."""
+    return "/valueset/" not in system and (system == _ICD10_SYSTEM or system.startswith(_PUBLISHED)) and bool(code)
 
 
 def is_judged(system: object, code: object) -> bool:

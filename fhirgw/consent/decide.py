@@ -16,7 +16,7 @@ from fhirgw.consent.elements import NEVER_OUTSIDE, patients_of
 from fhirgw.consent.labels import TABLE_VERSION, ElementLabel, Labels
 from fhirgw.consent.model import ConsentSettings, Decision, Json, PatientPolicy, Request
 from fhirgw.consent.predicate import Facts, holds
-from fhirgw.consent.vocabulary import PSYCHOTHERAPY
+from fhirgw.consent.vocabulary import MARKS, PSYCHOTHERAPY
 
 COVERED: Final = frozenset({"covered-entity", "business-associate"})
 """Roles of a recipient that HIPAA lets redisclose what a TPO consent released (42 CFR 2.33(b)(1))."""
@@ -181,7 +181,8 @@ class Case:
 
 def element_visible(visible: Callable[[Facts], bool], facts: Facts, element: ElementLabel) -> bool:
     """Whether an element of a visible resource is visible: as part of it, and its target on its own."""
-    inside = Facts(facts.type, facts.labels | element.labels, max(facts.conf, element.conf))
+    # What its target is singled out by says nothing of the part.
+    inside = Facts(facts.type, facts.labels | element.labels & ~MARKS, max(facts.conf, element.conf))
     if not visible(inside):
         return False
     return element.target is None or visible(Facts(element.target, element.labels, element.conf))

@@ -14,6 +14,7 @@ RESOURCE_TYPES: Final[frozenset[str]] = frozenset(_TABLE["types"]["all"])
 ABOUT_NOBODY: Final[frozenset[str]] = frozenset(_TABLE["types"]["about_nobody"])
 NEVER_OUTSIDE: Final[frozenset[str]] = frozenset(_TABLE["types"]["never_outside"])
 PERSONS: Final[frozenset[str]] = frozenset(_TABLE["types"]["person"])
+TEAMS: Final[frozenset[str]] = frozenset({"CareTeam", "Group"})
 CODED_BY_SENDERS: Final[frozenset[str]] = frozenset(_TABLE["types"]["coded_by_senders"])
 TEXT_PROPERTIES: Final[frozenset[str]] = frozenset(_TABLE["text"]["properties"]) - {"url"}
 TEXT_EXEMPT: Final[frozenset[str]] = frozenset(_TABLE["text"]["exempt"])
@@ -72,6 +73,31 @@ def reference_type(reference: Json) -> str:
 def bare(literal: object) -> str:
     """A literal reference without its version; '' when there is none."""
     return literal.strip().split("/_history/")[0] if isinstance(literal, str) else ""
+
+
+def objects(value: object) -> list[Json] | None:
+    """A list of objects; None when it is anything else."""
+    return value if isinstance(value, list) and all(isinstance(inner, dict) for inner in value) else None
+
+
+def identifier_tokens(resource: Json) -> Iterator[str]:
+    """``system|value`` of each identifier."""
+    for identifier in objects(resource.get("identifier")) or []:
+        if isinstance(identifier.get("value"), str) and identifier["value"].strip():
+            yield f"{str(identifier.get('system') or '').strip()}|{identifier['value'].strip()}"
+
+
+def date_elements(resource_type: str) -> list[list[str]]:
+    """Groups of elements that date a resource, the best first; choice elements by their stem."""
+    groups: list[list[str]] = _TABLE["dates"].get(resource_type, [])
+    return groups
+
+
+def author_elements(resource_type: str) -> list[str]:
+    """Elements that name who made a resource, dotted below the top level."""
+    table = _TABLE["authors"]
+    named: list[str] = table.get(resource_type, table["default"])
+    return named
 
 
 def patients_of(resource: Json) -> frozenset[str]:

@@ -5,13 +5,15 @@ computation only raises. See: the consent specification, §2.3, and docs/decisio
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Final
 
 import orjson
 
 from fhirgw.consent import codes, vocabulary
+from fhirgw.consent.content import Content
+from fhirgw.consent.criteria import ALONE, Surroundings
 from fhirgw.consent.elements import (
     ABOUT_NOBODY,
     CODED_BY_SENDERS,
@@ -26,8 +28,9 @@ from fhirgw.consent.elements import (
     patients_of,
     reference_type,
 )
+from fhirgw.consent.marks import NO_MARKS, Marks, marks_of
 from fhirgw.consent.model import Json
-from fhirgw.consent.vocabulary import BITS, HIGH, HIGHEST, NORMAL, RESTRICTED, UNREADABLE
+from fhirgw.consent.vocabulary import BITS, HIGH, HIGHEST, MARKS, NORMAL, RESTRICTED, UNREADABLE
 
 TABLE_VERSION: Final[str] = "+".join((vocabulary.VERSION, *codes.VERSIONS))
 """Version of all label tables (lambda): part of every decision and of every cache key."""
@@ -49,12 +52,16 @@ class LabelContext:
         source_labels: Bits that the source organization gives to all of its records (42 CFR Part 2).
         dv_protected: A DV safety list exists for the patient: where they live is safety data.
         text_cleared: Free text has been reviewed elsewhere; otherwise only the resource's own tag clears it.
+        marks: What the rules of its patient single out by content.
+        known: Other resources, as far as these rules ask about them.
     """
 
     target_labels: Callable[[str], tuple[int, int] | None]
     source_labels: int = 0
     dv_protected: bool = False
     text_cleared: bool = False
+    marks: Marks = NO_MARKS
+    known: Surroundings = ALONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +134,12 @@ class _Labeller:
     def _whole(self, inner: Json) -> tuple[int, int]:
         """The labels of a contained resource with all of its elements: it is kept or dropped as one."""
         within = label(
-            inner,
-            LabelContext(self._contained_target, text_cleared=self.cleared, dv_protected=self.context.dv_protected),
-        )
+            inner, replace(self.context, target_labels=self._contained_target, source_labels=0,
+                           text_cleared=self.cleared),
+        )  # fmt: skip
         labels, conf = within.labels, within.conf
         for element in within.elements:
-            labels, conf = labels | element.labels, max(conf, element.conf)
+            labels, conf = labels | element.labels & ~MARKS, max(conf, element.conf)
         return labels, conf
 
     def _contained_target(self, reference: str) -> tuple[int, int] | None:
@@ -155,12 +162,25 @@ class _Labeller:
                 found.add(BITS["SDV"])
             if is_closure(self.type, element):
                 for target, target_labels, target_conf in found.targets:
-                    found.add(target_labels | (UNREADABLE if target in NEVER_OUTSIDE else 0), target_conf)
+                    more = UNREADABLE if target in NEVER_OUTSIDE else 0
+                    found.add(target_labels & ~MARKS | more, target_conf)
             if is_defining(self.type, element):
                 labels, conf = labels | found.labels, max(conf, found.conf)
             kept.append((unit, found))
         conf = confidentiality(conf, labels)
-        return Labels(labels, conf, tuple(self._elements(kept, labels, conf)))
+        elements = tuple(self._elements(kept, labels, conf))
+        return Labels(labels | self._marks(labels, conf, elements), conf, elements)
+
+    def _marks(self, labels: int, conf: int, elements: tuple["ElementLabel", ...]) -> int:
+        if not self.context.marks:
+            return 0
+        apart = {
+            element.path for element in elements
+            if element.target is None or element.labels & ~MARKS & ~labels or element.conf > conf
+        }  # fmt: skip
+        always = _without_parts(self.resource, apart) if elements else self.resource
+        whole, shown = (Content(part, cleared=self.cleared) for part in (self.resource, always))
+        return marks_of(self.context.marks, whole, shown, self.context.known)
 
     def _carried(self) -> tuple[int, int]:
         """Labels of meta.security, of the source, and of a whole type that tells where a person is."""
@@ -218,6 +238,17 @@ class _Labeller:
             found.add(labels, conf)
         else:
             found.targets.append((kind or "Resource", labels, conf))
+
+
+def _without_parts(resource: Json, apart: set[Path]) -> Json:
+    """The resource without contained resources and those of its parts that may be hidden by themselves."""
+    kept: Json = {}
+    for name, value in resource.items():
+        if name == "contained" or (name,) in apart:
+            continue
+        listed = isinstance(value, list) and name not in STRUCTURE
+        kept[name] = [one for at, one in enumerate(value) if (name, at) not in apart] if listed else value
+    return kept
 
 
 # Reading: what an element says by itself, whoever's it is ---------------------------------------------------------

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from fhirgw.consent.elements import objects
 from fhirgw.consent.instants import Span
 from fhirgw.consent.model import ConsentSettings, Json
-from fhirgw.consent.rules import Rule, objects
+from fhirgw.consent.rules import Rule
 from fhirgw.consent.vocabulary import is_tpo
 
 EXPIRY_EVENT: Final = "http://fhirgw.org/fhir/StructureDefinition/icm-consent-expiry-event"
@@ -41,7 +42,7 @@ def completeness(consent: Json, rule: Rule, when: Span | None, settings: Consent
         "patient": "patient" in consent,
         "discloser": "organization" in consent or "policy" in consent or _names(rule, "discloser"),
         "recipient": _names(rule, "recipient") or _names(rule, "unknown"),
-        "description": rule.labels is not None or rule.types is not None,
+        "description": any(part is not None for part in (rule.labels, rule.types, rule.criteria)),
         "purpose": rule.purposes is not None,
         "date": "dateTime" in consent,
     }

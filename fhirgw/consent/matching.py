@@ -3,25 +3,14 @@
 See: the consent specification, §2.5 step 3. A permit fires on TRUE alone, a deny on anything but FALSE.
 """
 
-from collections.abc import Iterable
+from datetime import datetime
 
 from fhirgw.consent import vocabulary
-from fhirgw.consent.model import ConsentSettings, PatientPolicy, Recipient, Request
+from fhirgw.consent.elements import PERSONS, TEAMS
+from fhirgw.consent.instants import within
+from fhirgw.consent.kleene import Kleene, conjunction, disjunction
+from fhirgw.consent.model import ConsentSettings, Member, PatientPolicy, Recipient, Request
 from fhirgw.consent.rules import ACTIONS, Actor, Rule
-
-Kleene = bool | None
-
-
-def conjunction(parts: Iterable[Kleene]) -> Kleene:
-    """Kleene AND: false if any is, else unknown if any is."""
-    seen = list(parts)
-    return False if False in seen else None if None in seen else True
-
-
-def disjunction(parts: Iterable[Kleene]) -> Kleene:
-    """Kleene OR: true if any is, else unknown if any is."""
-    seen = list(parts)
-    return True if True in seen else None if None in seen else False
 
 
 def actor(rule: Rule, request: Request, policy: PatientPolicy, settings: ConsentSettings) -> Kleene:
@@ -31,22 +20,36 @@ def actor(rule: Rule, request: Request, policy: PatientPolicy, settings: Consent
     gets = [each for each in rule.actors if each.role != "discloser"]
     gives = [each for each in rule.actors if each.role == "discloser"]
     recipients = [
-        conjunction([names(each, request.recipient, policy), True if each.role == "recipient" else None])
+        conjunction(
+            [names(each, request.recipient, policy, request.at), True if each.role == "recipient" else None]
+        )
         for each in gets
     ]
     us = Recipient(settings.disclosers)
     return conjunction(
         [
             disjunction(recipients) if gets else True,
-            disjunction(names(each, us, policy) for each in gives) if gives else True,
+            disjunction(names(each, us, policy, request.at) for each in gives) if gives else True,
         ]
     )
 
 
-def names(named: Actor, recipient: Recipient, policy: PatientPolicy) -> Kleene:
-    """Whether the actor is the recipient. No known recipient, or an actor nobody can resolve: unknown."""
+def names(
+    named: Actor, recipient: Recipient, policy: PatientPolicy, at: datetime, inside: frozenset[str] = frozenset()
+) -> Kleene:
+    """Whether the actor is the recipient. No known recipient, or an actor nobody can resolve: unknown.
+
+    Args:
+        named: By the Consent, or as a member of a team that it names.
+        recipient: Who asks.
+        policy: Who is behind references.
+        at: When; who was a member once is none now.
+        inside: Teams that this one is a member of: a loop has no more members.
+    """
     if not recipient.tokens:
         return None
+    if named.team:
+        return _names_member(named, recipient, policy, at, inside)
     known = policy.actors.get(named.literal)
     if named.person:
         return _names_person(named, known, recipient, policy)
@@ -70,6 +73,34 @@ def _names_person(
         return False if known is not None or named.resolved else None
     where = policy.affiliations.get(named.literal, known if mixed else None)
     return False if where is not None and not where & recipient.tokens else None
+
+
+def _names_member(
+    team: Actor, recipient: Recipient, policy: PatientPolicy, at: datetime, inside: frozenset[str]
+) -> Kleene:
+    """A team is named by itself and by everybody who is in it now."""
+    if team.tokens & recipient.tokens:
+        return True
+    members = policy.members.get(team.literal)
+    if members is None:
+        return None
+    around = inside | {team.literal}
+    return disjunction(
+        conjunction([member.held, within(at, member.when), names(_as_actor(member), recipient, policy, at, around)])
+        for member in members
+        if member.literal not in around
+    )
+
+
+def _as_actor(member: Member) -> Actor:
+    return Actor(
+        member.literal,
+        member.tokens | ({member.literal} - {""}),
+        member.kind in PERSONS,
+        member.kind in TEAMS,
+        bool(member.tokens),
+        "recipient",
+    )
 
 
 def purpose(rule: Rule, request: Request) -> Kleene:

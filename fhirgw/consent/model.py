@@ -56,6 +56,25 @@ class Enrolment:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """Somebody in a CareTeam or Group.
+
+    Attributes:
+        literal: ``Practitioner/x``; '' when there is an identifier alone.
+        kind: Type of who it is.
+        tokens: Identifiers that the team states.
+        when: From when to when; None where that cannot be read.
+        held: Whether the membership holds, its period aside: False when it or the team is inactive.
+    """
+
+    literal: str
+    kind: str
+    tokens: frozenset[str]
+    when: tuple[datetime | None, datetime | None] | None
+    held: bool | None
+
+
+@dataclass(frozen=True, slots=True)
 class PatientPolicy:
     """Everything of one patient that a decision reads, at one policy revision.
 
@@ -67,6 +86,7 @@ class PatientPolicy:
             not a key cannot be resolved, and is therefore unknown.
         affiliations: Reference to a person (``Practitioner/x``) to the tokens of the organizations they work
             for, parents included; empty where it is known that there are none. Absent means unknown.
+        members: Reference to a team (``CareTeam/x``, ``Group/x``) to who is in it. Absent means unknown.
         authorities: Reference to a substitute (``RelatedPerson/x``) to the (first, last) instant at which a
             recorded authority lets them sign for the patient; None is open-ended.
         revision: Policy revision of this patient.
@@ -82,6 +102,7 @@ class PatientPolicy:
     affiliations: Mapping[str, frozenset[str]] = field(default_factory=dict)
     authorities: Mapping[str, tuple[datetime | None, datetime | None]] = field(default_factory=dict)
     others: frozenset[str] = frozenset()
+    members: Mapping[str, tuple[Member, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

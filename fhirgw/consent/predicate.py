@@ -15,7 +15,7 @@ class Facts:
 
     Attributes:
         type: FHIR resource type (for a reference: the target's type).
-        labels: Sensitivity bits (``consent.labels``).
+        labels: Sensitivity bits and marks (``consent.labels``, ``consent.marks``).
         conf: Confidentiality, 0 (U) to 5 (V).
     """
 

@@ -1,20 +1,23 @@
 """Rules: a FHIR Consent as flat rules with effective dimensions (consent specification §2.5, steps 1 and 2).
 
+What a rule asks of content is read in ``criteria.py``.
+
 Reading is total: whatever is not understood makes the Consent UNENFORCEABLE (§2.4 no. 8) and is kept as a
 ``problem``; its permits never fire, its denies fire as if the unknown condition were true.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from fhirgw.consent import vocabulary
-from fhirgw.consent.elements import PERSONS, RESOURCE_TYPES, bare, reference_type
+from fhirgw.consent import criteria, vocabulary
+from fhirgw.consent.criteria import Criteria
+from fhirgw.consent.elements import PERSONS, TEAMS, bare, identifier_tokens, objects, reference_type
+from fhirgw.consent.instants import zone_of
 from fhirgw.consent.model import Json
 
 MAX_DEPTH: Final = 8
 ACTIONS: Final = frozenset({"access", "collect", "correct", "disclose", "use"})
-_UNSUPPORTED_ACTORS: Final = frozenset({"CareTeam", "Group"})
 _PROVISION: Final = frozenset(
     {
         "type",
@@ -49,12 +52,14 @@ class Actor:
         literal: ``Organization/x``, or '' when the Consent gives only identifiers or a contained resource.
         tokens: The literal and the identifiers that stand in the Consent itself.
         person: Whether it is a single person rather than an organization.
+        team: Whether it stands for its members (CareTeam, Group).
         resolved: Whether the Consent itself says who it is (an identifier).
     """
 
     literal: str
     tokens: frozenset[str]
     person: bool
+    team: bool
     resolved: bool
     role: Role
 
@@ -77,6 +82,7 @@ class Rule:
         above: Paths of the provisions that enclose it.
         nested: Whether it is an exception within its Consent (a nested deny outlives its Consent).
         periods: Periods in which it holds, as in the JSON, apart from the Consent's own.
+        criteria: What it asks of content: codes, data, dates, classes other than types; None: nothing.
         from_root: Whether it begins no sooner than the Consent does.
         broken: Whether an effective dimension is not understood or not implemented.
     """
@@ -90,6 +96,7 @@ class Rule:
     actions: frozenset[str] | None
     types: frozenset[str] | None
     labels: SecurityLabels | None
+    criteria: Criteria | None
     periods: tuple[Json, ...]
     from_root: bool
     broken: bool
@@ -110,9 +117,14 @@ class _Broken:
 BROKEN: Final = _Broken()
 
 
-def read(consent: Json) -> Reading:
-    """Flatten a Consent. Order of siblings makes no difference to what the rules say."""
-    return _Reader(consent).run()
+def read(consent: Json, zone: str = "UTC") -> Reading:
+    """Flatten a Consent. Order of siblings makes no difference to what the rules say.
+
+    Args:
+        consent: The Consent.
+        zone: Of its partial dates, where it does not say.
+    """
+    return _Reader(consent, zone).run()
 
 
 def actor_tokens(consent: Json) -> frozenset[str]:
@@ -136,8 +148,9 @@ def actor_tokens(consent: Json) -> frozenset[str]:
 class _Reader:
     """Reads one Consent; lives for one call."""
 
-    def __init__(self, consent: Json) -> None:
+    def __init__(self, consent: Json, zone: str) -> None:
         self.consent = consent
+        self.zone = zone_of(consent, zone)
         self.modified = _has_modifier(consent)  # almost never; then every dimension is searched
         self.problems: list[str] = []
         self.rules: list[Rule] = []
@@ -233,13 +246,26 @@ class _Reader:
                 actors=known.get("actor"),
                 purposes=known.get("purpose"),
                 actions=known.get("action"),
-                types=known.get("class"),
+                types=_types(known.get("class")),
                 labels=known.get("securityLabel"),
+                criteria=self._criteria(known),
                 periods=(known["period"],) if "period" in known and nested else (),
                 from_root=from_root,
                 broken=len(known) < len(effective),
             )
         )
+
+    def _criteria(self, known: dict[str, Any]) -> Criteria | None:
+        classes = known.get("class")
+        asked = Criteria(
+            codes=known.get("code"),
+            classes=None if classes is None or criteria.only_types(classes) else classes,
+            data=known.get("data"),
+            period=known.get("dataPeriod"),
+            zone=self.zone,
+        )
+        stated = (asked.codes, asked.classes, asked.data, asked.period)
+        return None if stated == (None, None, None, None) else asked
 
     def _dimensions(self, provision: Json, path: str) -> dict[str, Any]:
         """The dimensions that a provision states, each read or BROKEN; an empty list states nothing."""
@@ -255,10 +281,11 @@ class _Reader:
                 stated[name] = value if isinstance(value, dict) else BROKEN
             elif name == "actor":
                 stated[name] = self._actors(value)
+            elif name == "dataPeriod":
+                stated[name] = criteria.read_period(value, self.zone) or BROKEN
             elif parse is not None and name == element:
-                stated[name] = BROKEN if self.modified and _has_modifier(value) else parse(value)
-            elif name in {"code", "data", "dataPeriod"}:
-                stated[name] = BROKEN  # dimensions of a later version
+                read_ = None if self.modified and _has_modifier(value) else parse(value)
+                stated[name] = BROKEN if read_ is None else read_
             if stated.get(name) is BROKEN:
                 self.problems.append(f"{path}.{name}")
         return stated
@@ -280,22 +307,16 @@ class _Reader:
             inner = self.contained.get(literal, {})
             literal, kind, holders = "", str(inner.get("resourceType", "")), [*holders, inner]
         tokens = frozenset(token for holder in holders for token in identifier_tokens(holder))
-        if kind in _UNSUPPORTED_ACTORS or not (literal or tokens):
+        if not (literal or tokens):
             return None
         return Actor(
             literal,
             tokens | ({literal} if literal else set()),
             kind in PERSONS,
+            kind in TEAMS,
             bool(tokens),
             _role(entry.get("role")),
         )
-
-
-def identifier_tokens(resource: Json) -> Iterator[str]:
-    """``system|value`` of each identifier."""
-    for identifier in objects(resource.get("identifier")) or []:
-        if isinstance(identifier.get("value"), str) and identifier["value"].strip():
-            yield f"{str(identifier.get('system') or '').strip()}|{identifier['value'].strip()}"
 
 
 def _role(concept: object) -> Role:
@@ -306,11 +327,6 @@ def _role(concept: object) -> Role:
     return "discloser" if found & vocabulary.DISCLOSER_ROLES else "unknown"
 
 
-def objects(value: object) -> list[Json] | None:
-    """A list of objects; None when it is anything else."""
-    return value if isinstance(value, list) and all(isinstance(inner, dict) for inner in value) else None
-
-
 def _has_modifier(value: object) -> bool:
     """Whether a modifierExtension stands anywhere inside: we know none."""
     if isinstance(value, dict):
@@ -318,44 +334,47 @@ def _has_modifier(value: object) -> bool:
     return isinstance(value, list) and any(map(_has_modifier, value))
 
 
-def _codes(value: object, system: str, known: Callable[[str], bool]) -> frozenset[str] | _Broken:
+def _codes(value: object, system: str, known: Callable[[str], bool]) -> frozenset[str] | None:
     codings = objects(value)
     if not codings:
-        return BROKEN
+        return None
     found = [
         coding.get("code") for coding in codings if vocabulary.canonical_system(coding.get("system")) == system
     ]
     readable = len(found) == len(codings) and all(isinstance(code, str) and known(code) for code in found)
-    return frozenset(map(str, found)) if readable else BROKEN
+    return frozenset(map(str, found)) if readable else None
 
 
-def _purposes(value: object) -> frozenset[str] | _Broken:
+def _purposes(value: object) -> frozenset[str] | None:
     return _codes(value, vocabulary.ACT_REASON, vocabulary.is_purpose)
 
 
-def _types(value: object) -> frozenset[str] | _Broken:
-    return _codes(value, vocabulary.RESOURCE_TYPES, RESOURCE_TYPES.__contains__)
+def _types(classes: frozenset[tuple[str, str]] | None) -> frozenset[str] | None:
+    """The types of a dimension that lists nothing else: the index knows them."""
+    if classes is None or not criteria.only_types(classes):
+        return None
+    return frozenset(code for _, code in classes)
 
 
-def _actions(value: object) -> frozenset[str] | _Broken:
+def _actions(value: object) -> frozenset[str] | None:
     concepts = objects(value)
     codings = [objects(concept.get("coding")) for concept in concepts or []]
     if not codings or None in codings:
-        return BROKEN
+        return None
     return _codes(
         [coding for inner in codings for coding in inner or [{}]], vocabulary.CONSENT_ACTION, ACTIONS.__contains__
     )
 
 
-def _security_labels(value: object) -> SecurityLabels | _Broken:
+def _security_labels(value: object) -> SecurityLabels | None:
     codings = objects(value)
     if not codings:
-        return BROKEN
+        return None
     listed, levels = 0, []
     for coding in codings:
         said = vocabulary.security_label(coding.get("system"), coding.get("code"))
         if said is None:
-            return BROKEN
+            return None
         listed |= said[0]
         levels += [] if said[1] is None else [said[1]]
     return SecurityLabels(listed, min(levels, default=None), max(levels, default=None))
@@ -363,7 +382,9 @@ def _security_labels(value: object) -> SecurityLabels | _Broken:
 
 _PARSE: Final[dict[str, Callable[[object], object]]] = {
     "purpose": _purposes,
-    "class": _types,
+    "class": criteria.read_classes,
+    "code": criteria.read_codes,
+    "data": criteria.read_data,
     "action": _actions,
     "securityLabel": _security_labels,
 }

@@ -7,13 +7,16 @@ oral and unverified refusals take effect at once, and nested denies outlive thei
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Final, Literal
 
+import orjson
+
 from fhirgw.consent import vocabulary
-from fhirgw.consent.elements import bare
+from fhirgw.consent.elements import bare, identifier_tokens, objects
 from fhirgw.consent.instants import Span, period_span, span, within, zone_of
 from fhirgw.consent.model import ConsentSettings, Json, PatientPolicy
-from fhirgw.consent.rules import Reading, identifier_tokens, objects
+from fhirgw.consent.rules import Reading, read
 
 ICM_CATEGORY: Final = "http://fhirgw.org/fhir/CodeSystem/icm-consent-category"
 SUPERSEDES: Final = "http://fhirgw.org/fhir/StructureDefinition/consent-supersedes"
@@ -22,6 +25,7 @@ ROI_CATEGORIES: Final = frozenset(
         "http://loinc.org|64292-6",  # Release of information consent
         "http://loinc.org|59284-0",  # Consent Document
         "http://terminology.hl7.org/codesystem/v3-actcode|IDSCL",  # information disclosure
+        "http://terminology.hl7.org/codesystem/v3-actcode|INFA",  # information access
         f"{ICM_CATEGORY.lower()}|roi",
     }
 )
@@ -76,6 +80,31 @@ def is_about(consent: Json, policy: PatientPolicy) -> bool | None:
     if not literal and tokens & policy.actors.get(own, frozenset()):
         return True
     return False if literal.startswith("Patient/") and literal.count("/") == 1 else None
+
+
+def reading_of(consent: Json, zone: str) -> Reading:
+    """The rules of a Consent; a refusal denies, whatever its root says or leaves out.
+
+    The same Consent is read once: it is judged for every request and every resource of its patient.
+    """
+    try:
+        raw = orjson.dumps(consent)
+    except TypeError:  # JSON that orjson does not take: integers over 64 bits, deep nesting
+        return read(_as_enforced(consent), zone)
+    return _known_reading(raw, zone)
+
+
+@lru_cache(maxsize=4096)
+def _known_reading(raw: bytes, zone: str) -> Reading:
+    return read(_as_enforced(orjson.loads(raw)), zone)
+
+
+def _as_enforced(consent: Json) -> Json:
+    if refusal_kind(consent) is None:
+        return consent
+    provision = consent.get("provision")
+    root = {**provision, "type": "deny"} if isinstance(provision, dict) else {"type": "deny"}
+    return {name: value for name, value in consent.items() if name != "policyRule"} | {"provision": root}
 
 
 def standing(
@@ -202,7 +231,7 @@ def _is_signed(consent: Json, settings: ConsentSettings) -> bool:
 
 def _has_authority(consent: Json, policy: PatientPolicy, signed: Span | None, settings: ConsentSettings) -> bool:
     """Signed by the patient, or by a substitute with recorded authority who is not on the DV safety list."""
-    performers = [bare(entry.get("reference")) for entry in objects(consent.get("performer")) or []]
+    performers = [_literal(entry, policy) for entry in objects(consent.get("performer")) or []]
     if not performers:
         verified = any("verifiedWith" in entry for entry in objects(consent.get("verification")) or [])
         return verified or not settings.require_signature
@@ -211,6 +240,15 @@ def _has_authority(consent: Json, policy: PatientPolicy, signed: Span | None, se
         or (performer not in _dv_listed(policy) and _authorised(policy.authorities.get(performer), signed))
         for performer in performers
     )
+
+
+def _literal(reference: Json, policy: PatientPolicy) -> str:
+    """Who is named: literally, or by an identifier that one of those at hand has; '' when nobody can say."""
+    literal = bare(reference.get("reference"))
+    tokens = set(identifier_tokens({"identifier": [reference.get("identifier")]}))
+    if literal or not tokens:
+        return literal
+    return next((name for name, known in sorted(policy.actors.items()) if known & tokens), "")
 
 
 def _authorised(authority: Span | None, signed: Span | None) -> bool:

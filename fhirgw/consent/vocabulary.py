@@ -19,6 +19,9 @@ BITS: Final[dict[str, int]] = {name: 1 << entry["bit"] for name, entry in _LABEL
 """Label code to its bit."""
 
 ALL_LABELS: Final[int] = sum(BITS.values())
+MARK_BITS: Final = tuple(1 << bit for bit in range(*_TABLE["marks"]["bits"]))
+"""Bits of the same mask that say what a patient's own rules single out (``marks.py``): no category."""
+MARKS: Final[int] = sum(MARK_BITS)
 UNREADABLE: Final[int] = BITS["UNREADABLE"]
 """What the labeller could not read: no permit covers it, whatever it lists."""
 RESTRICTED: Final[int] = sum(BITS[name] for name, entry in _LABELS.items() if entry.get("restricted"))

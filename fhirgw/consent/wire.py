@@ -7,12 +7,13 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from fhirgw.consent.closure import Supporting
+from fhirgw.consent.criteria import Surroundings
 from fhirgw.consent.decide import decide_for_all
-from fhirgw.consent.elements import patients_of
+from fhirgw.consent.elements import bare, objects, patients_of
 from fhirgw.consent.instants import span
 from fhirgw.consent.labels import LabelContext, Labels, label
+from fhirgw.consent.marks import Marks, of_consents
 from fhirgw.consent.model import ConsentSettings, Decision, Json, Recipient, Request, RuleRef
-from fhirgw.consent.rules import objects
 from fhirgw.consent.standing import refusal_kind
 from fhirgw.errors import GatewayError, InvalidElement, MalformedMessage, MissingElement
 
@@ -36,17 +37,19 @@ def decide_case(case: Json, *, now: datetime | None = None) -> Decision:
         now: Decision time where the request states none; with neither, MissingElement.
     """
     _object(case, "$")
-    supporting = Supporting(_resources(case.get("supporting", []), "supporting"))
+    resource = case.get("resource")
+    at_hand = [] if resource is None else [_resource(resource, "resource")]
+    supporting = Supporting([*_resources(case.get("supporting", []), "supporting"), *at_hand])
     asked = read_request(case.get("request"), supporting, now=now)
     switches = read_settings(case.get("settings", {}))
     consents = tuple(_resources(case.get("consents", []), "consents"))
-    resource = case.get("resource")
-    subject = _whole_patient(consents) if resource is None else _resource(resource, "resource")
+    subject = at_hand[0] if at_hand else _whole_patient(consents, supporting)
     policies = {
         patient.removeprefix("Patient/"): supporting.policy(patient.removeprefix("Patient/"), consents)
         for patient in patients_of(subject)
     }
-    return decide_for_all(asked, subject, label_stated(subject, consents, supporting), policies, switches)
+    labels = label_stated(subject, consents, supporting, of_consents(consents, switches.zone))
+    return decide_for_all(asked, subject, labels, policies, switches)
 
 
 def answer_line(line: str | bytes, number: int, *, now: datetime | None = None) -> Json:
@@ -125,8 +128,8 @@ def read_settings(value: Any) -> ConsentSettings:
     )
 
 
-def label_stated(resource: Json, consents: Iterable[Json], supporting: Supporting) -> Labels:
-    """Labels as stated in ``meta.security``, raised by what its codes and references say.
+def label_stated(resource: Json, consents: Iterable[Json], supporting: Supporting, marks: Marks) -> Labels:
+    """Labels as stated in ``meta.security``, raised by what its codes and references say, with its marks.
 
     Its free text counts as reviewed: whoever states the labels of a resource has read it.
     """
@@ -134,7 +137,14 @@ def label_stated(resource: Json, consents: Iterable[Json], supporting: Supportin
         refusal_kind(consent) == "dv-safety-list" and consent.get("status") in {"active", "draft", "proposed"}
         for consent in consents
     )
-    return label(resource, LabelContext(supporting.target_labels, dv_protected=dv_protected, text_cleared=True))
+    context = LabelContext(
+        supporting.target_labels,
+        dv_protected=dv_protected,
+        text_cleared=True,
+        marks=marks,
+        known=Surroundings(supporting.references_of, supporting.tokens_of),
+    )
+    return label(resource, context)
 
 
 def decision_json(decision: Decision) -> Json:
@@ -164,10 +174,10 @@ def _instant_text(moment: datetime | None) -> str | None:
     return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def _whole_patient(consents: Iterable[Json]) -> Json:
+def _whole_patient(consents: Iterable[Json], supporting: Supporting) -> Json:
     """Where no resource is asked about: the Patient of the Consents, if they agree on one."""
     named = {
-        str(reference.get("reference"))
+        bare(reference.get("reference")) or supporting.patient(reference.get("identifier"))
         for consent in consents
         if isinstance(reference := consent.get("patient"), dict)
     }

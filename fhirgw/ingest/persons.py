@@ -104,6 +104,7 @@ class Persons:
                 visits.place(tx, told, patient=patient, visit=told.visit)
         self._records.fold(tx, touched, pairs, people)
         for one in sorted(people):
+            repository.settle(tx, one)
             self._review(tx, one)
             self.known(tx, identity.names_of(tx.connection, one), one)
 

@@ -18,8 +18,13 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, bindparam, insert, select, update
 
+from fhirgw.consent.closure import Supporting, holders_of
+from fhirgw.consent.content import Content
+from fhirgw.consent.criteria import ALONE, Surroundings
 from fhirgw.consent.labels import TABLE_VERSION, LabelContext, Labels, label
+from fhirgw.consent.marks import Marks
 from fhirgw.consent.model import Json
+from fhirgw.consent.vocabulary import MARKS
 from fhirgw.store import index, policy
 from fhirgw.store.compartment import PATIENT_FREE
 from fhirgw.store.database import Transaction
@@ -115,6 +120,7 @@ class Held:
         self._versions: list[tuple[Any, ...]] = []
         self._referrers: dict[Key, set[Key]] = {}
         self._found: dict[Key, Row | None] = {}
+        self._marks: dict[str | None, Marks] = {}
 
     # Reading
 
@@ -124,8 +130,7 @@ class Held:
         if draft is not None:
             return draft.row
         if key not in self._rows:
-            found = CURRENT.first(self._connection, kind=key[0], logical=key[1])
-            self._rows[key] = Row(*found) if found is not None else None
+            self._rows[key] = current_row(self._connection, key)
         return self._rows[key]
 
     def level(self, key: Key) -> Level | None:
@@ -163,7 +168,18 @@ class Held:
 
     def label(self, body: Json, patient: str | None, source_labels: int) -> Labels:
         """The labels of a resource, as what it refers to is labelled now."""
-        return relabelled(self.level, self._connection, body, patient, source_labels)
+        marks = self.marks(patient)
+        return relabelled(self.level, self.row, self._connection, body, patient, source_labels, marks)
+
+    def marks(self, patient: str | None) -> Marks:
+        """What the Consents of a patient single out."""
+        if patient not in self._marks:
+            self._marks[patient] = policy.marks(self._connection, patient)
+        return self._marks[patient]
+
+    def forget_marks(self, patient: str) -> None:
+        """They have changed."""
+        self._marks.pop(patient, None)
 
     def changed(self) -> Iterator[tuple[Key, Row | None, Row]]:
         """What this unit has put: as it was before the unit, and as it is now; in the order of the keys."""
@@ -216,7 +232,8 @@ class Held:
         elements = draft.elements if draft is not None else index.elements_of(body)
         labels = self.label(body, row.patient, row.source_labels)
         if raise_only:
-            labels = Labels(labels.labels | row.labels, max(labels.conf, row.conf), labels.elements)
+            kept = row.labels & ~MARKS
+            labels = Labels(labels.labels | kept, max(labels.conf, row.conf), labels.elements)
         fresh = columns(labels) | {"label_table": TABLE_VERSION}
         if all(getattr(row, name) == value for name, value in fresh.items()):
             return False
@@ -253,19 +270,23 @@ class Held:
 
 def relabelled(
     level_of: Callable[[Key], Level | None],
+    row_of: Callable[[Key], Row | None],
     connection: Connection,
     body: Json,
     patient: str | None,
     source_labels: int,
+    marks: Marks,
 ) -> Labels:
     """The labels of a resource, by what its targets are labelled.
 
     Args:
         level_of: Of a target; None when it is not there.
+        row_of: Of another resource; None when it is not there.
         connection: To see whether the patient has a DV safety list.
         body: The resource.
         patient: Whose it is.
         source_labels: What its source gives it.
+        marks: What its patient's Consents single out.
     """
 
     def target(reference: str) -> tuple[int, int] | None:
@@ -278,4 +299,35 @@ def relabelled(
     protected = body["resourceType"] in DV_TYPES and patient is not None
     # Consents are never held back: policy.consent_changed reads and writes through the connection.
     dv = protected and patient is not None and policy.dv_protected(connection, patient)
-    return label(body, LabelContext(target, source_labels=source_labels, dv_protected=dv))
+    known = _surroundings(row_of, patient) if marks else ALONE
+    return label(body, LabelContext(target, source_labels, dv, marks=marks, known=known))
+
+
+def current_row(connection: Connection, key: Key) -> Row | None:
+    """The current row as it is stored, deleted or not; None when there is none."""
+    found = CURRENT.first(connection, kind=key[0], logical=key[1])
+    return Row(*found) if found is not None else None
+
+
+def _surroundings(row_of: Callable[[Key], Row | None], patient: str | None) -> Surroundings:
+    """What is here of other resources, as rules about content ask; what is not here refers to nothing here."""
+
+    def body(reference: str, whose: str | None) -> Json | None:
+        kind, _, logical = reference.partition("/")
+        row = row_of((kind, logical))
+        if row is None or row.deleted or row.patient != whose:
+            return None
+        found: Json = orjson.loads(row.body)
+        return found
+
+    def references_of(reference: str) -> frozenset[str]:
+        found = body(reference, patient)
+        return frozenset() if found is None else Content(found, cleared=True).references
+
+    def tokens_of(reference: str) -> frozenset[str] | None:
+        found = body(reference, None) or body(reference, patient)
+        behind = holders_of(found) if found is not None else ()
+        people = [one for name in behind if (one := body(name, None)) is not None]
+        return Supporting([found, *people]).tokens_of(reference) if found is not None else None
+
+    return Surroundings(references_of, tokens_of)

@@ -33,6 +33,7 @@ from sqlalchemy import (
 from fhirgw.consent.elements import lacks_mandatory
 from fhirgw.consent.labels import Labels
 from fhirgw.consent.model import Json
+from fhirgw.consent.vocabulary import MARKS
 from fhirgw.profiles import search
 from fhirgw.profiles.expressions import literal
 from fhirgw.profiles.search import IndexEntry
@@ -117,7 +118,8 @@ class Guards:
             path = tuple(element.path)
             self._touched.add(path[0])
             # As consent.decide.element_visible: as part of the resource, and its target on its own.
-            self._needs[path].add((kind, labels.labels | element.labels, max(labels.conf, element.conf)))
+            inside = labels.labels | element.labels & ~MARKS
+            self._needs[path].add((kind, inside, max(labels.conf, element.conf)))
             if element.target:
                 self._needs[path].add((element.target, element.labels, element.conf))
             for end in range(len(path)):

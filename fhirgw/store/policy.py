@@ -10,7 +10,9 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, bindparam, delete, insert, select, text, update
 
-from fhirgw.consent.closure import Supporting
+from fhirgw.consent.closure import Supporting, members_of
+from fhirgw.consent.elements import TEAMS
+from fhirgw.consent.marks import NO_MARKS, Marks, of_consents
 from fhirgw.consent.model import Enrolment, Json, PatientPolicy
 from fhirgw.consent.rules import actor_tokens
 from fhirgw.consent.standing import refusal_kind
@@ -21,6 +23,7 @@ from fhirgw.store.schema import (
     consent_actor,
     enrolment,
     patient_link,
+    patient_mark,
     policy_revision,
     resource,
     search_reference,
@@ -56,6 +59,7 @@ _CONSENTS = Prepared(
         resource.c.patient == bindparam("of"), resource.c.type == "Consent", resource.c.deleted.is_(False)
     )
 )
+_MARK = Prepared(select(patient_mark.c.digest).where(patient_mark.c.patient == bindparam("of")))
 _OTHERS = Prepared(select(patient_link.c.other).where(patient_link.c.patient == bindparam("of")))
 _REFERRERS = Prepared(
     select(resource.c.type, resource.c.id)
@@ -104,7 +108,7 @@ def load(connection: Connection, patients: Collection[str]) -> list[PatientPolic
     """Everything a decision reads of these patients, in order of their ids."""
     if not patients:
         return []
-    others = {patient: _others(connection, patient) for patient in patients}
+    others = {patient: linked(connection, patient) for patient in patients}
     every = {*patients, *(one for linked in others.values() for one in linked)}
     by_record = _grouped(connection, every)
     consents = {
@@ -161,9 +165,7 @@ def organization_tokens(connection: Connection, organization: str) -> frozenset[
     """The closure of an organization: itself and its parents, each by reference and by identifiers."""
     tokens: set[str] = set()
     reference: str | None = f"Organization/{organization}"
-    for _ in range(_DEPTH):
-        if reference is None or reference in tokens:
-            break
+    while reference is not None and reference not in tokens:
         tokens.add(reference)
         body = _body(connection, reference)
         if body is None:
@@ -182,8 +184,40 @@ def dv_protected(connection: Connection, patient: str) -> bool:
     """Whether the patient has a DV safety list, under any record that was merged or linked with this one."""
     return any(
         is_dv_safety_list(orjson.loads(body))
-        for record in (patient, *sorted(_others(connection, patient)))
+        for record in (patient, *sorted(linked(connection, patient)))
         for (body,) in _CONSENTS.rows(connection, of=record)
+    )
+
+
+def marks(connection: Connection, patient: str | None) -> Marks:
+    """What the Consents of a patient, and of records merged or linked with it, single out by content."""
+    if patient is None or _MARK.scalar(connection, of=patient) is None:
+        return NO_MARKS
+    return _marks(connection, patient)
+
+
+def any_marks(connection: Connection) -> bool:
+    """Whether anybody's Consents single out anything."""
+    return connection.scalar(select(patient_mark.c.patient).limit(1)) is not None
+
+
+def note_marks(tx: Transaction, patient: str) -> bool:
+    """Keep whether the patient's Consents single anything out; whether that is another thing than before."""
+    found = _marks(tx.connection, patient)
+    digest = found.digest if found else None
+    before = _MARK.scalar(tx.connection, of=patient)
+    if before == digest:
+        return False
+    tx.connection.execute(delete(patient_mark).where(patient_mark.c.patient == patient))
+    if digest is not None:
+        tx.connection.execute(insert(patient_mark).values(patient=patient, digest=digest))
+    return True
+
+
+def _marks(connection: Connection, patient: str) -> Marks:
+    records = (patient, *sorted(linked(connection, patient)))
+    return of_consents(
+        orjson.loads(body) for record in records for (body,) in _CONSENTS.rows(connection, of=record)
     )
 
 
@@ -219,7 +253,7 @@ def actor_changed(tx: Transaction, kind: str, logical: str) -> None:
         bump(tx)
 
 
-def _others(connection: Connection, patient: str) -> frozenset[str]:
+def linked(connection: Connection, patient: str) -> frozenset[str]:
     """Patients that were merged or linked with this one, over any number of steps."""
     found: set[str] = set()
     front = {patient}
@@ -272,11 +306,13 @@ def _supporting(connection: Connection, consents: Sequence[Json], known: dict[st
 
 
 def _beside(connection: Connection, body: Json) -> set[str]:
-    """What tells for whom somebody works: a person's roles, a role's holder and organization, its parent."""
+    """Whom somebody works for: a person's roles, a role's holder and organization, its parent; a team's members."""
     kind = body["resourceType"]
     if kind == "Practitioner":
         found = _referrers(connection, kind, body["id"])
         return {f"{of}/{logical}" for of, logical in found if of == "PractitionerRole"}
+    if kind in TEAMS:
+        return {member.literal for member in members_of(body)} - {""}
     elements = {"PractitionerRole": ("practitioner", "organization"), "Organization": ("partOf",)}.get(kind, ())
     return {literal for name in elements if (literal := _literal(body.get(name)))}
 

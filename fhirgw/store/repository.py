@@ -1,7 +1,7 @@
 """The repository: current resources, their versions, and everything that is derived from them on write."""
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import lru_cache
 
 import orjson
@@ -113,7 +113,15 @@ def put(
     if before is None or not live or moved or (before.labels, before.conf) != (labels.labels, labels.conf):
         unit.spread([(kind, logical)])
     _effects(tx, kind, logical, before, patient, body)
+    if changed:
+        _named_changed(tx, kind, logical, patient)
     return stored(row)
+
+
+def _named_changed(tx: Transaction, kind: str, logical: str, patient: str | None) -> None:
+    """A rule of the patient names this resource: what it refers to is marked by that."""
+    if patient is not None and f"{kind}/{logical}" in held(tx).marks(patient).named():
+        _relabel(tx, patient)
 
 
 def _source_labels(before: Row | None, given: int | None) -> int:
@@ -176,6 +184,7 @@ def delete(tx: Transaction, kind: str, logical: str, *, if_match: int | None = N
     row = unit.keep(before, row, None, labels_of(before), new_version=True)
     unit.spread([(kind, logical)])
     _effects(tx, kind, logical, before, before.patient, None)
+    _named_changed(tx, kind, logical, before.patient)
     return stored(row)
 
 
@@ -299,18 +308,36 @@ def _effects(
         bodies = [body] if body else []
         bodies += [orjson.loads(before.body)] if before is not None else []
         if patient and any(policy.is_dv_safety_list(one) for one in bodies):
-            _relabel_whereabouts(tx, patient)
+            _relabel(tx, patient, DV_TYPES)
+        for one in {patient, before.patient if before is not None else None} - {None}:
+            _settle_marks(tx, str(one))
     elif kind in policy.ACTORS and (kind in policy.ORGANIZED or held(tx).referrers((kind, logical))):
         policy.actor_changed(tx, kind, logical)
+        if before is not None and policy.any_marks(tx.connection):  # rules about authors ask who they are
+            held(tx).spread([(kind, logical)])
     elif kind == "Task":
         task_clock.note(tx, logical, body)
 
 
-def _relabel_whereabouts(tx: Transaction, patient: str) -> None:
-    """A DV safety list came or went: what tells where the patient is, is labelled anew."""
-    found = select(table.c.type, table.c.id).where(
-        table.c.patient == patient, table.c.type.in_(DV_TYPES), table.c.deleted.is_(False)
-    )
+def settle(tx: Transaction, patient: str) -> None:
+    """The patient was merged or linked with another, or parted from one: their Consents label both records."""
+    _relabel(tx, patient, DV_TYPES)
+    _settle_marks(tx, patient)
+
+
+def _settle_marks(tx: Transaction, patient: str) -> None:
+    """Mark records anew whose Consents, or those of records joined with them, single out something else now."""
+    for one in (patient, *sorted(policy.linked(tx.connection, patient))):
+        if policy.note_marks(tx, one):
+            held(tx).forget_marks(one)
+            _relabel(tx, one)
+
+
+def _relabel(tx: Transaction, patient: str, kinds: Collection[str] | None = None) -> None:
+    """Label everything of a patient anew, or what is of these types; after a DV safety list came or went, say."""
+    found = select(table.c.type, table.c.id).where(table.c.patient == patient, table.c.deleted.is_(False))
+    if kinds is not None:
+        found = found.where(table.c.type.in_(kinds))
     keys = [(row.type, row.id) for row in tx.connection.execute(found)]
     unit = held(tx)
     unit.spread([key for key in keys if unit.relabel(key)])

@@ -150,6 +150,14 @@ consent_actor = Table(
     Index(None, "token"),
 )
 
+patient_mark = Table(
+    "patient_mark",
+    metadata,
+    Column("patient", String(64), primary_key=True),
+    Column("digest", LargeBinary, nullable=False),  # of what is singled out: when it moves, all is marked anew
+)
+"""Patients whose Consents single out resources by their content (consent/marks.py): almost nobody."""
+
 enrolment = Table(
     "enrolment",
     metadata,

@@ -7,7 +7,8 @@ from sqlalchemy import Connection, and_, or_, select
 
 from fhirgw.consent.labels import Labels
 from fhirgw.consent.predicate import Visibility
-from fhirgw.store.held import level, relabelled
+from fhirgw.store import policy
+from fhirgw.store.held import current_row, level, relabelled
 from fhirgw.store.predicate import project, resource_visible
 from fhirgw.store.repository import Stored, read
 from fhirgw.store.schema import history as version_table
@@ -51,7 +52,15 @@ def _version(connection: Connection, row: Any, visibility: Visibility) -> Stored
     body = orjson.loads(row.body)
     labels = Labels(row.labels, row.conf)
     if not row.deleted:
-        labels = relabelled(lambda key: level(connection, *key), connection, body, row.patient, row.source_labels)
+        labels = relabelled(
+            lambda key: level(connection, *key),
+            lambda key: current_row(connection, key),
+            connection,
+            body,
+            row.patient,
+            row.source_labels,
+            policy.marks(connection, row.patient),
+        )
     return Stored(
         row.type, row.id, row.version, row.updated_at, row.deleted, row.patient, row.standing, labels, body
     )

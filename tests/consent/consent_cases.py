@@ -4,7 +4,11 @@ from datetime import UTC, datetime
 
 from hypothesis import strategies as st
 
+from fhirgw.consent.closure import Supporting, members_of
+from fhirgw.consent.content import Content
+from fhirgw.consent.criteria import Surroundings
 from fhirgw.consent.labels import Labels
+from fhirgw.consent.marks import marks_of, of_consents
 from fhirgw.consent.model import ConsentSettings, Enrolment, PatientPolicy, Recipient, Request
 from fhirgw.consent.vocabulary import BITS
 
@@ -15,11 +19,70 @@ REASON = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
 PARTICIPATION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
 CATEGORY = "http://fhirgw.org/fhir/CodeSystem/icm-consent-category"
 
+ICD = "http://hl7.org/fhir/sid/icd-10-cm"
+LOINC = "http://loinc.org"
+PROFILE = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-careplan"
+
 ORGANIZATION_A = frozenset({"Organization/a", "npi|A"})
 
 
 def actor(reference, role="IRCP"):
     return {"role": {"coding": [{"system": PARTICIPATION, "code": role}]}, "reference": {"reference": reference}}
+
+
+def ref(reference):
+    return {"reference": reference}
+
+
+def concept(system, code):
+    return {"coding": [{"system": system, "code": code}]}
+
+
+def datum(meaning, reference):
+    return {"meaning": meaning, "reference": ref(reference)}
+
+
+RECORD = (
+    {"resourceType": "Condition", "id": "x", "code": concept(ICD, "E11.9"), "onsetDateTime": "2026-03-01",
+     "recorder": ref("Practitioner/bob"), "encounter": ref("Encounter/e")},
+    {"resourceType": "Condition", "id": "y", "code": concept("http://hl7.org/fhir/sid/icd-10", "e119 "),
+     "recordedDate": "2025-06-01", "asserter": ref("PractitionerRole/r")},
+    {"resourceType": "Observation", "id": "o", "code": concept(LOINC, "4548-4"),
+     "effectivePeriod": {"start": "2026-02-01", "end": "2026-05-01"},
+     "performer": [{"identifier": {"system": "npi", "value": "bob"}}]},
+    {"resourceType": "CarePlan", "id": "k", "meta": {"profile": [PROFILE]}, "addresses": [ref("Condition/x")],
+     "author": ref("Practitioner/alice")},
+    {"resourceType": "DocumentReference", "id": "d", "type": concept(LOINC, "34133-9"), "date": "2026-06-01",
+     "content": [{"attachment": {"contentType": "application/pdf"}}], "author": [ref("Organization/a")]},
+    {"resourceType": "Encounter", "id": "e", "period": {"start": "2026-01-10"},
+     "diagnosis": [{"condition": ref("Condition/y")}]},
+    {"resourceType": "Goal", "id": "g", "description": {"text": "walk"}},
+    {"resourceType": "Consent", "id": "c"},
+)  # fmt: skip
+"""Resources that differ in what rules about content ask."""
+PARTIES = (
+    {"resourceType": "Organization", "id": "a", "identifier": [{"system": "npi", "value": "A"}]},
+    {"resourceType": "Organization", "id": "b", "identifier": [{"system": "npi", "value": "B"}]},
+    {"resourceType": "Practitioner", "id": "bob", "identifier": [{"system": "npi", "value": "bob"}]},
+    {"resourceType": "PractitionerRole", "id": "r", "practitioner": ref("Practitioner/bob"),
+     "organization": ref("Organization/b")},
+    {"resourceType": "CareTeam", "id": "t", "participant": [{"member": ref("Practitioner/bob")}, {
+        "member": ref("Organization/a"), "period": {"start": "2026-01-01", "end": "2026-06-15"}}]},
+    {"resourceType": "CareTeam", "id": "over", "status": "active", "period": {"end": "2026-06-14"},
+     "participant": [{"member": ref("Organization/a")}]},
+    {"resourceType": "CareTeam", "id": "suspended", "status": "suspended",
+     "participant": [{"member": ref("Organization/a")}]},
+    {"resourceType": "CareTeam", "id": "inactive", "status": "inactive",
+     "participant": [{"member": ref("Organization/a")}]},
+    {"resourceType": "CareTeam", "id": "loop", "participant": [{"member": ref("CareTeam/loop")},
+     {"member": ref("Group/g")}]},
+    {"resourceType": "Group", "id": "g", "actual": True, "member": [
+        {"entity": ref("Organization/b"), "inactive": True}, {"entity": ref("Practitioner/bob")},
+        {"entity": ref("CareTeam/t")}]},
+)  # fmt: skip
+WORLD = {f"{one['resourceType']}/{one['id']}": one for one in (*RECORD, *PARTIES)}
+SUPPORTING = Supporting(WORLD.values())
+KNOWN = Surroundings(SUPPORTING.references_of, SUPPORTING.tokens_of)
 
 
 def purpose(*codes):
@@ -99,14 +162,20 @@ def policy(*consents, **changes):
             "Organization/a": ORGANIZATION_A,
             "Organization/b": frozenset({"Organization/b", "npi|B"}),
             "Practitioner/bob": frozenset({"Practitioner/bob", "npi|bob"}),
-        }
+        },
+        "members": {name: members_of(one) for name, one in WORLD.items() if "Team" in name or "Group" in name},
     } | changes
     return PatientPolicy("p", tuple(consents), made.pop("enrolments", None), **made)
 
 
-def labels(*codes, conf=None):
+def labels(*codes, conf=None, of=None, held=None):
+    """Labels as stated; of a resource under a policy also the marks that its rules give it."""
     mask = sum(BITS[code] for code in codes)
-    return Labels(mask, conf if conf is not None else 4 if mask else 3)
+    conf = conf if conf is not None else 4 if mask else 3
+    if held is not None:
+        content = Content(of, cleared=True)
+        mask |= marks_of(of_consents(held.consents), content, content, KNOWN)
+    return Labels(mask, conf)
 
 
 # -- strategies
@@ -117,7 +186,30 @@ _codes = st.sampled_from(
 _actors = st.sampled_from(
     ["Organization/a"] * 4
     + ["Organization/b", "Organization/unknown", "Practitioner/bob", "Practitioner/unknown", "CareTeam/t"]
+    + ["CareTeam/over", "CareTeam/suspended", "CareTeam/inactive", "CareTeam/loop", "Group/g", "Group/unknown"]
 )
+_codings = st.sampled_from(
+    [concept(ICD, "E11.9"), concept(ICD, "e119"), concept("http://loinc.org/", "4548-4"), concept(LOINC, "1-1"),
+     concept("http://example.org/local", "X")]
+)  # fmt: skip
+_classes = st.sampled_from(
+    [types("Condition"), types("Goal"), types("Condition", "Observation"),
+     [*types("Goal"), {"system": "urn:ietf:rfc:3986", "code": PROFILE}],
+     [{"system": "urn:ietf:bcp:13", "code": "application/pdf"}], [{"system": LOINC, "code": "34133-9"}]]
+)  # fmt: skip
+_data = st.builds(
+    datum,
+    st.sampled_from(["instance", "related", "dependents"]),
+    st.sampled_from(["Condition/x", "Condition/y", "Encounter/e", "Condition/unknown"]),
+) | st.builds(
+    datum,
+    st.just("authoredby"),
+    st.sampled_from(["Practitioner/bob", "Organization/a", "Organization/b", "Practitioner/unknown"]),
+)
+_data_periods = st.sampled_from(
+    [{"start": "2026-01-01"}, {"start": "2026-01-01", "end": "2026-04-01"}, {"end": "2026-02-28"},
+     {"start": "2026-03-01", "end": "2026-03-01"}, {"start": "2020-01-01", "end": "2030-01-01"}]
+)  # fmt: skip
 _periods = st.sampled_from(
     [
         {"start": "2026-01-01", "end": "2026-12-31"},
@@ -135,7 +227,7 @@ _purposes = st.sampled_from(
 
 
 def _dimensions(effects):
-    """A provision with some of its dimensions; now and then one that nobody implements."""
+    """A provision with some of its dimensions, seldom those about content."""
     return st.fixed_dictionaries(
         {"type": effects},
         optional={
@@ -145,13 +237,20 @@ def _dimensions(effects):
                 lambda codes: security(*codes)
             )
             | st.just([{"system": "http://example.org/local", "code": "X"}]),
-            "class": st.lists(st.sampled_from(["Condition", "Goal"]), min_size=1, max_size=1).map(
-                lambda codes: types(*codes)
-            ),
             "action": st.sampled_from([action("disclose"), action("collect"), action("access", "use")]),
             "period": _periods,
         },
     )
+
+
+_about_content = st.one_of(
+    st.just({}), st.just({}), st.just({}),
+    st.fixed_dictionaries({"class": _classes}),
+    st.fixed_dictionaries({"code": st.lists(_codings, min_size=1, max_size=2)}),
+    st.fixed_dictionaries({"data": st.lists(_data, min_size=1, max_size=2)}),
+    st.fixed_dictionaries({"dataPeriod": _data_periods}),
+    st.fixed_dictionaries({"code": st.lists(_codings, min_size=1, max_size=1), "dataPeriod": _data_periods}),
+)  # fmt: skip
 
 
 @st.composite
@@ -159,8 +258,7 @@ def provisions(draw, depth=3, root=True):
     node = draw(
         _dimensions(st.sampled_from(["permit", "permit", "permit", "deny"] if root else ["permit", "deny"]))
     )
-    if draw(st.integers(0, 15)) == 9:
-        node["code"] = [{"coding": [{"system": "http://loinc.org", "code": "1-1"}]}]
+    node |= draw(_about_content)
     if depth and draw(st.booleans()):
         children = draw(st.lists(provisions(depth=depth - 1, root=False), max_size=2))
         if children:
@@ -175,7 +273,7 @@ def consents(draw, name="c"):
     provision = draw(provisions())
     if draw(st.integers(0, 2)):  # an ROI that means something, with whatever exceptions came up
         told = draw(st.lists(_codes, min_size=1, max_size=4, unique=True))
-        provision = roi(*told)["provision"] | {
+        provision = roi(*told, **draw(_about_content))["provision"] | {
             "provision": draw(st.lists(provisions(depth=1, root=False), max_size=2))
         }
         if draw(st.integers(0, 3)) == 2:  # "nothing, except": the same as an exception below a deny

@@ -1,8 +1,8 @@
 """A second, naive implementation of stages 0 to 7, transcribed from the consent specification.
 
 It shares the model types with fhirgw.consent and nothing else: own families, own dates, own tree walk, one
-resource at a time, no predicates. Slow and plain on purpose. What it does not transcribe, its callers do not
-generate: contained actors, supersession, zones.
+resource at a time, no predicates and no marks. Slow and plain on purpose. What it does not transcribe, its callers
+do not generate: contained actors, supersession, zones, parts of a resource with labels of their own.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -57,17 +57,20 @@ def ancestors(purpose):
     return line
 
 
-def effect_of(request: Request, policy: PatientPolicy, settings: ConsentSettings, type_, labels, conf) -> str:
-    """2.7: the first authority that speaks decides."""
-    if type_ in {"Consent", "AuditEvent"}:
+def effect_of(
+    request: Request, policy: PatientPolicy, settings: ConsentSettings, resource, labels, conf, world=None
+) -> str:
+    """2.7: the first authority that speaks decides. ``world``: other resources at hand, by reference."""
+    if resource["resourceType"] in {"Consent", "AuditEvent"}:
         return "DENY"
+    about = (resource, labels, conf, world or {})
     results = []
     for consent in policy.consents:
         if refusal(consent):
-            if refuses(consent, request, policy):
+            if refuses(consent, request, policy, world or {}):
                 return "DENY"
         else:
-            results.append(one_consent(consent, request, policy, settings, type_, labels, conf))
+            results.append(one_consent(consent, request, policy, settings, about))
     if policy.enrolments is not None:
         states = [enrolment.status for enrolment in policy.enrolments]
         if "opted-out" in states or not ("active" in states or "finished" in states):
@@ -82,7 +85,7 @@ def refusal(consent):
     return "named-person-refusal" in codes or "dv-safety-list" in codes
 
 
-def refuses(consent, request, policy):
+def refuses(consent, request, policy, world):
     """2.7 row 3: no signature, no performer needed; withdrawn or void, it is gone."""
     if consent["status"] in {"inactive", "entered-in-error", "rejected"}:
         return False
@@ -91,7 +94,7 @@ def refuses(consent, request, policy):
     root = consent["provision"]
     if period(root.get("period"), request.at) == NO:
         return False
-    return actors(root.get("actor"), request, policy) != NO
+    return actors(root.get("actor"), request, policy, world) != NO
 
 
 def mine(consent, policy):
@@ -103,7 +106,7 @@ def of_a_joined_record(consent, policy):
     return consent["patient"]["reference"] in {f"Patient/{other}" for other in policy.others}
 
 
-def one_consent(consent, request, policy, settings, type_, labels, conf):
+def one_consent(consent, request, policy, settings, about):
     """2.4 and 2.5 for one consent: PERMIT, DENY or N/A."""
     joined = of_a_joined_record(consent, policy)
     if consent["status"] in {"entered-in-error", "rejected"} or not (joined or mine(consent, policy)):
@@ -113,9 +116,9 @@ def one_consent(consent, request, policy, settings, type_, labels, conf):
     permits_count = not joined and in_force(consent, request, settings) and not unenforceable(consent, nodes)
     fired = []
     for node in nodes:
-        truth = match(node, request, policy, settings, type_, labels, conf)
+        truth = match(node, request, policy, settings, about)
         if node["effect"] == "permit":
-            if permits_count and truth == YES and ceiling(node, consent, request, settings, labels, nodes):
+            if permits_count and truth == YES and ceiling(node, consent, request, settings, about[1], nodes):
                 fired.append(node)
         elif denies_count(node, consent, request) and truth != NO:
             fired.append(node)
@@ -161,17 +164,12 @@ def unenforceable(consent, nodes):
 
 
 def broken(dims):
-    """2.4 no. 8: dimensions that are not implemented, systems that cannot be mapped."""
-    if {"code", "data", "dataPeriod", "modifierExtension"} & set(dims):
+    """2.4 no. 8: a code that is no list, unknown extensions, systems that cannot be mapped."""
+    if "modifierExtension" in dims or not isinstance(dims.get("code", []), list):
         return True
-    kinds = [actor["reference"].get("reference", "").split("/")[0] for actor in dims.get("actor", [])]
-    if "CareTeam" in kinds or "Group" in kinds:
-        return True
-    return any(
-        "terminology.hl7.org" not in coding["system"]
-        for name in ("securityLabel", "purpose")
-        for coding in dims.get(name, [])
-    ) or any(coding["system"] != "http://hl7.org/fhir/resource-types" for coding in dims.get("class", []))
+    coded = [coding for name in ("securityLabel", "purpose", "class") for coding in dims.get(name, [])]
+    coded += [coding for concept in dims.get("code", []) for coding in concept["coding"]]
+    return any("example.org" in coding["system"] for coding in coded)
 
 
 def in_force(consent, request, settings):
@@ -216,11 +214,12 @@ def period(value, at):
     return YES
 
 
-def match(node, request, policy, settings, type_, labels, conf):
+def match(node, request, policy, settings, about):
     """2.5 step 3: AND over dimensions, each on its own."""
+    resource, labels, conf, world = about
     dims = node["dims"]
     truths = [
-        actors(dims.get("actor"), request, policy),
+        actors(dims.get("actor"), request, policy, world),
         purposes(dims.get("purpose"), node["effect"], request.purpose),
         YES if node["path"] == "0" else period(dims.get("period"), request.at),
         MAYBE if broken_only(dims) else YES,
@@ -230,7 +229,14 @@ def match(node, request, policy, settings, type_, labels, conf):
         wanted = {"access", "disclose"} if request.action in {"access", "disclose"} else {request.action}
         truths.append(YES if codes & wanted else NO)
     if "class" in dims and not broken({"class": dims["class"]}):
-        truths.append(YES if type_ in {coding["code"] for coding in dims["class"]} else NO)
+        truths.append(kleene_or(of_class(coding, resource) for coding in dims["class"]))
+    if "code" in dims and not broken({"code": dims["code"]}):
+        listed = {same_code(coding) for concept in dims["code"] for coding in concept["coding"]}
+        truths.append(YES if listed & {same_code(coding) for coding in codings(resource)} else NO)
+    if "data" in dims:
+        truths.append(kleene_or(meant(entry, resource, world) for entry in dims["data"]))
+    if "dataPeriod" in dims:
+        truths.append(dated(dims["dataPeriod"], node["effect"], resource))
     if "securityLabel" in dims and not broken({"securityLabel": dims["securityLabel"]}):
         truths.append(security(dims["securityLabel"], node["effect"], labels, conf, settings))
     elif node["effect"] == "permit" and settings.require_explicit_sensitive and labels & EXPLICIT:
@@ -242,20 +248,138 @@ def broken_only(dims):
     return any(broken({name: value}) for name, value in dims.items())
 
 
-def actors(named, request, policy):
+def of_class(coding, resource):
+    """2.5: resource type, document type or profile."""
+    if coding["system"] == "http://hl7.org/fhir/resource-types":
+        return YES if resource["resourceType"] == coding["code"] else NO
+    if coding["system"] == "urn:ietf:rfc:3986":
+        return YES if coding["code"] in resource.get("meta", {}).get("profile", []) else NO
+    if coding["system"] == "urn:ietf:bcp:13":
+        return YES if f"'contentType': '{coding['code']}'" in str(resource) else NO
+    kinds = [resource.get("type", {})] if resource["resourceType"] == "DocumentReference" else []
+    return YES if same_code(coding) in {same_code(one) for one in codings(kinds)} else NO
+
+
+def codings(value):
+    if isinstance(value, dict):
+        here = [value] if "code" in value and "system" in value else []
+        return here + [coding for name, part in value.items() if name != "meta" for coding in codings(part)]
+    return [coding for part in value for coding in codings(part)] if isinstance(value, list) else []
+
+
+def same_code(coding):
+    """2.5: a trailing slash, icd-10 for icd-10-cm; 5.5: trim, upper, drop dot."""
+    system = coding["system"].rstrip("/").replace("sid/icd-10-cm", "sid/icd-10")
+    if system.endswith("sid/icd-10"):
+        return system, coding["code"].strip().upper().replace(".", "")
+    return system, coding["code"]
+
+
+def meant(entry, resource, world):
+    """2.5: instance = this resource; related = it or anything referring to/from it; dependents; authoredby."""
+    meaning, named = entry["meaning"], entry["reference"]["reference"]
+    own = f"{resource['resourceType']}/{resource['id']}"
+    to_it = YES if f"'reference': '{named}'" in str(resource) else NO
+    if meaning == "instance":
+        return YES if named == own else NO
+    if meaning == "dependents":
+        return to_it if named != own else kleene_or([MAYBE, to_it])
+    if meaning == "related":
+        from_it = MAYBE if named not in world else YES if f"'reference': '{own}'" in str(world[named]) else NO
+        return kleene_or([YES if named == own else NO, to_it, from_it])
+    authors = [
+        author
+        for name in ("recorder", "asserter", "performer", "author")
+        for author in (resource[name] if isinstance(resource.get(name), list) else [resource.get(name)])
+        if author
+    ]
+    return kleene_or(made_by(author, named, world) for author in authors) if authors else MAYBE
+
+
+def made_by(author, named, world):
+    people = {author.get("reference"), identifier_of(author.get("identifier"))} - {None}
+    role = world.get(author.get("reference"), {})
+    for one in [
+        author.get("reference"),
+        *(role.get(name, {}).get("reference") for name in ("practitioner", "organization")),
+    ]:
+        people |= who(one, world)
+    if people & ({named} | who(named, world)):
+        return YES
+    known = author.get("reference") in world or "identifier" in author
+    return NO if known and named in world else MAYBE
+
+
+def who(reference, world):
+    resource = world.get(reference)
+    return set() if resource is None else {reference, *map(identifier_of, resource.get("identifier", []))}
+
+
+def identifier_of(identifier):
+    return identifier and f"{identifier['system']}|{identifier['value']}"
+
+
+CLINICAL = {
+    "Condition": [("onsetDateTime",), ("recordedDate",)], "Observation": [("effectivePeriod",)],
+    "Encounter": [("period",)], "DocumentReference": [("date",)],
+}  # fmt: skip
+
+
+def dated(asked, effect, resource):
+    """2.5: within (permit), any overlap (deny), no date: unknown."""
+    found = [
+        resource[name] for group in CLINICAL.get(resource["resourceType"], []) for name in group if name in resource
+    ]
+    if not found:
+        return MAYBE
+    when = found[0] if isinstance(found[0], dict) else {"start": found[0], "end": found[0]}
+    late, early = datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)
+    begin = first(when["start"]) if "start" in when else early
+    finish = after(when["end"]) if "end" in when else late
+    start = first(asked["start"]) if "start" in asked else early
+    end = after(asked["end"]) if "end" in asked else late
+    if effect == "permit":
+        return YES if start <= begin and finish <= end else NO
+    return YES if begin < end and start < finish else NO
+
+
+def after(text):
+    """The first instant after a day."""
+    return first(text) + timedelta(days=1)
+
+
+def actors(named, request, policy, world):
     if named is None:
         return YES
+    return kleene_or(one_actor(actor["reference"]["reference"], request, policy, world, ()) for actor in named)
+
+
+def one_actor(reference, request, policy, world, inside):
+    """2.3: a closure; a team or a group is whoever is in it now."""
+    recipient = request.recipient
+    if recipient.tokens and reference.split("/")[0] in {"CareTeam", "Group"}:
+        if reference in recipient.tokens:
+            return YES
+        return (
+            in_team(world[reference], request, policy, world, (*inside, reference)) if reference in world else MAYBE
+        )
+    return one_party(reference, recipient, policy)
+
+
+def in_team(team, request, policy, world, inside):
+    held = {"active": YES, "inactive": NO}.get(team.get("status", "active"), MAYBE)
+    held = NO if team.get("active") is False else held
     truths = []
-    for actor in named:
-        reference = actor["reference"]["reference"]
-        if reference.split("/")[0] in {"CareTeam", "Group"}:
-            truths.append(MAYBE)
-        else:
-            truths.append(one_actor(reference, request.recipient, policy))
+    for entry in team.get("participant", team.get("member", [])):
+        reference = entry.get("member", entry.get("entity"))["reference"]
+        if reference not in inside:
+            now = NO if entry.get("inactive") else period(entry.get("period"), request.at)
+            is_it = one_actor(reference, request, policy, world, inside)
+            truths.append(kleene_and([held, period(team.get("period"), request.at), now, is_it]))
     return kleene_or(truths)
 
 
-def one_actor(reference, recipient, policy):
+def one_party(reference, recipient, policy):
     if not recipient.tokens:
         return MAYBE
     if reference in recipient.tokens:
@@ -341,7 +465,7 @@ def ceiling(node, consent, request, settings, labels, nodes):
     if not ends and not business:
         return False
     basics = "organization" in consent and "actor" in dims and "purpose" in dims
-    basics = basics and ("securityLabel" in dims or "class" in dims)
+    basics = basics and bool({"securityLabel", "class", "code", "data", "dataPeriod"} & set(dims))
     authorization = basics and ends
     if not asks_business and not authorization:
         return False

@@ -1,7 +1,7 @@
 """decide, the compiled predicate and the naive reference say the same of everything."""
 
 import reference
-from consent_cases import joined_policies, labels, ordinary, policies, requests, settings
+from consent_cases import RECORD, WORLD, joined_policies, labels, ordinary, policies, requests, settings
 from hypothesis import HealthCheck, event, given
 from hypothesis import settings as hypothesis_settings
 
@@ -9,14 +9,12 @@ from fhirgw.consent.compile import compile_visibility
 from fhirgw.consent.decide import Case
 from fhirgw.consent.predicate import Facts, holds
 
-FACTS = [
-    (kind, codes, conf)
-    for kind in ("Condition", "CarePlan", "Consent")
-    for codes, conf in (
-        ((), 3), ((), 4), ((), 5), (("SUD",), 4), (("OPIOIDUD",), 5), (("BH",), 4), (("MH",), 4), (("PSY",), 4),
-        (("PSYTHPN",), 4), (("HIV",), 4), (("STD",), 4), (("SDV",), 4), (("VIO",), 4), (("EMOTDIS", "HIV"), 5),
-    )
-]  # fmt: skip
+LABELLED = (
+    ((), 3), ((), 4), ((), 5), (("SUD",), 4), (("OPIOIDUD",), 5), (("BH",), 4), (("MH",), 4), (("PSY",), 4),
+    (("PSYTHPN",), 4), (("HIV",), 4), (("STD",), 4), (("SDV",), 4), (("VIO",), 4), (("EMOTDIS", "HIV"), 5),
+)  # fmt: skip
+FACTS = [(RECORD[0], *one) for one in LABELLED] + [(one, (), 3) for one in RECORD[1:]]
+"""One resource with every combination of labels, and every resource with none."""
 
 
 often = hypothesis_settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
@@ -39,10 +37,11 @@ def test_three_readings_agree_about_two_records_of_one_person(request, policy, s
 def agree(request, policy, switches):
     case = Case(request, policy, switches)
     visibility = compile_visibility(request, [policy], switches, revision=1)
-    for kind, codes, conf in FACTS:
-        labelled = labels(*codes, conf=conf)
-        decision = case.decide({"resourceType": kind}, labelled)
-        compiled = holds(visibility.predicate_for("p"), Facts(kind, labelled.labels, labelled.conf))
-        expected = reference.effect_of(request, policy, switches, kind, set(codes), labelled.conf)
+    for resource, codes, conf in FACTS:
+        labelled = labels(*codes, conf=conf, of=resource, held=policy)
+        decision = case.decide(resource, labelled)
+        facts = Facts(resource["resourceType"], labelled.labels, labelled.conf)
+        compiled = holds(visibility.predicate_for("p"), facts)
+        expected = reference.effect_of(request, policy, switches, resource, set(codes), labelled.conf, WORLD)
         event(f"{decision.effect} {decision.reason}")
-        assert (decision.effect, compiled) == (expected, expected == "PERMIT"), (kind, codes, conf)
+        assert (decision.effect, compiled) == (expected, expected == "PERMIT"), (resource, codes, conf)

@@ -32,11 +32,21 @@ NEVER = frozenset({"?"})
 
 @dataclass(frozen=True)
 class Allowed:
-    """What one patient lets the recipient see: these types (None: all), with no tags but these."""
+    """What one patient lets the recipient see: these types (None: all), with no tags but these.
+
+    Nothing that has this code anywhere, none of these resources (``Condition/c1``, whosever it is).
+    """
 
     name: str
     tags: frozenset[str] | None
     types: frozenset[str] | None = None
+    code: str = ""
+    instances: frozenset[str] = NOTHING
+
+    def singles_out(self, version: "Version") -> bool:
+        """Whether a rule about content hides it."""
+        named = version.reference.removesuffix(version.patient) in self.instances
+        return named or (bool(self.code) and f"'code': '{self.code}'" in str(version.body(version.parts)))
 
     def see(self, kind: str, tags: Iterable[str]) -> bool:
         permitted = self.types is None or kind in self.types
@@ -44,12 +54,15 @@ class Allowed:
 
 
 NARROW = frozenset({"Patient", "CarePlan", "Goal", "Task", "Provenance"})
+INSTANCES = frozenset({"Condition/c1", "Goal/g1", "Encounter/e1", "CarePlan/k1", "ServiceRequest/s1"})
 SCENARIOS = (
     Allowed("normal", NOTHING),
     Allowed("sud", frozenset({"SUD"})),
     Allowed("class", NOTHING, NARROW),
     Allowed("except", frozenset({"SUD", "PSY"})),
     Allowed("several", frozenset({"SUD", "PSY", "HIV"})),
+    Allowed("code", frozenset({"SUD", "PSY", "HIV"}), code="F20.9"),
+    Allowed("instance", frozenset({"SUD", "PSY", "HIV"}), instances=INSTANCES),
     Allowed("none", None),
     Allowed("revoked", None),
     Allowed("other", None),
@@ -188,7 +201,7 @@ def twin(world: World) -> Iterator[tuple[int, list[Json], str | None]]:
 
 def visible(world: World, version: Version) -> bool:
     allowed = world.allowed[version.patient]
-    if not allowed.see(version.kind, version.own):
+    if not allowed.see(version.kind, version.own) or allowed.singles_out(version):
         return False
     return all(
         allowed.see(str(part.target).split("/", maxsplit=1)[0], part.tags)
@@ -288,12 +301,16 @@ def consents(patient: str, allowed: Allowed) -> list[Json]:
     """The Consents behind a scenario."""
     wide, elm = ("R", "SUD", "BH", "HIV"), "Organization/org-elm"
     hiv = {"type": "deny", "securityLabel": security("HIV")}
+    coded = {"type": "deny", "code": [concept("F20.9")]}
+    named = [{"meaning": "instance", "reference": ref(f"{one}{patient}")} for one in sorted(INSTANCES)]
     types = [{"system": "http://hl7.org/fhir/resource-types", "code": one} for one in sorted(NARROW)]
     made = {
         "normal": [_roi(patient, elm, ("N",))],
         "sud": [_roi(patient, elm, ("R", "SUD"))],
         "class": [_roi(patient, elm, ("N",), **{"class": types})],
         "except": [_roi(patient, elm, wide, provision=[hiv])],
+        "code": [_roi(patient, elm, wide, provision=[coded])],
+        "instance": [_roi(patient, elm, wide, provision=[{"type": "deny", "data": named}])],
         "several": [_roi(patient, elm, ("R", "SUD"), name="a"), _roi(patient, elm, wide, name="b")],
         "revoked": [_roi(patient, elm, wide) | {"status": "inactive"}],
         "other": [_roi(patient, "Organization/org-pine", wide)],
@@ -585,7 +602,7 @@ _marks = st.sampled_from(["SUD", "PSY", "HIV", ""]).map(
         frozenset({tag} - {""}),
     )
 )
-_speaking = st.sampled_from(SCENARIOS[:5])
+_speaking = st.sampled_from(SCENARIOS[:7])
 
 
 @st.composite

@@ -243,6 +243,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("patient", "source", name=op.f("pk_person_source")),
     )
     op.create_table(
+        "patient_mark",
+        sa.Column("patient", sa.String(length=64), nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("patient", name=op.f("pk_patient_mark")),
+    )
+    op.create_table(
         "policy_revision",
         sa.Column("patient", sa.String(length=64), nullable=False),
         sa.Column("revision", sa.BigInteger(), nullable=False),
@@ -484,6 +490,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_resource_patient_type"), table_name="resource")
     op.drop_table("resource")
     op.drop_table("policy_revision")
+    op.drop_table("patient_mark")
     op.drop_table("person_source")
     op.drop_index(op.f("ix_outbox_state_due_at"), table_name="outbox")
     op.drop_table("outbox")
