@@ -1,7 +1,7 @@
 """The other side of ``bench/map.py``: PyPI's hl7v2-fhir-bridge, in an environment of its own.
 
-It is used as its README and its command do: ``convert(parse_bytes(raw), config)``, then ``validate_bundle``, with the
-configuration that the package ships. Run by ``bench/map.py`` alone; what it speaks is in ``rounds``.
+It is used as its README and its command do: ``convert(parse_bytes(raw), config)``, then ``validate_bundle``, with
+the configuration that the package ships. Run by ``bench/map.py`` alone; what it speaks is in ``rounds``.
 """
 
 import rounds

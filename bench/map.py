@@ -2,8 +2,8 @@
 
 Both map the same messages, those of the fixtures and of ``feed`` that both take without an error, each message with
 numbers and names of its own. Rounds alternate, one side at a time: first the mapping alone, in one process each, to
-Bundles in memory; then both commands as a user runs them on one file, to JSON. The other package is installed by name
-into ``build/bridge``, and is a dependency of nothing else.
+Bundles in memory; then both commands as a user runs them on one file, to JSON. The other package is installed by
+name into ``build/bridge``, and is a dependency of nothing else.
 """
 
 import argparse
@@ -25,6 +25,7 @@ sys.path.insert(0, str(BENCH))
 import rounds
 from feed import ROOT, SENDERS, hospital, visits
 
+from fhirgw.cli.map_adt import freeze
 from fhirgw.errors import GatewayError
 from fhirgw.mappers.adt import map_message, read
 from fhirgw.mappers.report import report
@@ -113,7 +114,7 @@ def both_sides():
 def command(arguments, environment):
     """Seconds of a command, and of the CPU by it and its children."""
     before, wall = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, check=False)
+    done = subprocess.run(arguments, capture_output=True, env=environment, check=False)
     wall, after = time.perf_counter() - wall, resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == 0, done.stderr[-2000:]
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
@@ -161,8 +162,8 @@ def measured(times, repetitions):
         told["each makes of a message"] = {side: sides[side].ask("count", folder / "common") for side in SIDES}
         taken = {(side, what): [] for what in ("map", "validate") for side in SIDES}
         for _ in range(times):
-            for side, what in taken:
-                taken[side, what].append(sides[side].ask(what, folder / "messages"))
+            for (side, what), seconds in taken.items():
+                seconds.append(sides[side].ask(what, folder / "messages"))
         told["one process"] = {" ".join(ask): figures(taken[ask], len(messages)) for ask in taken}
         told["the command"] = run_commands(folder, messages, times)
     told["load after"] = os.getloadavg()[0]
@@ -189,6 +190,7 @@ def main():
     arguments.add_argument("--side", action="store_true", help=argparse.SUPPRESS)
     asked = arguments.parse_args()
     if asked.side:
+        freeze()  # as the command does
         rounds.answer(bundle, require_valid, fields)
         return
     print(json.dumps(measured(asked.rounds, asked.repetitions), indent=2, ensure_ascii=False))

@@ -15,12 +15,13 @@ import typer
 from fhirgw import retention
 from fhirgw.app import Gateway, SendersFile, new_id
 from fhirgw.audit import Entry
-from fhirgw.cli.difference import differences
 from fhirgw.cli.lint import tell
 from fhirgw.cli.terminal import emit, local
+from fhirgw.difference import differences
 from fhirgw.errors import GatewayError, InvalidElement, NotFound
 from fhirgw.ingest.messages import Trial
-from fhirgw.intake import read, refusals
+from fhirgw.intake import refusals
+from fhirgw.mappers.adt import read
 from fhirgw.store import inspection, journal
 from fhirgw.store.journal import STATES, Which
 from fhirgw.store.stored import instant

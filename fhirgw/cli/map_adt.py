@@ -63,8 +63,7 @@ def map_adt(paths: Paths, report: Report = None, validate: Validate = False) -> 
     """
     settings = Settings()
     mapper = Mapper(_senders(settings), settings.keys().ids, report is not None, validate)
-    gc.freeze()  # what is loaded stays; Bundles are trees, which need no cycle collector
-    gc.set_threshold(50_000, 20, 100)
+    freeze()
     source = Source(settings.max_message_bytes)
     reports: list[Json] = []
     failed = False
@@ -74,6 +73,12 @@ def map_adt(paths: Paths, report: Report = None, validate: Validate = False) -> 
         told = {"summary": summary(reports), "skipped": source.skipped, "messages": reports}
         report.write_bytes(orjson.dumps(told, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     raise typer.Exit(code=int(failed))
+
+
+def freeze() -> None:
+    """What is loaded stays, and Bundles are trees: the cycle collector has little to look for."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 def _senders(settings: Settings) -> Senders:

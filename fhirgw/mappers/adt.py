@@ -39,9 +39,19 @@ from fhirgw.mappers.visit import fold_visit
 from fhirgw.mappers.zsegments import with_z_fields, z_to_extensions
 from fhirgw.settings import Senders
 from fhirgw.terminology import BASE, URI_IDENTIFIER, sid
-from fhirgw.v2.codec import NULL, Message, Segment, encode, header, parse
+from fhirgw.v2.codec import NULL, Message, Segment, encode, facility, parse
 
-__all__ = ["EVENTS", "AdtEvent", "Effect", "EventSemantics", "MapContext", "extract", "extract_all", "map_message", "read"]
+__all__ = [
+    "EVENTS",
+    "AdtEvent",
+    "Effect",
+    "EventSemantics",
+    "MapContext",
+    "extract",
+    "extract_all",
+    "map_message",
+    "read",
+]
 
 Identifiers = tuple[tuple[str, str, str | None], ...]
 
@@ -89,8 +99,7 @@ def read(raw: bytes, senders: Senders, id_key: bytes) -> tuple[Message, MapConte
     Raises:
         MalformedMessage: It cannot be read.
     """
-    top = header(raw)
-    name, sender = senders.by_facility((top.header.get(4) if top else None) or "")
+    name, sender = senders.by_facility(facility(raw))
     return parse(raw, charset=sender.charset), MapContext(name, sender, id_key)
 
 
@@ -354,7 +363,7 @@ def _repeated(message: Message, reading: Reading) -> dict[str, tuple[Json, ...]]
             _add(segment, last, reading)
         else:
             last = ("", None)
-        if name not in CLINICAL:
+        if len(reading.problems) > known and name not in CLINICAL:
             reading.set_aside(known, segment)
     return {name: tuple(facts) for name, facts in found.items()}
 

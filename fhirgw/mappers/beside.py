@@ -6,7 +6,6 @@ See: ``docs/decisions/0004-places-and-people-by-content.md``.
 """
 
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -14,6 +13,14 @@ import orjson
 from fhirgw.mappers.datatypes import Json
 from fhirgw.mappers.ids import resource_id
 from fhirgw.mappers.segments.person import practitioner_reference
+
+_MARK = b'"resourceType":'  # a quote inside a text is escaped: only a member of that name is written so
+_MANY = 4096
+
+Made = tuple[tuple[str, Json], ...]
+"""Resources by reference, the last of which is the one that was asked for."""
+_MADE: dict[tuple[bytes, bytes], Made] = {}
+"""What was made before, by key and bytes: beds and doctors come again and again."""
 
 
 @dataclass(slots=True)
@@ -31,16 +38,28 @@ class Beside:
         kind = resource["resourceType"]
         if kind == "Practitioner" and not ("identifier" in resource and "family" in resource.get("name", [{}])[0]):
             return practitioner_reference(resource)
+        written = orjson.dumps(resource)
+        made = _MADE.get((self.id_key, written))
+        if made is None:
+            made = self._made(resource, written)
+            if len(_MADE) >= _MANY:
+                _MADE.clear()
+            _MADE[self.id_key, written] = made
+        for reference, content in made:
+            if reference not in self.resources:
+                self.resources[reference] = dict(content)
+        return {"reference": made[-1][0]}
+
+    def _made(self, resource: Json, written: bytes) -> Made:
+        """The resource by its content, after those that stood inside it."""
+        inside = Beside(self.id_key)
         content = resource
-        canonical = orjson.dumps(resource, option=orjson.OPT_SORT_KEYS)
-        if canonical.count(_MARK) > 1:
-            content = {name: self.placed(value) for name, value in resource.items()}
-            canonical = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
-        name = _content_id(self.id_key, kind, canonical)
-        reference = f"{kind}/{name}"
-        if reference not in self.resources:
-            self.resources[reference] = content | {"id": name}
-        return {"reference": reference}
+        if written.count(_MARK) > 1:
+            content = {name: inside.placed(value) for name, value in resource.items()}
+        kind = resource["resourceType"]
+        canonical = orjson.dumps(content, option=orjson.OPT_SORT_KEYS).decode()
+        name = resource_id(self.id_key, kind, "content", canonical)
+        return (*inside.resources.items(), (f"{kind}/{name}", content | {"id": name}))
 
     def placed(self, value: Any) -> Any:
         """The value, with a Reference wherever a resource stood; itself where none did."""
@@ -51,11 +70,3 @@ class Beside:
                 return self.refer(value)
             return {name: self.placed(inner) for name, inner in value.items()}
         return [self.placed(inner) for inner in value]
-
-
-_MARK = b'"resourceType":'  # a quote inside a text is escaped: only a member of that name is written so
-
-
-@lru_cache(maxsize=4096)  # beds and doctors come again and again
-def _content_id(id_key: bytes, resource_type: str, canonical: bytes) -> str:
-    return resource_id(id_key, resource_type, "content", canonical.decode())

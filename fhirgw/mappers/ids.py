@@ -19,9 +19,8 @@ def resource_id(key: bytes, *parts: str) -> str:
         key: The deployment's id key; fixtures use ``b"test"``.
         parts: First the resource type, then the parts of the key that owns the resource.
     """
-    encoded = [part.encode() for part in parts]
     mac = _keyed(key).copy()
-    mac.update(b"".join([len(part).to_bytes(4, "big") + part for part in encoded]))
+    mac.update(b"".join([len(said := part.encode()).to_bytes(4, "big") + said for part in parts]))
     bits = int.from_bytes(mac.digest()[:17], "big") >> 6
     return "".join([_PAIRS[bits >> shift & 1023] for shift in _SHIFTS])
 

@@ -31,7 +31,7 @@ def fold_person(events: Sequence[AdtEvent]) -> Json:
             facts = {}
         identifiers += event.person.get("identifier", {}).get("identifier", [])
         facts = lay_over(facts, event.person, event.deletes, "Patient")
-    if identifiers:
+    if len(events) > 1 and identifiers:
         facts["identifier"] = {"identifier": _united(identifiers)}
     patient = assemble_patient(facts | _from_others(events))
     if not patient.keys() & _DECEASED and any("PDA" in event.repeated for event in events):
@@ -65,7 +65,9 @@ def merge_patient(patient_id: str, sources: Mapping[str, Json]) -> Json:
     """
     merged: Json = {"resourceType": "Patient", "id": patient_id}
     pictures = [sources[name] for name in sorted(sources, key=lambda name: (name != ICM, name))]
-    for picture in pictures:
+    for picture in pictures[:1]:
+        merged |= picture
+    for picture in pictures[1:]:
         taken = {_element(name) for name in merged}
         merged |= {name: value for name, value in picture.items() if _element(name) not in taken}
     identifiers = _united(identifier for picture in pictures for identifier in picture.get("identifier", []))

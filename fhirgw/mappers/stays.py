@@ -47,8 +47,11 @@ def classes(course: Course) -> list[Stretch]:
 
 def places(course: Course) -> list[Stretch]:
     """Where the patient was (PV1-3), is for a while (PV1-11), is to go (PV1-42), and was before any message."""
-    known = [*_assigned(course), *_temporary(course), *_pending(course)]
-    return [*known, *_prior(course, [one.value for one in known])]
+    told = {name for event in course.counted for name in event.encounter if name[:9] == "location."}
+    known = [*_assigned(course)]
+    if told:
+        known += [*_temporary(course), *_pending(course)]
+    return [*known, *_prior(course, [one.value for one in known])] if told else known
 
 
 def _prior(course: Course, known: list[Any]) -> Iterator[Stretch]:
@@ -70,7 +73,7 @@ def doctors(course: Course, role: str) -> list[Stretch]:
     stated = 0
     for event in course.counted:
         news = {name: value for name, value in event.encounter.items() if _is(name, fact)}
-        gone = {path.removeprefix("Encounter.") for path in event.deletes if _is(path, f"Encounter.{fact}")}
+        gone = {path[10:] for path in event.deletes if path[:10] == "Encounter." and _is(path[10:], fact)}
         if not (news or gone):
             continue
         said = {name: value for name, value in said.items() if name not in gone} | news
@@ -87,7 +90,7 @@ def doctors(course: Course, role: str) -> list[Stretch]:
 
 def _is(name: str, fact: str) -> bool:
     """Whether it is that fact, or a numbered one of it: ``participant.REF.2``."""
-    return name == fact or name.startswith(f"{fact}.")
+    return name[: len(fact)] == fact and name[len(fact) : len(fact) + 1] in ("", ".")
 
 
 def _changes(said: Sequence[tuple[AdtEvent, Any]], start: str | None) -> list[tuple[str | None, Any]]:

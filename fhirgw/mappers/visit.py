@@ -6,9 +6,11 @@ the facts are laid over one another in order, then the resources are written. No
 See: the standard's words in ``event.EVENTS``; ``docs/decisions/0022-visit-status.md``.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import orjson
 
@@ -102,19 +104,18 @@ class _Visit:
         facts: Json = {}
         for event in self.course.told:
             facts = lay_over(facts, _planned(event) | event.encounter, event.deletes, "Encounter")
-        self.chart.security = _listed(facts, "security")
+        numbered = _numbered(facts)
+        self.chart.security = _once(one for security in numbered["security"] for one in security)
         elements = {
             "meta": {"security": self.chart.security} if self.chart.security else None,
-            "extension": [
-                one for name in sorted(facts) if name[:10] == "extension." for one in facts[name]["extension"]
-            ]
+            "extension": [one for said in numbered["extension"] for one in said["extension"]]
             + last_of(self.course.told, "ACC"),
             "identifier": self._identifiers(facts),
             "status": self.course.status,
             "statusHistory": self._history(facts),
             "class": facts["class"]["coding"] if "class" in facts else _UNKNOWN,
             "classHistory": [{"class": one.value, "period": one.period} for one in classes(self.course)],
-            "type": [facts[name] for name in sorted(facts) if name.startswith("type.")],
+            "type": numbered["type"],
             "serviceType": facts.get("serviceType"),
             "priority": facts.get("priority"),
             "subject": self.subject,
@@ -123,7 +124,7 @@ class _Visit:
             "period": stretch(facts.get("period.start") or self.course.start, self.course.end),
             "length": facts.get("length"),
             "reasonCode": facts.get("reasonCode"),
-            "hospitalization": self._hospitalization(facts),
+            "hospitalization": self._hospitalization(facts, numbered),
             "serviceProvider": self._organization(),
             "location": self._locations(),
             "diagnosis": conditions(self.chart),
@@ -188,14 +189,15 @@ class _Visit:
         kind = {"type": [fact["role"]]} if "role" in fact else {}
         return {**kind, **when, "individual": self.beside.refer(fact["member"])}
 
-    def _hospitalization(self, facts: Json) -> Json:
+    def _hospitalization(self, facts: Json, numbered: Mapping[str, list[Any]]) -> Json:
         said = {name: facts.get(f"hospitalization.{name}") for name in _HOSPITALIZATION}
         if self.course.status != "finished":
             said |= dict.fromkeys(_OF_DISCHARGE)  # of a discharge that was undone
         said["dietPreference"] = [said["dietPreference"]] if said["dietPreference"] else None
-        said["specialCourtesy"] = [facts[name] for name in sorted(facts) if name.startswith("courtesy.")]
-        said["specialArrangement"] = _listed(facts, "arrangement.")
-        return {name: self.beside.placed(value) for name, value in said.items() if value}
+        said["specialCourtesy"] = numbered["courtesy"]
+        said["specialArrangement"] = _once(one for arrangement in numbered["arrangement"] for one in arrangement)
+        said["destination"] = self.beside.placed(said["destination"])
+        return {name: value for name, value in said.items() if value}
 
     def _history(self, facts: Json) -> list[Json]:
         """The statuses before the present one."""
@@ -233,6 +235,9 @@ def _once(values: Iterable[Json]) -> list[Json]:
     return found
 
 
-def _listed(facts: Json, prefix: str) -> list[Json]:
-    """The lists of the facts of that prefix as one, in the order of their names, each thing once."""
-    return _once(one for name in sorted(facts) if name.startswith(prefix) for one in facts[name])
+def _numbered(facts: Json) -> Mapping[str, list[Any]]:
+    """The facts by what they are facts of: ``type`` has ``type.1`` and ``type.2``, in the order of their names."""
+    numbered: defaultdict[str, list[Any]] = defaultdict(list)
+    for name in sorted(facts):
+        numbered[name.partition(".")[0]].append(facts[name])
+    return numbered

@@ -278,6 +278,16 @@ def header(raw: bytes) -> Message | None:
     return Message([Segment("MSH", line, delimiters)], delimiters, codec, [""], mark)
 
 
+def facility(raw: bytes) -> str:
+    """MSH-4.1, as ``header`` reads it; empty where there is none."""
+    if raw[:3] == b"MSH":
+        fields = raw.split(raw[3:4], 4)
+        if len(fields) > 4 and fields[3].isalnum() and len((fields[1] + fields[2]).splitlines()) == 1:
+            return fields[3].decode("ascii")
+    top = header(raw)
+    return (top.header.get(4) if top else None) or ""
+
+
 def _first_line(text: str) -> str:
     """The text of MSH, with the line feeds inside it, by the tolerant rule."""
     plain, end, _ = text.partition("\r")

@@ -5,7 +5,7 @@ See: v2-to-FHIR, PID[Account], PID[Provenance-Patient], PD1[Observation-LivingWi
 
 from collections.abc import Mapping
 
-from fhirgw.mappers.datatypes import Json, cx_to_identifier
+from fhirgw.mappers.datatypes import Components, Json, cx_to_identifier
 from fhirgw.mappers.parties import hd_to_organization, xon_to_organization
 from fhirgw.mappers.segments.reading import Reading, valued
 from fhirgw.mappers.segments.relatives import mother
@@ -56,7 +56,8 @@ def msh_to_source(msh: Segment, reading: Reading) -> Json | None:
 
     MSH-4 is the event's organization, MSH-7 its time, MSH-10 its number.
     """
-    fact: Json = {"event": "^".join(part for component in (1, 2, 3) if (part := valued(msh, 9, component)))}
+    kind = Components(msh.field(9), msh.delimiters)
+    fact: Json = {"event": "^".join(part for part in kind[1:4] if part)}
     application = valued(msh, 3)
     if application:
         fact["application"] = application
