@@ -51,11 +51,19 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer that is not yet accounted for: the body, what it shows, the FHIR interaction."""
+    """An answer that is not yet accounted for.
 
-    body: Json
+    Attributes:
+        body: A resource, or what was printed of resources.
+        shown: What it shows, for the account.
+        interaction: The FHIR interaction.
+        media_type: Of the body.
+    """
+
+    body: Json | bytes
     shown: Sequence[Shown]
     interaction: str
+    media_type: str = "application/fhir+json"
 
 
 def show(stored: Stored, visibility: Visibility) -> Shown | None:

@@ -148,7 +148,7 @@ class Reply:
 
     status: int
     headers: Mapping[str, str]
-    text: str
+    body: bytes
 
 
 def call(
@@ -195,7 +195,7 @@ def call(
             reply = client.request(method, url, content=content, headers=sent)
     except (httpx.HTTPError, httpx.InvalidURL):
         raise DependencyDown(f"No gateway answers at {base}.") from None
-    return Reply(reply.status_code, dict(reply.headers), reply.text)
+    return Reply(reply.status_code, dict(reply.headers), reply.content)
 
 
 def token(base: str, credentials: Credentials, *, now: int, jti: str) -> str:

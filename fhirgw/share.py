@@ -33,6 +33,7 @@ from fhirgw.consent.compile import compile_visibility
 from fhirgw.consent.labels import TABLE_VERSION
 from fhirgw.consent.model import ConsentSettings, Recipient, Request
 from fhirgw.consent.predicate import ALWAYS, Grant, Visibility
+from fhirgw.document import Document, assemble
 from fhirgw.errors import DependencyDown, Forbidden, Withheld
 from fhirgw.lookup import Match, look_up
 from fhirgw.matching import Model, load
@@ -142,7 +143,7 @@ class Notification:
     id: str
 
 
-Ask = Read | VRead | History | Search | NextPage | Notification | Match
+Ask = Read | VRead | History | Search | NextPage | Notification | Match | Document
 
 
 class PolicyMovedError(Exception):
@@ -266,6 +267,8 @@ class Share:
                 return self._notification(turn, ask)
             case Match():
                 return look_up(turn.connection, turn.visibility, self._matching, ask, self._base)
+            case Document():
+                return self._document(turn, ask)
 
     def _history(self, turn: _Turn, kind: str, logical: str | None) -> Answer:
         versions = self._versions(turn, kind, logical)
@@ -331,6 +334,12 @@ class Share:
         body = alerts.message(self._base, ask.code, ask.endpoint, receiver, shown, id=ask.id, timestamp=turn.now)
         return Answer(body, shown, "operation")
 
+    def _document(self, turn: _Turn, ask: Document) -> Answer:
+        def readable(kind: str) -> bool:
+            return clients.scope_allows(turn.requester.scopes, kind, "r")
+
+        return assemble(turn.connection, turn.visibility, ask, base=self._base, now=turn.now, readable=readable)
+
     # --- account ------------------------------------------------------------------------------------------
 
     def _account(
@@ -355,11 +364,12 @@ def _single(shown: Sequence[Shown], interaction: str) -> Answer:
 def _released(answer: Answer) -> Released:
     headers = {PART2_HEADER: PART2_NOTICE} if any(one.part2 for one in answer.shown) else {}
     if answer.interaction in ("read", "vread"):
-        meta = answer.body["meta"]
+        meta = answer.shown[0].body["meta"]
         headers["ETag"] = f'W/"{meta["versionId"]}"'
         if "lastUpdated" in meta:
             headers["Last-Modified"] = http_date(meta["lastUpdated"])
-    return Released(orjson.dumps(answer.body), headers=headers)
+    body = answer.body if isinstance(answer.body, bytes) else orjson.dumps(answer.body)
+    return Released(body, answer.media_type, headers=headers)
 
 
 def _bound_to(requester: Requester) -> tuple[str, str]:

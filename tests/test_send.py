@@ -253,7 +253,7 @@ def test_a_call_signs_in_asks_and_shows_the_answer(ec, path, expected):
         reply = call(
             f"{peer.url}/fhir/", credentials, "PUT", path, now=1, jti="j", content=b"{}", headers={"X-A": "b"}
         )
-    assert (reply.status, reply.text, reply.headers["x-request-id"]) == (404, "nothing here", "id-1")
+    assert (reply.status, reply.body, reply.headers["x-request-id"]) == (404, b"nothing here", "id-1")
     method, asked, headers, body = peer.seen[-1]
     assert (method, asked, body) == ("PUT", expected, b"{}")
     assert (headers["Authorization"], headers["Content-Type"], headers["X-A"]) == (

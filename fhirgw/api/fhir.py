@@ -12,7 +12,7 @@ from starlette.requests import Request
 from fhirgw.api import negotiation
 from fhirgw.api.middleware import request_id
 from fhirgw.api.negotiation import LOGICAL_ID
-from fhirgw.api.operations import match_asked
+from fhirgw.api.operations import PRESENTATIONS, document_asked, match_asked
 from fhirgw.api.smart import Smart
 from fhirgw.errors import Forbidden, InvalidElement, NotFound, NotSupported
 from fhirgw.ingest import Ingest, Written
@@ -120,6 +120,17 @@ class Interactions:
         negotiation.require_json(request)
         parameters = await negotiation.resource(request, "Parameters", self._max_bytes)
         return await self._share.release(requester, match_asked(parameters))
+
+    async def document(self, request: Request) -> Released:
+        """``GET /fhir/CarePlan/{id}/$document``: a Bundle, HTML or PDF."""
+        requester = await self._identified(request)
+        if not scope_allows(requester.scopes, "CarePlan", "r"):
+            raise Forbidden("The scope of this token does not cover this interaction.")
+        presentation = negotiation.presentation(request, PRESENTATIONS)
+        asked = negotiation.search_parameters(negotiation.query(request))
+        if len(asked) > len(dict(asked)):
+            raise InvalidElement("Every parameter is given once.")
+        return await self._share.release(requester, document_asked(_id(request, "id"), presentation, dict(asked)))
 
     # --- in -------------------------------------------------------------------------------------------------------
 

@@ -11,11 +11,15 @@ import orjson
 from fhirgw.api.smart import ALGORITHMS
 from fhirgw.profiles import capability, definitions
 from fhirgw.released import Public
+from fhirgw.terminology import BASE
 
 STATED = date(2026, 11, 22)
 """When what is offered last changed, by our hand."""
 
-OPERATIONS = {"Patient": (("match", "http://hl7.org/fhir/OperationDefinition/Patient-match"),)}
+OPERATIONS = {
+    "Patient": (("match", "http://hl7.org/fhir/OperationDefinition/Patient-match"),),
+    "CarePlan": (("document", f"{BASE}/OperationDefinition/CarePlan-document"),),
+}
 
 INTERACTIONS = ("read", "vread", "history-instance", "history-type", "create", "update", "search-type")
 

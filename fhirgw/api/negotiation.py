@@ -5,7 +5,7 @@ See: FHIR R4 http.html §3.1.0 (formats, Prefer), RFC 9110 §12.5.1 (Accept), RF
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -45,6 +45,34 @@ def require_json(request: Request) -> None:
         takes = not ranges or any(_suits(one, ACCEPTED) for one in ranges)
     if not takes:
         raise NotAcceptable("Answers are in JSON, of FHIR 4.0.")
+
+
+def presentation(request: Request, offered: Mapping[str, frozenset[str]]) -> str:
+    """Which of several forms the requester takes: by ``_format``, which goes before ``Accept``, or by ``Accept``.
+
+    Args:
+        request: The request.
+        offered: Names of each form, in our order of preference; the first is for who has none.
+
+    Raises:
+        NotAcceptable: None of them.
+    """
+    asked = [value for name, value in query(request) if name == "_format"]
+    ranges = asked[-1:] or [one for header in request.headers.getlist("accept") for one in header.split(",")]
+    weighed = sorted((one for one in ranges if one.strip()), key=_weight, reverse=True)
+    for one in weighed or ["*/*"]:
+        for form, names in offered.items():
+            if _suits(one, names):
+                return form
+    raise NotAcceptable("It is offered as " + ", ".join(offered) + ".")
+
+
+def _weight(one: str) -> float:
+    """RFC 9110 §12.4.2: how much it is wanted."""
+    try:
+        return float(media_type(one)[1].get("q", "1"))
+    except ValueError:
+        return 0.0
 
 
 def query(request: Request) -> Parameters:

@@ -3,10 +3,20 @@
 See: FHIR R4 operations.html; http://hl7.org/fhir/R4/patient-operation-match.html
 """
 
-from fhirgw.api.negotiation import Json
+from collections.abc import Mapping
+
+from fhirgw.api.negotiation import ACCEPTED, FORMAT_PARAMETER, Json
+from fhirgw.document import LANGUAGES, Document, Presentation
 from fhirgw.errors import InvalidElement
 from fhirgw.lookup import MOST, Match
 from fhirgw.profiles.validation import require_valid
+
+PRESENTATIONS: Mapping[str, frozenset[str]] = {
+    Presentation.BUNDLE: ACCEPTED | FORMAT_PARAMETER,
+    Presentation.HTML: frozenset({"text/html", "html"}),
+    Presentation.PDF: frozenset({"application/pdf", "pdf"}),
+}
+"""How ``CarePlan/$document`` can be had, by what a client may call it."""
 
 _MATCH = {"resource": "resource", "onlyCertainMatches": "valueBoolean", "count": "valueInteger"}
 
@@ -33,3 +43,24 @@ def match_asked(parameters: Json) -> Match:
         raise InvalidElement("onlyCertainMatches is true or false, count a positive number.")
     require_valid(patient)
     return Match(patient, certain, count)
+
+
+def document_asked(logical: str, presentation: str, pairs: Mapping[str, str]) -> Document:
+    """The question of ``CarePlan/$document``.
+
+    Args:
+        logical: Id of the plan.
+        presentation: One of ``PRESENTATIONS``.
+        pairs: The parameters, as text.
+
+    Raises:
+        InvalidElement: A parameter that the operation does not have, or a value that it does not take.
+    """
+    if unknown := pairs.keys() - {"language", "largePrint"}:
+        raise InvalidElement("$document takes language and largePrint, each once.", location=min(unknown))
+    language, large = pairs.get("language", LANGUAGES[0]), pairs.get("largePrint", "false")
+    if language not in LANGUAGES:
+        raise InvalidElement(f"Documents are in {' or '.join(LANGUAGES)}.", location="language")
+    if large not in ("true", "false"):
+        raise InvalidElement("largePrint is true or false.", location="largePrint")
+    return Document(logical, Presentation(presentation), language, large == "true")

@@ -188,7 +188,7 @@ def call_(
     )
     shown = {name: value for name, value in reply.headers.items() if name.lower() in SHOWN}
     people.print(f"HTTP {reply.status}", *(f"{name}: {value}" for name, value in shown.items()), sep="\n")
-    print(reply.text)
+    typer.echo(reply.body)  # a printed document is no text
     raise typer.Exit(code=int(reply.status >= 400))
 
 

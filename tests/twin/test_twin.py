@@ -25,6 +25,7 @@ from twin_worlds import World, left, visible, worlds
 from fhirgw.answer import show
 from fhirgw.consent.decide import decide
 from fhirgw.consent.model import ConsentSettings
+from fhirgw.document import Document, Presentation
 from fhirgw.lookup import Match
 from fhirgw.share import History, NextPage, Read, Search, VRead
 from fhirgw.store import policy, repository
@@ -65,7 +66,7 @@ async def same(twins: Twins, who, ask) -> bytes | None:
 
 async def put_to_both(twins: Twins, requester, ask) -> None:
     body = await same(twins, requester, ask)
-    if body is None:
+    if body is None or (isinstance(ask, Document) and ask.presentation is not Presentation.BUNDLE):
         return
     assert b"null" not in body
     answer = orjson.loads(body)
@@ -276,6 +277,9 @@ def _requests(ask):
             yield "POST", f"/fhir/{kind}/_search", {"data": dict(parameters)}
         case Search(type=kind, parameters=parameters):
             yield "GET", f"/fhir/{kind}", {"params": parameters}
+        case Document(id=logical, presentation=form, language=language, large=large):
+            asked = {"_format": form, "language": language, "largePrint": str(large).lower()}
+            yield "GET", f"/fhir/CarePlan/{logical}/$document", {"params": asked}
         case NextPage(token=token):
             yield "GET", f"/fhir?_page={token}", {}
         case Match(patient=patient, count=most):

@@ -18,6 +18,7 @@ from fhirgw.answer import PageSeal
 from fhirgw.api import create_api
 from fhirgw.audit import Ledger
 from fhirgw.consent.model import ConsentSettings
+from fhirgw.document import Document, Presentation
 from fhirgw.errors import GatewayError
 from fhirgw.lookup import Match
 from fhirgw.settings import Keys, Settings
@@ -348,9 +349,22 @@ _somebody = st.fixed_dictionaries(
         "identifier": st.sampled_from(["p1", "p2", "p9"]).map(lambda value: [{"system": MRN, "value": value}]),
     },
 )
+_documents = st.builds(
+    Document, _ids("CarePlan"), st.sampled_from(Presentation), st.sampled_from(["en", "es"]), st.booleans()
+)
 _matches = st.builds(Match, _somebody, st.booleans(), st.sampled_from([1, 50]))
 asks = st.one_of(
-    searches(), searches(), searches(), searches(), _reads, _histories, _vreads, _notices, _pages, _matches
+    searches(),
+    searches(),
+    searches(),
+    searches(),
+    _reads,
+    _histories,
+    _vreads,
+    _notices,
+    _pages,
+    _matches,
+    _documents,
 )
 requesters = st.sampled_from(
     [requester()] * 8
@@ -365,6 +379,7 @@ def sweep() -> list[Any]:
     for kind in MEMBER + OTHER:
         asks += [Search(kind, (("_count", "2"),)), Search(kind, (("_sort", "-_lastUpdated"),)), History(kind, None)]
         asks += [ask for logical in IDS[kind] for ask in (Read(kind, logical), History(kind, logical))]
+    asks += [Document(logical, form) for logical in IDS["CarePlan"] for form in Presentation]
     return asks
 
 
