@@ -20,8 +20,7 @@ import time
 import tomllib
 from pathlib import Path
 
-BENCH = Path(__file__).parent
-sys.path.insert(0, str(BENCH))
+sys.path.insert(0, str(Path(__file__).parent))
 import rounds
 from feed import ROOT, SENDERS, hospital, visits
 
@@ -33,6 +32,7 @@ from fhirgw.profiles.validation import require_valid
 from fhirgw.settings import Senders
 from fhirgw.v2.codec import Message, encode, parse
 
+BENCH = ROOT / "bench"
 BRIDGE = ROOT / "build" / "bridge"
 PACKAGE = "hl7v2-fhir-bridge==0.1.0"
 GENERATED = 60

@@ -8,7 +8,7 @@ See: http://hl7.org/fhir/R4/validation.html and http://hl7.org/fhir/R4/json.html
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any, NamedTuple
 
 import orjson
@@ -99,10 +99,12 @@ class Node:
 
     def check_resource(self, value: Json) -> list[Problem] | None:
         """The problems of a resource; an element that was once found without fault is not looked at again."""
+        if self.path in _HOLDING:
+            return self.check(value, value)
         doubtful: Json = {}
         chosen: list[str] = []
         for name, content in value.items():
-            if not _is_known(self.path, name, content):
+            if not _is_sound(self.path, name, content):
                 doubtful[name] = content
             elif choice := self.rules[name].choice:
                 chosen.append(choice)
@@ -156,27 +158,34 @@ def _node(path: str) -> Node:
     return Node(path)
 
 
-def _is_known(path: str, name: str, content: Any) -> bool:
-    """Whether such an element was found without fault before, as most were: a class, a ward."""
+_HOLDING = frozenset({"Bundle", "Parameters"})
+"""Resources that hold others: what those say is remembered, element by element, and no list of them."""
+_MANY = 16384
+_LONG = 4096
+_SOUND: set[tuple[str, str, bytes]] = set()
+"""Elements without fault: path of the resource, name, bytes."""
+
+
+def _is_sound(path: str, name: str, content: Any) -> bool:
+    """Whether an element is without fault, as most are; most were seen before: a class, a ward."""
     if type(content) is str:  # looked at as fast as it is found again
         return False
     try:
-        raw = orjson.dumps(content)
+        element = (path, name, orjson.dumps(content))
     except TypeError:  # what orjson does not take is looked at each time
         return False
-    # What refers to something contained is right or wrong with the resource around it.
-    return b'"#' not in raw and _sound(path, name, raw)
-
-
-@lru_cache(maxsize=16384)
-def _sound(path: str, name: str, raw: bytes) -> bool:
+    if element in _SOUND:
+        return True
     rule = _node(path).rules.get(name)
-    if rule is None:
+    # What refers to something contained is right or wrong with the resource around it.
+    if rule is None or b'"#' in element[2]:
         return False
-    content = orjson.loads(raw)
-    if rule.listed:
-        return not _members(rule.check, name, {name: content}, {})
-    return not rule.check(content, {})
+    found = _members(rule.check, name, {name: content}, {}) if rule.listed else rule.check(content, {})
+    if not found and len(element[2]) < _LONG:
+        if len(_SOUND) >= _MANY:
+            _SOUND.clear()
+        _SOUND.add(element)
+    return not found
 
 
 def _members(check: Check, name: str, owner: Json, root: Json) -> list[Problem]:
