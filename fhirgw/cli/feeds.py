@@ -22,6 +22,7 @@ from fhirgw.cli.terminal import emit, local, people, read
 from fhirgw.consent.model import Json
 from fhirgw.errors import InvalidElement
 from fhirgw.keeping import Received
+from fhirgw.store import inspection
 from fhirgw.v2.batch import Cut, Splitter, is_batch, read_header
 from fhirgw.v2.client import MllpClient
 from fhirgw.v2.codec import Segment, parse
@@ -162,6 +163,10 @@ async def _import(gateway: Gateway, path: Path, answers: BinaryIO | None) -> boo
             pass
         if answers and rows:
             await gateway.intake.delivered(rows, sent=True)
+        elif rows:  # given to nobody; those of messages that came before may have been
+            with gateway.database.read() as connection:
+                owed = set(inspection.keys(connection, ack_state="owed"))
+            await gateway.intake.delivered([row for row in rows if row in owed], sent=False)
         rows.clear()
 
     for piece in _pieces(path):

@@ -62,6 +62,14 @@ def test_a_file_is_taken_message_by_message_and_its_batch_answered(run, tmp_path
     ]
     again, *_ = run("import", "--v2", file, code=1)
     assert again["id"] == messages[0]["id"]
+    assert run("journal", "list") == listed
+
+
+def test_nobody_is_owed_an_ack_where_the_answers_go_nowhere(run, tmp_path):
+    file = tmp_path / "one.hl7"
+    file.write_bytes(adt("1"))
+    run("import", "--v2", file)
+    assert [one["ack_state"] for one in run("journal", "list")] == ["unsent"]
 
 
 def test_a_file_that_is_not_there_is_told(run, tmp_path):
