@@ -13,11 +13,13 @@ import pytest
 from composed_gateway import ALMA, FENN, MEDICAID, case, composed
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import select
 
 from fhirgw.mappers.event import EVENTS
 from fhirgw.share import Read, Search
 from fhirgw.store import identity, policy, repository, visits
 from fhirgw.store.compartment import PATIENT_FREE
+from fhirgw.store.schema import ledger
 from fhirgw.store.visits import of_visit
 
 OTHER = (MEDICAID, "CT-TEST-0099")
@@ -223,6 +225,24 @@ async def test_a_person_can_merge_and_take_it_back(whole):
     await whole.gateway.ingest.persons.link(alma, fenn)
     assert body(whole, "Patient", alma)["link"][0]["type"] == "seealso"
     assert whole.patient(FENN) == fenn
+
+
+async def test_what_a_person_says_and_its_account_are_one_unit_of_work(whole, monkeypatch):
+    fenn, alma = whole.patient(FENN), whole.patient(ALMA)
+
+    def accounted():
+        with whole.gateway.database.read() as connection:
+            found = connection.execute(select(ledger.c.patient).where(ledger.c.patient.in_([alma, fenn])))
+            return sorted(found.scalars())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(whole.gateway.ledger, "append", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            await whole.gateway.ingest.persons.merge(alma, fenn)
+    assert (whole.patient(FENN), accounted()) == (fenn, [])
+    await whole.gateway.ingest.persons.merge(alma, fenn)
+    assert whole.patient(FENN) == alma
+    assert accounted() == sorted([alma, fenn])
 
 
 # --- leak 49 ------------------------------------------------------------------------------------------------------

@@ -129,11 +129,6 @@ def _settle(what: str, survivor: str, merged: str) -> None:
             raise InvalidElement("Name two different Patients who are here.", location="patient")
         persons = gateway.ingest.persons
         asyncio.run({"merge": persons.merge, "unmerge": persons.unmerge, "accept": persons.confirm}[what](*pair))
-        entries = [
-            Entry(one, "operator", None, "HOPERAT", False, f"match-{what}", (f"Patient/{other}",), (), new_id())
-            for one, other in (pair, pair[::-1])
-        ]
-        gateway.database.write_sync(lambda tx: gateway.ledger.append(tx, entries))
     emit({what: {"survivor": pair[0], "merged": pair[1]}})
 
 

@@ -60,7 +60,7 @@ class Ingest:
         model = matching or load()
         self.reviews = Reviews(database, ledger, model=model, id_key=id_key, new_id=new_id)
         records = Records(programs=programs, senders=senders, id_key=id_key, alert_days=alert_days)
-        self.persons = Persons(database, records, id_key=id_key, new_id=new_id)
+        self.persons = Persons(database, ledger, records, id_key=id_key, new_id=new_id)
         self.messages = Messages(
             database,
             senders=senders,

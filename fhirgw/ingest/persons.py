@@ -7,6 +7,7 @@ moves with it (consent specification §4 row 49; docs/decisions/0093).
 
 from collections.abc import Callable, Iterable
 
+from fhirgw.audit import Entry, Ledger
 from fhirgw.consent.model import Json
 from fhirgw.errors import ProfileViolation
 from fhirgw.ingest.precedence import put
@@ -24,9 +25,12 @@ TASK = "merge-review"
 class Persons:
     """Keeps people and their records together."""
 
-    def __init__(self, database: Database, records: Records, *, id_key: bytes, new_id: Callable[[], str]) -> None:
+    def __init__(
+        self, database: Database, ledger: Ledger, records: Records, *, id_key: bytes, new_id: Callable[[], str]
+    ) -> None:
         """Compose; the arguments are those of ``Ingest``."""
         self._database = database
+        self._ledger = ledger
         self._records = records
         self._id_key = id_key
         self._new_id = new_id
@@ -35,30 +39,45 @@ class Persons:
 
     async def merge(self, survivor: str, merged: str) -> None:
         """These two Patients are one: what is told of the second is the first's from now on."""
-        await self._say(identity.merge, survivor, merged)
+        await self._say("merge", identity.merge, survivor, merged)
 
     async def unmerge(self, survivor: str, merged: str) -> None:
         """They are two: each has its own again, whatever was merged or linked before."""
-        await self._say(identity.unmerge, survivor, merged)
+        await self._say("unmerge", identity.unmerge, survivor, merged)
 
     async def link(self, one: str, other: str) -> None:
         """They are one, and their records stay distinct."""
-        await self._say(identity.link, one, other)
+        await self._say("link", identity.link, one, other)
 
     async def unlink(self, one: str, other: str) -> None:
         """They are not; as ``unmerge``."""
-        await self._say(identity.unlink, one, other)
+        await self._say("unlink", identity.unlink, one, other)
 
     async def confirm(self, survivor: str, merged: str) -> None:
         """A merge that a message told of is right: what came with the merged record may be shown as the survivor's.
 
         Permissions still do not move: who is to see more needs a release of the survivor's.
         """
-        await self._database.write(lambda tx: self.settle(tx, identity.confirm(tx, survivor, merged)))
+        await self._settle("accept", survivor, merged, lambda tx: identity.confirm(tx, survivor, merged))
 
-    async def _say(self, what: Callable[..., set[str]], one: str, other: str) -> None:
+    async def _say(self, said: str, what: Callable[..., set[str]], one: str, other: str) -> None:
         key = self._new_id()
-        await self._database.write(lambda tx: self.settle(tx, what(tx, one, other, key=key)))
+        await self._settle(said, one, other, lambda tx: what(tx, one, other, key=key))
+
+    async def _settle(self, said: str, one: str, other: str, what: Callable[[Transaction], set[str]]) -> None:
+        """Take what a person says of two people, and what follows, and account for it: one unit of work."""
+        entries = [
+            Entry(
+                who, "operator", None, "HOPERAT", False, f"match-{said}", (f"Patient/{whom}",), (), self._new_id()
+            )
+            for who, whom in ((one, other), (other, one))
+        ]
+
+        def unit(tx: Transaction) -> None:
+            self.settle(tx, what(tx))
+            self._ledger.append(tx, entries)
+
+        await self._database.write(unit)
 
     # --- what a message says --------------------------------------------------------------------------------------
 
