@@ -10,14 +10,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import orjson
 
 from fhirgw import __version__, alerts
+from fhirgw.consent import vocabulary
 from fhirgw.consent.labels import TABLE_VERSION
 from fhirgw.consent.model import Json
-from fhirgw.consent.vocabulary import BITS, NORMAL, UNREADABLE
+from fhirgw.consent.vocabulary import BITS, HIGH, HIGHEST, NORMAL, UNREADABLE
 from fhirgw.ingest.precedence import put
 from fhirgw.mappers.event import AdtEvent
 from fhirgw.mappers.ids import resource_id
 from fhirgw.mappers.news import news
 from fhirgw.mappers.record import fold_record
+from fhirgw.mappers.segments.restriction import RESTRICTED, VERY_RESTRICTED
 from fhirgw.mappers.visit import fold_person, fold_visit, merge_patient
 from fhirgw.programs import Program
 from fhirgw.referral import Referrals
@@ -25,9 +27,12 @@ from fhirgw.settings import Senders
 from fhirgw.store import identity, repository, visits
 from fhirgw.store.compartment import PATIENT_FREE
 from fhirgw.store.database import Transaction
-from fhirgw.store.held import Level, held
+from fhirgw.store.held import held
 
 DAY = 86_400_000_000
+Level = tuple[int, int]
+"""Labels and confidentiality of what something was told with."""
+OPEN: Level = (0, NORMAL)
 
 
 class Records:
@@ -111,21 +116,37 @@ class Records:
 
         False where nothing was said that is not in it already: then nothing is folded (docs/decisions/0154).
         """
-        heard = self._openly(tx, patient, sender)
-        told = [heard[at] for at in news([one.saying for one in heard])]
+        by_level = self._by_level(tx, patient, sender)
+        told = {
+            level: [heard[at] for at in news([one.saying for one in heard])] for level, heard in by_level.items()
+        }
         part2, scope = self._senders().named(sender).part2, visits.scope_of(patient, sender)
         digest = _digest(told, part2=part2)
         if visits.is_folded_from(tx.direct, scope, digest):
             return False
         visits.note_folded(tx, scope, digest)
-        events = visits.facts(tx.direct, told)
-        resources = fold_record(events, patient, self._id_key)
-        for resource in resources:
-            put(tx, resource, source=BITS["SUD"] if part2 else 0)
-        self._sweep(tx, scope, resources)
+        made = [
+            one
+            for level, heard in sorted(told.items())
+            for one in self._record(tx, level, visits.facts(tx.direct, heard), patient, part2=part2)
+        ]
+        self._sweep(tx, scope, made)
         if not part2:  # its picture of a person says that they are in it
-            identity.picture(tx, patient, sender, fold_person(events))
+            identity.picture(tx, patient, sender, fold_person(visits.facts(tx.direct, told.get(OPEN, ()))))
         return True
+
+    def _record(
+        self, tx: Transaction, level: Level, events: Sequence[AdtEvent], patient: str, *, part2: bool
+    ) -> list[Json]:
+        """What events say of a person apart from any visit, as hidden as what they came with; it is put."""
+        labels, conf = level
+        apart = "" if level == OPEN else f"{conf} {' '.join(vocabulary.names(labels))}"
+        security = {HIGH: [RESTRICTED], HIGHEST: [VERY_RESTRICTED]}.get(conf, [])
+        resources = fold_record(events, patient, self._id_key, apart=apart, security=security)
+        for resource in resources:
+            free = resource["resourceType"] in PATIENT_FREE
+            put(tx, resource, source=(0 if free else labels) | (BITS["SUD"] if part2 else 0))
+        return resources
 
     def _patient(self, tx: Transaction, patient: str) -> None:
         merged = merge_patient(patient, identity.pictures(tx.direct, patient))
@@ -136,27 +157,29 @@ class Records:
         for kind, logical in visits.swept(tx, scope, made):
             repository.delete(tx, kind, logical)
 
-    def _openly(self, tx: Transaction, patient: str, sender: str) -> list[visits.Heard]:
-        """A sender's events about a person, but for those of visits that carry labels as a whole.
+    def _by_level(self, tx: Transaction, patient: str, sender: str) -> dict[Level, list[visits.Heard]]:
+        """A sender's events about a person, by the level of the visits that they are of.
 
-        The Patient is seen by many who may not know of such a visit: a record number that came with it, or an
-        address, would tell of it (consent specification §2.3: what is derived carries the labels of its source).
-        Nor what came with a record that was merged, until a person has confirmed that it is theirs (§4 row 49).
+        The Patient is seen by many who may not know of a visit that carries labels as a whole: a record number that
+        came with it, or an address, would tell of it (consent specification §2.3: what is derived carries the
+        labels of its source). So would a record made of open and hidden events: each level has its own, and nothing
+        of one depends on another (docs/decisions/0143). What came with a record that was merged is shown to nobody
+        outside, until a person has confirmed that it is theirs (§4 row 49).
         """
         heard = visits.of_person(tx.direct, patient, sender)
         encounters = {
             one.visit: resource_id(self._id_key, "Encounter", *visits.key(one.visit)) for one in heard if one.visit
         }
         levels = held(tx).levels("Encounter", encounters.values())
-        hidden = {visit for visit, encounter in encounters.items() if _is_hidden(levels[encounter])}
-        openly = [one for one in heard if one.visit not in hidden]
-        if not identity.links(tx.direct, patient):
-            return openly
-        return [
-            one
-            for one in openly
-            if not any(identity.held(tx.direct, names(event)) for event in visits.facts(tx.direct, [one]))
-        ]
+        linked = bool(identity.links(tx.direct, patient))
+        found: dict[Level, list[visits.Heard]] = {}
+        for one in heard:
+            level = levels[encounters[one.visit]] if one.visit else None
+            labels, conf = level[:2] if level else OPEN
+            if linked and any(identity.held(tx.direct, names(event)) for event in visits.facts(tx.direct, [one])):
+                labels, conf = labels | UNREADABLE, HIGHEST
+            found.setdefault((labels, max(conf, NORMAL)), []).append(one)
+        return found
 
     def _source(self, tx: Transaction, owner: str, events: Sequence[AdtEvent]) -> int:
         """Labels of what is made of these events; nothing is shown of what nobody confirmed to be theirs."""
@@ -172,13 +195,12 @@ class Records:
         return BITS["SUD"] if part2 else 0
 
 
-def _is_hidden(level: Level | None) -> bool:
-    return level is not None and (level[0] != 0 or level[1] > NORMAL)
-
-
-def _digest(told: Sequence[visits.Heard], *, part2: bool) -> bytes:
+def _digest(told: Mapping[Level, Sequence[visits.Heard]], *, part2: bool) -> bytes:
     """Of all that the fold of a person is a function of; other code, or other label tables, make it anew."""
-    sayings = [(one.saying.order, one.saying.said.hex(), one.saying.account) for one in told]
+    sayings = [
+        (level, [(one.saying.order, one.saying.said.hex(), one.saying.account) for one in heard])
+        for level, heard in sorted(told.items())
+    ]
     return hashlib.sha256(orjson.dumps([__version__, TABLE_VERSION, part2, sayings])).digest()
 
 

@@ -368,13 +368,14 @@ def _reaction(said: Json) -> Json:
 # What belongs to no visit -----------------------------------------------------------------------------------------
 
 
-def fold_chart(events: Sequence[AdtEvent], patient_id: str, id_key: bytes) -> list[Json]:
+def fold_chart(events: Sequence[AdtEvent], patient_id: str, id_key: bytes, source: str = "") -> list[Json]:
     """The allergies that one sender tells of, and what its messages without a visit say was found, done, observed.
 
     Args:
         events: Events of one person from one sender, in any order, any number of times.
         patient_id: Logical id of the Patient.
         id_key: Key of the logical ids.
+        source: What the ids are made of beside the person; none: the sender's name.
     """
     ordered = in_order(events)
     visited = all(event.visit for event in ordered)
@@ -382,7 +383,7 @@ def fold_chart(events: Sequence[AdtEvent], patient_id: str, id_key: bytes) -> li
         return []
     beside, subject = Beside(id_key), {"reference": f"Patient/{patient_id}"}
     every = frozenset(event.digest for event in ordered)
-    scope = (ordered[0].sender, patient_id)
+    scope = (source or ordered[0].sender, patient_id)
     made = Chart(scope, subject, None, beside, ordered, every)
     allergies(made)
     if visited:

@@ -24,31 +24,40 @@ _AUTOPSY = {"coding": [{"system": LOINC, "code": "85699-7", "display": "Autopsy 
 _LIVING_WILL = {"coding": [{"system": LOINC, "code": "75320-2", "display": "Advance directive"}]}
 
 
-def fold_record(events: Sequence[AdtEvent], patient_id: str, id_key: bytes) -> list[Json]:
+def fold_record(
+    events: Sequence[AdtEvent], patient_id: str, id_key: bytes, *, apart: str = "", security: Sequence[Json] = ()
+) -> list[Json]:
     """Patient-level resources of one sender's events, no reference before what it refers to.
 
     Args:
         events: Events of one person from one sender, in any order, any number of times.
         patient_id: Logical id of the Patient.
         id_key: Key of the logical ids.
+        apart: Names a record that is kept apart from the open one: its ids are its own.
+        security: Labels that all of it carries.
     """
     ordered = in_order(events)
-    resources = fold_chart(ordered, patient_id, id_key)
+    if not ordered:
+        return []
+    source = f"{ordered[0].sender} {apart}".rstrip()
+    resources = fold_chart(ordered, patient_id, id_key, source)
     if any(event.repeated.keys() & RECORDED for event in ordered):
-        resources += _Record(ordered, patient_id, id_key, Beside(id_key)).resources()
-    restricted = resources and any(name[:8] == "security" for event in ordered for name in event.person)
-    security = fold_person(ordered).get("meta", {}).get("security") if restricted else None
+        resources += _Record(ordered, patient_id, id_key, source, Beside(id_key)).resources()
+    if resources and any(name[:8] == "security" for event in ordered for name in event.person):
+        security = [*security, *fold_person(ordered).get("meta", {}).get("security", ())]
     once = {(resource["resourceType"], resource["id"]): resource for resource in resources}
     return [_restricted(resource, security) if security else resource for resource in once.values()]
 
 
-def _restricted(resource: Json, security: list[Json]) -> Json:
-    """With what the sender restricts of the person as a whole; what is about nobody stays as it is."""
+def _restricted(resource: Json, security: Sequence[Json]) -> Json:
+    """With what restricts all of it; what is about nobody stays as it is."""
     if resource["resourceType"] in ABOUT_NOBODY:
         return resource
     meta = resource.get("meta", {})
-    labels = meta.get("security", [])
-    return resource | {"meta": meta | {"security": [*labels, *(one for one in security if one not in labels)]}}
+    labels = list(meta.get("security", ()))
+    for one in security:
+        labels += [one] if one not in labels else []
+    return resource | {"meta": meta | {"security": labels}}
 
 
 _NAMING = frozenset({"guarantor", "managingOrganization", "participant", "payor", "policyHolder"})
@@ -61,11 +70,12 @@ ABOUT_NOBODY = frozenset({"Location", "Organization", "Practitioner", "Practitio
 
 @dataclass(slots=True)
 class _Record:
-    """One fold at work; ``made`` gathers the person's own resources, by reference."""
+    """One fold at work; ``made`` gathers the person's own resources, by reference, with ids of the ``source``."""
 
     events: list[AdtEvent]
     patient_id: str
     id_key: bytes
+    source: str
     beside: Beside
     made: dict[str, Json] = field(default_factory=dict)
 
@@ -83,7 +93,7 @@ class _Record:
         return {"reference": f"Patient/{self.patient_id}"}
 
     def _id(self, kind: str, *key: str) -> str:
-        return resource_id(self.id_key, kind, self.patient_id, self.events[0].sender, *key)
+        return resource_id(self.id_key, kind, self.patient_id, self.source, *key)
 
     def _reference(self, kind: str, *key: str) -> Json:
         return {"reference": f"{kind}/{self._id(kind, *key)}"}
