@@ -16,6 +16,7 @@ from fhirgw.errors import GatewayError
 
 _ALL = (
     "servers", "files", "feeds", "operator", "journal", "codes", "outbox", "reviews", "clients", "package",
+    "trial",
 )  # fmt: skip
 _ALONE = {"map adt": "map_adt"}
 """Commands that are run over and over, and need none of the others' modules: those take a second to load."""

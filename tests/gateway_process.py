@@ -16,7 +16,7 @@ import orjson
 
 from fhirgw.send import Credentials, assertion
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parent.parent
 FHIRGW = Path(sys.executable).parent / "fhirgw"
 ALMA = "http://fhirgw.org/fhir/sid/ct-medicaid|CT-TEST-0001"
 BRUNO = "http://fhirgw.org/fhir/sid/ct-medicaid|CT-TEST-0002"

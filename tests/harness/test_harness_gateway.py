@@ -1,0 +1,40 @@
+"""The harness against the gateway itself: a real process, on a real socket."""
+
+import time
+
+import pytest
+from gateway_process import Gateway
+
+from fhirgw import harness
+from fhirgw.app import load_programs, new_id
+from fhirgw.harness.synthetic import Run, samples
+from fhirgw.harness.target import Target
+from fhirgw.cli.files import read_case
+from fhirgw.send import Credentials, token
+
+RUN = Run("run1", b"key")
+NOT_YET = {"conditional create", "conditional update", "conditional delete", "delete", "validate", "subscription"}
+"""What the gateway does not offer."""
+
+
+@pytest.fixture
+def gateway(tmp_path):
+    running = Gateway(tmp_path / "data")
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+
+
+def test_what_the_gateway_emits_it_takes_keeps_finds_and_gives_back(gateway, tmp_path):
+    key = (gateway.data / "demo" / "icm-system.jwk").read_text()
+    signed_in = token(gateway.base, Credentials("icm-system", key), now=int(time.time()), jti=new_id())
+    target = Target(gateway.base, token=lambda: signed_in, sleep=lambda _seconds: None)
+    sent = [
+        one for one in samples(RUN, "small", load_programs(None), read_case) if one.name in ("ct-bhp", "ne-peer")
+    ]
+    report = harness.run(target, RUN, sent, harness.Options(tmp_path / "journal", "small", keep=True))
+    target.close()
+    assert [(one.capability, one.notes) for one in report.results if one.status == "failed"] == []
+    assert {one.capability for one in report.results if one.status == "skipped"} == NOT_YET
