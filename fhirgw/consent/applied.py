@@ -7,7 +7,7 @@ See: the consent specification, §2.5 step 3 to 5 and §2.7.
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
-from typing import Final
+from typing import Final, Literal
 
 from fhirgw.consent import matching, vocabulary
 from fhirgw.consent.instants import Span, changes, period_span, within, zone_of
@@ -41,6 +41,7 @@ from fhirgw.consent.vocabulary import (
 )
 
 SUD: Final = covered_by(BITS["SUD"], explicit=True)
+NotesOwn = Literal["psychotherapy", "counseling"] | None
 _BEHAVIORAL: Final = covered_by(BITS["BH"], explicit=False)
 
 
@@ -59,7 +60,7 @@ class AppliedConsent:
 
     Attributes:
         rulings: The rules that can fire at all; of a refusal (stage 3), denies alone.
-        own_psychotherapy: It is the separate consent that psychotherapy notes need.
+        notes: Whose notes it is the separate consent for that they need.
         next_change: The next instant at which one of its periods begins or ends.
     """
 
@@ -68,7 +69,7 @@ class AppliedConsent:
     rulings: tuple[Ruling, ...]
     standing: Standing
     problems: tuple[str, ...]
-    own_psychotherapy: bool
+    notes: "NotesOwn"
     next_change: datetime | None
 
     def why_not(self) -> str:
@@ -121,10 +122,9 @@ class _Application:
         meta = self.consent.get("meta")
         name = str(self.consent.get("id", ""))
         version = str(meta.get("versionId", "")) if isinstance(meta, dict) else ""
-        own = _is_psychotherapy_own(self.reading)
+        own = _notes_of_their_own(self.reading)
         rulings = [
-            Ruling(RuleRef(name, version, rule.path), rule, self._fires(rule, own=own))
-            for rule in self.reading.rules
+            Ruling(RuleRef(name, version, rule.path), rule, self._fires(rule, own)) for rule in self.reading.rules
         ]
         spans = [self.standing.when, *self._memberships()] + [
             period_span(period, self.zone) for rule in self.reading.rules for period in rule.periods
@@ -160,10 +160,10 @@ class _Application:
             ]
         )
 
-    def _fires(self, rule: Rule, *, own: bool) -> Predicate:
-        return self._permit(rule, own=own) if rule.effect == "permit" else self._deny(rule)
+    def _fires(self, rule: Rule, own: NotesOwn) -> Predicate:
+        return self._permit(rule, own) if rule.effect == "permit" else self._deny(rule)
 
-    def _permit(self, rule: Rule, *, own: bool) -> Predicate:
+    def _permit(self, rule: Rule, own: NotesOwn) -> Predicate:
         if self.standing.failed or self.standing.refusal or self._constant(rule) is not True:
             return NEVER
         missing = completeness(self.consent, rule, self.standing.when, self.settings)
@@ -173,10 +173,12 @@ class _Application:
         listed = rule.labels.listed if rule.labels else 0
         cover = covered_by(listed, explicit=explicit) if listed else ALL_LABELS & ~(EXPLICIT if explicit else 0)
         cover &= ~UNREADABLE & ~(SUD if missing.part2 else 0)
-        cover &= ~(PSYCHOTHERAPY if missing.authorization or not own else 0)
+        cover &= ~(PSYCHOTHERAPY if missing.authorization or own is None else 0)
         parts: list[Predicate] = [LabelsWithin(cover | MARKS), self._singled_out(rule)]
         if rule.types is not None:
             parts.append(TypeIn(rule.types))
+        if own == "counseling":
+            parts.append(either([negation(LabelsMeet(PSYCHOTHERAPY)), LabelsMeet(SUD)]))
         if rule.labels and rule.labels.highest is not None:
             parts.append(ConfAtMost(rule.labels.highest))
         elif rule.labels:
@@ -212,10 +214,16 @@ class _Application:
         return rule.from_root and when is not None and within(self.request.at, (when[0], None)) is False
 
 
-def _is_psychotherapy_own(reading: Reading) -> bool:
-    """An authorization for psychotherapy notes is combined with no other (45 CFR 164.508(b)(3)(ii))."""
-    permits = [rule for rule in reading.rules if rule.effect == "permit"]
-    return bool(permits) and all(
-        rule.labels is not None and rule.labels.listed & PSYCHOTHERAPY and not rule.labels.listed & ~_BEHAVIORAL
-        for rule in permits
-    )
+def _notes_of_their_own(reading: Reading) -> NotesOwn:
+    """Whose notes a Consent is the separate one for.
+
+    For psychotherapy notes an authorization is combined with no other (45 CFR 164.508(b)(3)(ii)), nor is a consent
+    for the notes of SUD counselling (42 CFR 2.31(b)), which carry both labels.
+    """
+    listed = [rule.labels.listed if rule.labels else 0 for rule in reading.rules if rule.effect == "permit"]
+    if not listed or not all(mask & PSYCHOTHERAPY for mask in listed):
+        return None
+    if not any(mask & ~_BEHAVIORAL for mask in listed):
+        return "psychotherapy"
+    counseling = all(mask & SUD and not mask & ~(SUD | PSYCHOTHERAPY) for mask in listed)
+    return "counseling" if counseling else None

@@ -43,11 +43,24 @@ def compile_visibility(
 def compile_case(case: Case) -> Predicate:
     """The predicate of one patient: each stage of ``Case.judge`` that can refuse, negated, and stage 7.
 
-    Psychotherapy notes need no term: no permit covers them but that of their own consent (``applied.py``).
+    Psychotherapy notes need no term: no permit covers them but that of their own consent (``applied.py``), and no
+    other authority does. Which SQL carries which dimension: actors, purposes, actions, periods and enrolment are
+    constant in a request and select the patients of the grant; types, labels and confidentiality are columns; codes,
+    data, dates and other classes are marks, bits of the labels' column (``marks.py``).
     """
-    if case.lacks_own_authorization or case.enrolment is not None:
+    if case.lacks_own_authorization:
         return NEVER
     refused = (ruling.fires for consent in case.consents if consent.standing.refusal for ruling in consent.rulings)
+    permitted = either([*(one.covers for one in case.authorities), _released(case)])
+    if permitted == NEVER:
+        return NEVER
+    return both([negation(TypeIn(NEVER_OUTSIDE)), *(negation(fires) for fires in refused), permitted])
+
+
+def _released(case: Case) -> Predicate:
+    """Stages 6 and 7."""
+    if case.enrolment is not None:
+        return NEVER
     permits: list[Predicate] = []
     denies: list[Predicate] = []
     for consent in case.consents:
@@ -55,16 +68,7 @@ def compile_case(case: Case) -> Predicate:
             for ruling, kept in consent.kept():
                 (permits if ruling.rule.effect == "permit" else denies).append(kept)
     permitted = either(permits)
-    if permitted == NEVER:
-        return NEVER
-    return both(
-        [
-            negation(TypeIn(NEVER_OUTSIDE)),
-            *(negation(fires) for fires in refused),
-            permitted,
-            *(negation(fires) for fires in denies),
-        ]
-    )
+    return NEVER if permitted == NEVER else both([permitted, *(negation(fires) for fires in denies)])
 
 
 def _permitting(case: Case) -> frozenset[tuple[str, str]]:

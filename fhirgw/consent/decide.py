@@ -1,10 +1,10 @@
 """The decision: pure, total, no I/O, no clock (consent specification §2.6 to §2.8).
 
-Stages: 1 types nobody outside sees, 2 legal hard stops, 3 refusals by the patient, 6 programme enrolment,
-7 the release-of-information consents. 4 and 5 (emergency, required by law) never release anything yet.
+Stages: 1 types nobody outside sees, 2 legal hard stops, 3 refusals by the patient, 4 emergency, 5 required by law,
+6 programme enrolment, 7 the release-of-information consents.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -12,6 +12,7 @@ from typing import Final
 
 from fhirgw.consent import vocabulary
 from fhirgw.consent.applied import SUD, AppliedConsent, Ruling, apply
+from fhirgw.consent.authority import Authority, authorities, unmet
 from fhirgw.consent.elements import NEVER_OUTSIDE, patients_of
 from fhirgw.consent.labels import TABLE_VERSION, ElementLabel, Labels
 from fhirgw.consent.model import ConsentSettings, Decision, Json, PatientPolicy, Request
@@ -20,6 +21,8 @@ from fhirgw.consent.vocabulary import MARKS, PSYCHOTHERAPY
 
 COVERED: Final = frozenset({"covered-entity", "business-associate"})
 """Roles of a recipient that HIPAA lets redisclose what a TPO consent released (42 CFR 2.33(b)(1))."""
+EMERGENCY: Final = 4
+RELEASE: Final = 7
 PUSH_CHANNELS: Final = frozenset({"push", "notification", "adt", "fax", "print", "mirror"})
 
 
@@ -91,6 +94,21 @@ class Case:
         )  # a permit that can fire has named the purpose
         return bool(vocabulary.own_authorization(self.request.purpose)) and not given
 
+    @cached_property
+    def authorities(self) -> tuple[Authority, ...]:
+        """What permits without a release (stages 4 and 5). The person who claims an emergency may be refused."""
+        found = authorities(self.request, self.policy, self.settings)
+        return tuple(one for one in found if one.stage != EMERGENCY or not self.person_refused)
+
+    @cached_property
+    def person_refused(self) -> bool:
+        """Whether a rule that denies a person may speak of this one: "never Dr Bob" is a refusal (row 3)."""
+        return any(
+            ruling.rule.effect == "deny" and any(actor.person for actor in ruling.rule.actors or ())
+            for consent in self.consents
+            for ruling in consent.rulings
+        )
+
     def decide(self, resource: Json, labels: Labels) -> Decision:
         """Decide one resource; its elements too, for what must be redacted."""
         facts = Facts(str(resource.get("resourceType", "")), labels.labels, labels.conf)
@@ -101,13 +119,13 @@ class Case:
         return Decision(
             effect="PERMIT" if effect else "DENY",
             stage=stage,
-            reason=reason + (",emergency-not-judged" if self.request.emergency is not None else ""),
+            reason=reason,
             rules=tuple(ruling.ref for ruling in rules),
             considered=self._considered(rules),
             redactions=tuple(
                 (path_text(element), "|".join(vocabulary.names(element.labels))) for element in hidden
             ),
-            obligations=self._obligations(facts, labels, hidden) if effect else (),
+            obligations=self._obligations(facts, labels, hidden, stage) if effect else (),
             revision=self.policy.revision,
             label_table=TABLE_VERSION,
             decided_at=decided,
@@ -116,8 +134,13 @@ class Case:
 
     @property
     def next_change(self) -> datetime | None:
-        """The next instant at which a Consent begins or ends."""
-        return earliest(consent.next_change for consent in self.consents)
+        """The next instant at which a Consent, or something else that permits, begins or ends."""
+        ends = (one.until for one in self.authorities)
+        return earliest([*(consent.next_change for consent in self.consents), *ends, *self._beginnings()])
+
+    def _beginnings(self) -> Iterator[datetime]:
+        for agreement in self.settings.agreements:
+            yield from (start for start in agreement.period[:1] if start > self.request.at)
 
     def permits(self, facts: Facts) -> bool:
         """Whether facts of this patient may be seen, nothing else."""
@@ -130,13 +153,16 @@ class Case:
         if self.lacks_own_authorization:
             return False, 2, "purpose-needs-own-authorization", ()
         if facts.labels & PSYCHOTHERAPY and not any(
-            consent.own_psychotherapy and _any(consent, facts, "permit") for consent in self.consents
+            consent.notes and _any(consent, facts, "permit") for consent in self.consents
         ):
             return False, 2, "psychotherapy-notes-need-own-consent", ()
         for consent in self.consents:
             refused = _fired(consent, facts) if consent.standing.refusal else ()
             if consent.standing.refusal and refused:
                 return False, 3, consent.standing.refusal, tuple(refused)
+        for authority in self.authorities:
+            if holds(authority.covers, facts):
+                return True, authority.stage, authority.reason, ()
         if self.enrolment is not None:
             return False, 6, self.enrolment, ()
         return self._release(facts)
@@ -158,12 +184,17 @@ class Case:
 
     def _considered(self, rules: Iterable[Ruling]) -> tuple[tuple[str, str], ...]:
         decided = {ruling.ref.consent for ruling in rules}
-        return tuple((consent.id, consent.why_not()) for consent in self.consents if consent.id not in decided)
+        silent = [(consent.id, consent.why_not()) for consent in self.consents if consent.id not in decided]
+        if self.request.emergency is not None:
+            lacks = unmet(self.request, self.policy, self.settings)
+            refused = ("refused",) if self.person_refused else ()
+            silent += [("emergency", ",".join((*lacks, *refused)))] if lacks or refused else []
+        return tuple(silent)
 
     def _hidden(self, facts: Facts, labels: Labels) -> list[ElementLabel]:
         return [element for element in labels.elements if not element_visible(self.permits, facts, element)]
 
-    def _obligations(self, facts: Facts, labels: Labels, hidden: list[ElementLabel]) -> tuple[str, ...]:
+    def _obligations(self, facts: Facts, labels: Labels, hidden: list[ElementLabel], stage: int) -> tuple[str, ...]:
         """What the recipient's copy must carry, and what the ledger must count (§5.1, 42 CFR 2.32, 2.25)."""
         released = facts.labels
         for element in labels.elements:
@@ -172,8 +203,9 @@ class Case:
         owed = {
             "REDACT": bool(hidden),
             "NOTICE(part2-short)": bool(released & SUD),
-            "SCOPE_STATEMENT": bool(released & SUD),
-            "AOD": bool(released & SUD) or not tpo,
+            "SCOPE_STATEMENT": bool(released & SUD) and stage == RELEASE,
+            "AOD": bool(released & SUD) or not tpo or stage != RELEASE,
+            "ALERT": stage == EMERGENCY,
             "NORDSCLCD": bool(released & SUD) and not (tpo and self.request.recipient.roles & COVERED),
         }
         return tuple(name for name, due in owed.items() if due)

@@ -36,7 +36,8 @@ class Request:
         purpose: v3-ActReason code.
         action: ``access`` (inbound read) or ``disclose`` (outbound push), ``collect``, ``correct``.
         at: Decision time, aware; one instant for the whole response.
-        emergency: The break-glass claim, or None.
+        emergency: The break-glass claim, or None: ``patient`` (``Patient/x``), ``person`` (the name),
+            ``affiliation`` (with which facility), ``reason``; ``since``, an instant, unless it is made just now.
     """
 
     recipient: Recipient
@@ -106,6 +107,29 @@ class PatientPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class Agreement:
+    """A written, dated agreement under which the law has data disclosed (42 CFR 2.53; §2.7 row 5).
+
+    Attributes:
+        name: What the ledger calls it.
+        tokens: Whom it names.
+        purposes: v3-ActReason codes, what is below them included.
+        types: Resource types of its scope.
+        labels: Sensitivity bits of its scope; an explicit-only category only where it is named.
+        highest: Highest confidentiality of its scope.
+        period: First and last instant, both stated.
+    """
+
+    name: str
+    tokens: frozenset[str]
+    purposes: frozenset[str]
+    types: frozenset[str]
+    labels: int
+    highest: int
+    period: tuple[datetime, datetime]
+
+
+@dataclass(frozen=True, slots=True)
 class ConsentSettings:
     """The switches of the ``consent decide`` command, for judging foreign consents (DESIGN §9)."""
 
@@ -117,6 +141,8 @@ class ConsentSettings:
     any_category: bool = False
     zone: str = "UTC"
     """For partial dates in a Consent whose own zone (offset of ``dateTime``) is unknown."""
+    agreements: tuple[Agreement, ...] = ()
+    break_glass_minutes: int = 60
     disclosers: frozenset[str] = frozenset()
     """Tokens of the organization that discloses: what a custodian or author actor is compared with."""
 

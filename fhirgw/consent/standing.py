@@ -235,9 +235,13 @@ def _has_authority(consent: Json, policy: PatientPolicy, signed: Span | None, se
     if not performers:
         verified = any("verifiedWith" in entry for entry in objects(consent.get("verification")) or [])
         return verified or not settings.require_signature
+    listed = _dv_listed(policy)
     return all(
         performer == f"Patient/{policy.patient}"
-        or (performer not in _dv_listed(policy) and _authorised(policy.authorities.get(performer), signed))
+        or (
+            not listed & ({performer} | policy.actors.get(performer, frozenset()))
+            and _authorised(policy.authorities.get(performer), signed)
+        )
         for performer in performers
     )
 
@@ -261,12 +265,15 @@ def _authorised(authority: Span | None, signed: Span | None) -> bool:
 
 
 def _dv_listed(policy: PatientPolicy) -> set[str]:
+    """Everybody on a safety list of the patient, by reference and by identifiers."""
     listed: set[str] = set()
     for consent in policy.consents:
         if refusal_kind(consent) != "dv-safety-list" or consent.get("status") in {"entered-in-error", "inactive"}:
             continue
         provision = consent.get("provision")
         for actor in objects(provision.get("actor")) or [] if isinstance(provision, dict) else []:
-            if isinstance(actor.get("reference"), dict):
-                listed.add(bare(actor["reference"].get("reference")))
+            if isinstance(named := actor.get("reference"), dict):
+                listed.add(literal := bare(named.get("reference")))
+                listed |= policy.actors.get(literal, frozenset())
+                listed |= set(identifier_tokens({"identifier": [named.get("identifier")]}))
     return listed

@@ -48,6 +48,9 @@ CONSENT_SCOPE: Final = "http://terminology.hl7.org/codesystem/consentscope"
 RESOURCE_TYPES: Final = "http://hl7.org/fhir/resource-types"
 
 RECIPIENT_ROLES: Final[frozenset[str]] = frozenset(_TABLE["roles"]["recipient"])
+MEDICAL_PERSONNEL: Final[frozenset[str]] = frozenset(_TABLE["emergency"]["personnel"])
+AGENCIES: Final[frozenset[str]] = frozenset(_TABLE["emergency"]["agencies"])
+INTERACTIVE_CHANNELS: Final[frozenset[str]] = frozenset(_TABLE["emergency"]["channels"])
 DISCLOSER_ROLES: Final[frozenset[str]] = frozenset(_TABLE["roles"]["discloser"])
 
 

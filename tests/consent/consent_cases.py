@@ -9,7 +9,7 @@ from fhirgw.consent.content import Content
 from fhirgw.consent.criteria import Surroundings
 from fhirgw.consent.labels import Labels
 from fhirgw.consent.marks import marks_of, of_consents
-from fhirgw.consent.model import ConsentSettings, Enrolment, PatientPolicy, Recipient, Request
+from fhirgw.consent.model import Agreement, ConsentSettings, Enrolment, PatientPolicy, Recipient, Request
 from fhirgw.consent.vocabulary import BITS
 
 AT = datetime(2026, 6, 15, 12, tzinfo=UTC)
@@ -322,8 +322,31 @@ requests = st.builds(
     purpose=st.sampled_from(["TREAT"] * 6 + ["COC", "ETREAT", "BTG", "HPAYMT", "HMARKT", "HRESCH", "HLEGAL", "?"]),
     action=st.sampled_from(["disclose", "disclose", "access", "collect"]),
 )
+CLAIM = {"patient": "Patient/p", "person": "Dr. Ada Moss", "affiliation": "Elm", "reason": "unconscious"}
+PERSONNEL = frozenset({"medical-personnel"})
+_claims = st.sampled_from(
+    [CLAIM, CLAIM, CLAIM, CLAIM | {"since": "2026-06-15T11:30:00+00:00"},
+     CLAIM | {"since": "2026-06-15T11:00:00+00:00"}, CLAIM | {"patient": "Patient/q"}, CLAIM | {"reason": " "}, {}]
+)  # fmt: skip
+emergencies = st.builds(
+    request,
+    recipient=st.sampled_from(
+        [Recipient(ORGANIZATION_A, PERSONNEL), Recipient(ORGANIZATION_A, PERSONNEL), Recipient(ORGANIZATION_A),
+         Recipient(ORGANIZATION_A | {"Practitioner/bob"}, PERSONNEL, person=True),
+         Recipient(ORGANIZATION_A | {"Practitioner/alice"}, PERSONNEL, person=True),
+         Recipient(ORGANIZATION_A, PERSONNEL | {"agency"})]
+    ),
+    purpose=st.sampled_from(["ETREAT", "BTG", "TREAT"]),
+    channel=st.sampled_from(["api", "api", "api", "push"]),
+    emergency=_claims,
+)  # fmt: skip
+AUDIT = Agreement(
+    "audit", frozenset({"npi|A"}), frozenset({"HOPERAT", "HPAYMT"}), frozenset({"Condition", "CarePlan"}),
+    BITS["SUD"] | BITS["BH"], 4, (datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 12, 31, tzinfo=UTC)),
+)  # fmt: skip
 settings = st.builds(
     ConsentSettings,
+    agreements=st.sampled_from([(), (), (AUDIT,)]),
     require_explicit_sensitive=st.booleans(),
     require_signature=st.booleans(),
     require_complete=st.booleans(),

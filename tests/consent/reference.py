@@ -71,6 +71,10 @@ def effect_of(
                 return "DENY"
         else:
             results.append(one_consent(consent, request, policy, settings, about))
+    if "PSYTHPN" not in labels and (
+        emergency(request, policy, settings, world or {}) or agreed(request, settings, about)
+    ):
+        return "PERMIT"
     if policy.enrolments is not None:
         states = [enrolment.status for enrolment in policy.enrolments]
         if "opted-out" in states or not ("active" in states or "finished" in states):
@@ -78,6 +82,64 @@ def effect_of(
     if "DENY" in results:
         return "DENY"
     return "PERMIT" if "PERMIT" in results else "DENY"
+
+
+def emergency(request, policy, settings, world):
+    """2.7 row 4, and 42 CFR 2.51(c): who, of which facility, why; one patient, one hour, nobody refused by name."""
+    claim = request.emergency
+    if claim is None or "ETREAT" not in ancestors(request.purpose) or request.channel != "api":
+        return False
+    if "medical-personnel" not in request.recipient.roles or "agency" in request.recipient.roles:
+        return False
+    if claim.get("patient") != f"Patient/{policy.patient}":
+        return False
+    if not all(claim.get(name, "").strip() for name in ("person", "affiliation", "reason")):
+        return False
+    made = datetime.fromisoformat(claim["since"]) if "since" in claim else request.at
+    if not made <= request.at < made + timedelta(minutes=settings.break_glass_minutes):
+        return False
+    return not any(refuses_a_person(consent, request, policy, world) for consent in policy.consents)
+
+
+def refuses_a_person(consent, request, policy, world):
+    """2.5: "never Dr Bob", wherever it stands."""
+    if consent["status"] in {"entered-in-error", "rejected"} or refusal(consent):
+        return False
+    if not mine(consent, policy) and not of_a_joined_record(consent, policy):
+        return False
+    for node in flatten(consent):
+        named = [actor["reference"]["reference"] for actor in node["dims"].get("actor", [])]
+        persons = any(reference.startswith("Practitioner/") for reference in named)
+        counts = node["effect"] == "deny" and persons and denies_count(node, consent, request)
+        if counts and kleene_and(of_the_request(node, request, policy, world)) != NO:
+            return True
+    return False
+
+
+def agreed(request, settings, about):
+    """2.7 row 5: a registered, dated agreement; its scope and no more, and not for what needs an authorization."""
+    resource, labels, conf, _ = about
+    line = set(ancestors(request.purpose))
+    for agreement in settings.agreements:
+        scope = names_of(agreement.labels)
+        scope |= set().union(
+            *(BELOW.get(code, set()) - EXPLICIT for code in scope), SUD if "SUD" in scope else set()
+        )
+        if (
+            agreement.tokens & request.recipient.tokens
+            and line & agreement.purposes
+            and not line & OWN_AUTHORIZATION
+            and agreement.period[0] <= request.at <= agreement.period[1]
+            and resource["resourceType"] in agreement.types
+            and labels <= scope
+            and conf <= agreement.highest
+        ):
+            return True
+    return False
+
+
+def names_of(mask):
+    return {name for at, name in {0: "SUD", 3: "BH", 10: "HIV"}.items() if mask & 1 << at}
 
 
 def refusal(consent):
@@ -218,16 +280,7 @@ def match(node, request, policy, settings, about):
     """2.5 step 3: AND over dimensions, each on its own."""
     resource, labels, conf, world = about
     dims = node["dims"]
-    truths = [
-        actors(dims.get("actor"), request, policy, world),
-        purposes(dims.get("purpose"), node["effect"], request.purpose),
-        YES if node["path"] == "0" else period(dims.get("period"), request.at),
-        MAYBE if broken_only(dims) else YES,
-    ]
-    if "action" in dims:
-        codes = {coding["code"] for concept in dims["action"] for coding in concept["coding"]}
-        wanted = {"access", "disclose"} if request.action in {"access", "disclose"} else {request.action}
-        truths.append(YES if codes & wanted else NO)
+    truths = of_the_request(node, request, policy, world)
     if "class" in dims and not broken({"class": dims["class"]}):
         truths.append(kleene_or(of_class(coding, resource) for coding in dims["class"]))
     if "code" in dims and not broken({"code": dims["code"]}):
@@ -242,6 +295,22 @@ def match(node, request, policy, settings, about):
     elif node["effect"] == "permit" and settings.require_explicit_sensitive and labels & EXPLICIT:
         truths.append(NO)
     return kleene_and(truths)
+
+
+def of_the_request(node, request, policy, world):
+    """The dimensions that are the same for every resource."""
+    dims = node["dims"]
+    truths = [
+        actors(dims.get("actor"), request, policy, world),
+        purposes(dims.get("purpose"), node["effect"], request.purpose),
+        YES if node["path"] == "0" else period(dims.get("period"), request.at),
+        MAYBE if broken_only(dims) else YES,
+    ]
+    if "action" in dims:
+        codes = {coding["code"] for concept in dims["action"] for coding in concept["coding"]}
+        wanted = {"access", "disclose"} if request.action in {"access", "disclose"} else {request.action}
+        truths.append(YES if codes & wanted else NO)
+    return truths
 
 
 def broken_only(dims):
@@ -449,11 +518,11 @@ def ceiling(node, consent, request, settings, labels, nodes):
     """2.4 no. 7 and 2.7 row 2: what the law asks of the paper, whatever its provisions say."""
     dims = node["dims"]
     if "PSYTHPN" in labels:
-        for other in nodes:
-            if other["effect"] == "permit":
-                sensitive, _ = split(other["dims"].get("securityLabel", []))
-                if "PSYTHPN" not in sensitive or not sensitive <= BEHAVIOUR:
-                    return False
+        listed = [split(one["dims"].get("securityLabel", []))[0] for one in nodes if one["effect"] == "permit"]
+        therapy = all(sensitive <= BEHAVIOUR for sensitive in listed)
+        counseling = labels & SUD and all(one & SUD and one <= SUD | {"PSYTHPN"} for one in listed)
+        if not all("PSYTHPN" in sensitive for sensitive in listed) or not (therapy or counseling):
+            return False
     if not settings.require_complete:
         return True
     ends = "end" in (consent["provision"].get("period") or {}) or (

@@ -1,7 +1,17 @@
 """decide, the compiled predicate and the naive reference say the same of everything."""
 
 import reference
-from consent_cases import RECORD, WORLD, joined_policies, labels, ordinary, policies, requests, settings
+from consent_cases import (
+    RECORD,
+    WORLD,
+    emergencies,
+    joined_policies,
+    labels,
+    ordinary,
+    policies,
+    requests,
+    settings,
+)
 from hypothesis import HealthCheck, event, given
 from hypothesis import settings as hypothesis_settings
 
@@ -31,6 +41,13 @@ def test_three_readings_agree(request, policy, switches):
 @given(request=ordinary, policy=joined_policies(), switches=settings)
 def test_three_readings_agree_about_two_records_of_one_person(request, policy, switches):
     """Leak 49: what was signed under a record that was merged or linked."""
+    agree(request, policy, switches)
+
+
+@often
+@given(request=emergencies, policy=policies(), switches=settings)
+def test_three_readings_agree_in_an_emergency(request, policy, switches):
+    """Stage 4: what the claim needs, and what it never lifts."""
     agree(request, policy, switches)
 
 
