@@ -97,6 +97,8 @@ class Records:
         told = visits.of_visit(tx.direct, visit)
         owner = self.owner(tx, visit, told)
         encounter = resource_id(self._id_key, "Encounter", *visits.key(visit))
+        scope = f"visit {visit}"
+        held(tx).read_folded(scope)
         before = repository.present(tx, "Encounter", encounter)
         resources: list[Json] = []
         if owner is not None:
@@ -107,7 +109,7 @@ class Records:
                 # Whose record it is says nothing of a place or a doctor, and may be settled before or after.
                 free = resource["resourceType"] in PATIENT_FREE
                 put(tx, resource, source=source & ~UNREADABLE if free else source)
-        self._sweep(tx, f"visit {visit}", resources)
+        self._sweep(tx, scope, resources)
         made = next((one for one in resources if one["resourceType"] == "Encounter"), None)
         return owner, before.patient if before else None, made
 

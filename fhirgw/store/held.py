@@ -29,10 +29,10 @@ from fhirgw.store import index, policy
 from fhirgw.store.compartment import PATIENT_FREE
 from fhirgw.store.database import Transaction
 from fhirgw.store.predicate import one_of
-from fhirgw.store.prepared import Prepared
+from fhirgw.store.prepared import Prepared, PreparedInsert
+from fhirgw.store.schema import folded, search_reference
 from fhirgw.store.schema import history as version_table
 from fhirgw.store.schema import resource as table
-from fhirgw.store.schema import search_reference
 from fhirgw.store.stored import Row, columns
 
 Key = tuple[str, str]
@@ -55,6 +55,11 @@ SEEN = Prepared(
         table.c.type == bindparam("kind"), table.c.id == bindparam("logical"), table.c.deleted.is_(False)
     )
 )
+_OF_SCOPE = Prepared(
+    select(table)
+    .join(folded, (folded.c.type == table.c.type) & (folded.c.id == table.c.id))
+    .where(folded.c.scope == bindparam("of"))
+)
 _LEVELS = Prepared(
     select(table.c.id, table.c.labels, table.c.conf, table.c.patient).where(
         table.c.type == bindparam("kind"),
@@ -70,7 +75,7 @@ _REFERRERS = Prepared(
     )
     .distinct()
 )
-_INSERT = Prepared(insert(table).returning(table.c.pk), _NAMES[1:])
+_INSERT = PreparedInsert(table, _NAMES[1:])
 _UPDATE = Prepared(
     update(table)
     .where(table.c.pk == bindparam("key"))
@@ -132,6 +137,12 @@ class Held:
         if key not in self._rows:
             self._rows[key] = current_row(self._connection, key)
         return self._rows[key]
+
+    def read_folded(self, scope: str) -> None:
+        """Read at once what an earlier fold made: the next one puts much the same."""
+        for found in _OF_SCOPE.rows(self._connection, of=scope):
+            row = Row(*found)
+            self._rows.setdefault((row.type, row.id), row)
 
     def level(self, key: Key) -> Level | None:
         """Labels and patient of a resource; None when it is absent or deleted."""
@@ -248,23 +259,26 @@ class Held:
             self._write()
 
     def _write(self) -> None:
-        drafts, self._drafts = self._drafts, {}
+        drafts, self._drafts = [*self._drafts.values()], {}
         versions, self._versions = self._versions, []
         self._referrers.clear()
-        changes, updates = index.Changes(self._connection), []
-        for draft in drafts.values():
-            guards = index.Guards(draft.row.type, draft.labels)
+        guards = [index.Guards(draft.row.type, draft.labels) for draft in drafts]
+        for draft, of in zip(drafts, guards, strict=True):
             body = draft.body or orjson.loads(draft.row.body)
-            row = draft.row._replace(guard=guards.required(body).id)
-            if new := row.pk == _UNWRITTEN:
-                written = _INSERT.rows(self._connection, **row._asdict())
-                row = row._replace(pk=written[0][0])
-            else:
-                updates.append((*_changing(row), row.pk))
-            self._rows[row.type, row.id] = row
-            changes.add(row.pk, row.type, draft.body, draft.elements, guards, self._now, new=new)
+            draft.row = draft.row._replace(guard=of.required(body).id)
+        new = [draft for draft in drafts if draft.row.pk == _UNWRITTEN]
+        updates = [(*_changing(draft.row), draft.row.pk) for draft in drafts if draft.row.pk != _UNWRITTEN]
+        keys = _INSERT.keys(self._connection, [draft.row[1:] for draft in new])
+        for draft, key in zip(new, keys, strict=True):
+            draft.row = draft.row._replace(pk=key)
         _UPDATE.run_rows(self._connection, _UPDATED, updates)
         _VERSION.run_rows(self._connection, _VERSION_NAMES, versions)
+        changes, inserted = index.Changes(self._connection), frozenset(keys)
+        for draft, of in zip(drafts, guards, strict=True):
+            row = draft.row
+            self._rows[row.type, row.id] = row
+            is_new = row.pk in inserted
+            changes.add(row.pk, row.type, draft.body, draft.elements, of, self._now, new=is_new)
         changes.write()
 
 
