@@ -149,13 +149,8 @@ def dtm_to_date(dtm: str, zone: ZoneInfo) -> str:
     return dtm_to_datetime(dtm, zone)[:10]
 
 
-def dtm_to_instant(dtm: str, zone: ZoneInfo) -> str:
-    """Map DTM to instant; what it leaves out is the beginning, in that zone, of the period that it names."""
-    return datetime_to_instant(dtm_to_datetime(dtm, zone), zone)
-
-
 def datetime_to_instant(moment: str, zone: ZoneInfo) -> str:
-    """A dateTime as an instant; a partial one at the beginning of its period."""
+    """A dateTime as an instant; a partial one at the beginning, in that zone, of the period that it names."""
     if len(moment) > 10:
         return moment
     year, month, day = (int(part) for part in (moment + "-01-01").split("-")[:3])

@@ -257,7 +257,7 @@ def value_sets_table(package: Package, elements: Json) -> Json:
     return table
 
 
-# Search parameters and compartments -----------------------------------------------------------------------------
+# Search parameters ------------------------------------------------------------------------------------------------
 
 
 def _for_base(expression: str, base: str) -> str:
@@ -289,18 +289,6 @@ def search_table(package: Package) -> Json:
     return {base: sorted(rows) for base, rows in table.items()}
 
 
-def compartment_table(package: Package) -> Json:
-    """The Patient compartment: resource type to the search parameters that put it there."""
-    definition = package.find("CompartmentDefinition", "http://hl7.org/fhir/CompartmentDefinition/patient")
-    if definition is None:
-        raise SystemExit("The package has no Patient compartment.")
-    return {
-        entry["code"]: entry["param"]
-        for entry in definition["resource"]
-        if "param" in entry and entry["code"] in RESOURCES
-    }
-
-
 # The command ------------------------------------------------------------------------------------------------------
 
 
@@ -312,7 +300,6 @@ def compile_tables(source: Path) -> dict[str, bytes]:
         "elements": elements,
         "value_sets": value_sets_table(package, elements),
         "search": search_table(package),
-        "compartment": compartment_table(package),
     }
     return {
         f"{name}.json.gz": gzip.compress(orjson.dumps(table, option=orjson.OPT_SORT_KEYS), 9, mtime=0)

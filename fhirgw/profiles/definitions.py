@@ -138,9 +138,3 @@ def search_definitions(resource_type: str) -> tuple[SearchDefinition, ...]:
 
 def _rebased(rows: list[Any], resource_type: str) -> list[Any]:
     return [[row[0], row[1], row[2].replace("Resource.", f"{resource_type}.", 1), *row[3:]] for row in rows]
-
-
-def patient_compartment() -> Mapping[str, list[str]]:
-    """Resource type to the search parameters whose target puts it in a patient's compartment."""
-    table: Mapping[str, list[str]] = _table("compartment")
-    return table

@@ -106,12 +106,6 @@ def _propose(tx: Transaction, review: int, patient: str, probability: int) -> No
         tx.connection.execute(insert(match_candidate).values(row))
 
 
-def subjects_of(connection: Connection, review: int) -> list[str]:
-    """The keyed hashes a review is about."""
-    found = select(match_subject.c.digest).where(match_subject.c.review == review)
-    return list(connection.scalars(found.order_by(match_subject.c.digest)))
-
-
 def waiting_for(connection: Connection, subjects: Iterable[str]) -> list[int]:
     """The open reviews of these subjects."""
     if _ANY.first(connection) is None:

@@ -10,9 +10,9 @@ from fhirgw.mappers.datatypes import (
     Scope,
     cwe_to_codeable_concept,
     cx_to_identifier,
+    datetime_to_instant,
     dtm_to_date,
     dtm_to_datetime,
-    dtm_to_instant,
     utc,
     xad_to_address,
     xcn_to_practitioner,
@@ -100,15 +100,15 @@ def test_dtm_of_broken_syntax_is_an_invalid_element(dtm):
 
 
 @pytest.mark.parametrize(
-    ("dtm", "expected"),
+    ("moment", "expected"),
     [
         ("2026", "2026-01-01T00:00:00-05:00"),
-        ("20260705", "2026-07-05T00:00:00-04:00"),
-        ("20260305143015.5-0800", "2026-03-05T14:30:15.5-08:00"),
+        ("2026-07-05", "2026-07-05T00:00:00-04:00"),
+        ("2026-03-05T14:30:15.5-08:00", "2026-03-05T14:30:15.5-08:00"),
     ],
 )
-def test_dtm_to_instant_is_the_beginning_of_what_it_names(dtm, expected):
-    assert dtm_to_instant(dtm, NEW_YORK) == expected
+def test_an_instant_is_the_beginning_of_what_a_datetime_names(moment, expected):
+    assert datetime_to_instant(moment, NEW_YORK) == expected
 
 
 def test_dtm_to_date_is_the_day_where_it_was_written_down():

@@ -59,9 +59,6 @@ PACKAGE = [
      "base": ["Patient", "Starship"], "expression": "Starship.gender | Patient.gender"},
     {"resourceType": "SearchParameter", "url": "urn:old", "version": "1", "code": "old", "type": "token",
      "base": ["Patient"], "expression": "Patient.gender"},
-    {"resourceType": "CompartmentDefinition", "url": "http://hl7.org/fhir/CompartmentDefinition/patient",
-     "resource": [{"code": "Patient", "param": ["link"]}, {"code": "Binary"},
-                  {"code": "Media", "param": ["subject"]}]},
 ]  # fmt: skip
 
 
@@ -122,10 +119,6 @@ def test_search_parameters_keep_the_part_of_the_union_that_is_theirs(package):
     assert build.search_table(package) == {"Patient": [["gender", "token", "Patient.gender", [], "urn:sp"]]}
 
 
-def test_the_compartment_names_our_types(package):
-    assert build.compartment_table(package) == {"Patient": ["link"]}
-
-
 def test_the_same_source_gives_the_same_bytes_from_a_wheel_too(source, tmp_path):
     wheel = tmp_path / "definitions.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
@@ -152,8 +145,3 @@ def test_the_committed_tables_hold_every_type_and_every_name_they_use():
     names = {kind if isinstance(kind, str) else kind[0] for kind in kinds}
     assert {name for name in names if name.removeprefix("#") not in nodes and name not in primitives} == set()
     assert {row[4] for rows in nodes.values() for row in rows if row[4]} == set(definitions._table("value_sets"))
-
-
-def test_the_patient_compartment_is_the_published_one():
-    assert definitions.patient_compartment()["CarePlan"] == ["patient", "performer"]
-    assert definitions.patient_compartment()["Patient"] == ["link"]
