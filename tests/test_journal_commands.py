@@ -10,7 +10,7 @@ from sqlalchemy import select
 from typer.testing import CliRunner
 
 from fhirgw.cli import app
-from fhirgw.cli.difference import differences
+from fhirgw.difference import differences
 from fhirgw.errors import GatewayError
 from fhirgw.store.schema import ledger, metadata
 

@@ -5,9 +5,10 @@ messages, never what stands in them.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from functools import partial
+from functools import partial, wraps
+from inspect import Signature, signature
 from typing import Annotated, Any
 
 import typer
@@ -61,21 +62,22 @@ def register(app: typer.Typer) -> None:
 
 
 def _which(
-    states: Sequence[str] | None,
-    ack: str | None,
-    sender: str | None,
-    control_id: str | None,
-    event: str | None,
-    error: str | None,
-    location: str | None,
-    since: int | None,
-    until: int | None,
+    state: States = None,
+    ack: Ack = None,
+    sender: SenderName = None,
+    control_id: ControlId = None,
+    event: Event = None,
+    error: Error = None,
+    location: Location = None,
+    since: Since = None,
+    until: Until = None,
 ) -> Which:
-    for state in states or ():
-        if state not in STATES:
+    """Which messages a command is about."""
+    for one in state or ():
+        if one not in STATES:
             raise InvalidElement(f"A message is {', '.join(STATES)}.", location="--state")
     return {
-        "state": tuple(states) if states else None,
+        "state": tuple(state) if state else None,
         "ack_state": ack,
         "sender": sender,
         "control_id": control_id,
@@ -87,41 +89,36 @@ def _which(
     }
 
 
+def _choosing(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of ``_which`` instead of its argument ``which``."""
+    options = signature(_which).parameters
+
+    @wraps(command)
+    def chosen(**given: Any) -> None:
+        command(_which(**{name: given.pop(name) for name in options}), **given)
+
+    _, *own = signature(command).parameters.values()
+    chosen.__signature__ = Signature([*options.values(), *own])  # type: ignore[attr-defined]  # typer reads it
+    return chosen
+
+
 @journal_app.command("list")
+@_choosing
 def journal_list(
-    state: States = None,
-    ack: Ack = None,
-    sender: SenderName = None,
-    control_id: ControlId = None,
-    event: Event = None,
-    error: Error = None,
-    location: Location = None,
-    since: Since = None,
-    until: Until = None,
+    which: Which,
     before: Annotated[int | None, typer.Option(help="Only what is older than this journal id.")] = None,
     limit: Annotated[int, typer.Option(help="At most so many, newest first.")] = 50,
 ) -> None:
     """List messages without their content. Example: fhirgw journal list --state rejected"""
-    which = _which(state, ack, sender, control_id, event, error, location, since, until)
     with local() as gateway, gateway.database.read() as connection:
         for row in journal.list_(connection, before=before, limit=limit, **which):
             emit(_listed(row))
 
 
 @journal_app.command("counts")
-def journal_counts(
-    state: States = None,
-    ack: Ack = None,
-    sender: SenderName = None,
-    control_id: ControlId = None,
-    event: Event = None,
-    error: Error = None,
-    location: Location = None,
-    since: Since = None,
-    until: Until = None,
-) -> None:
+@_choosing
+def journal_counts(which: Which) -> None:
     """How many messages of whom are in which state, for what. Example: fhirgw journal counts --state parked"""
-    which = _which(state, ack, sender, control_id, event, error, location, since, until)
     with local() as gateway, gateway.database.read() as connection:
         for one in inspection.kinds(connection, **which):
             emit(
@@ -164,19 +161,12 @@ def journal_show(
 
 
 @journal_app.command("replay")
+@_choosing
 def journal_replay(
+    which: Which,
     rows: Annotated[
         list[int] | None, typer.Argument(help="Journal ids; none: by the options, else all parked or rejected.")
     ] = None,
-    state: States = None,
-    ack: Ack = None,
-    sender: SenderName = None,
-    control_id: ControlId = None,
-    event: Event = None,
-    error: Error = None,
-    location: Location = None,
-    since: Since = None,
-    until: Until = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would become of them; change nothing.")
     ] = False,
@@ -187,7 +177,6 @@ def journal_replay(
 
     Example: fhirgw journal replay 12
     """
-    which = _which(state, ack, sender, control_id, event, error, location, since, until)
     if rows and any(value is not None for value in which.values()):
         raise InvalidElement("Give journal ids, or options that say which.")
     which["state"] = which.get("state") or AGAIN
