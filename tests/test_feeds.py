@@ -358,6 +358,19 @@ async def test_http_has_one_answer_and_waits_for_the_outcome_where_it_is_the_onl
     assert (said.status_code, msa(said.content)[0] if said.content else None) == (status, code)
 
 
+async def test_http_gives_the_second_word_of_enhanced_mode_to_the_return_address(whole, partner):
+    """An answer has room for one: the accept ACK. Without an address the other is nobody's (0089)."""
+    listener = Listener()
+    async with listener.listening():
+        register(whole, return_to=f"mllp://127.0.0.1:{listener.port}")
+        said = await partner.post(adt("1", "AL", "AL"))
+        assert msa(said.content) == ("CA", "1")
+        await until(lambda: told(whole))
+        whole.clock.tick(seconds=1)  # made in the same instant, it is due after it
+        await until(lambda: listener.heard)
+    assert [msa(one) for one in listener.heard] == [("AA", "1")]
+
+
 async def test_http_says_that_nothing_was_kept(whole, partner, monkeypatch):
     headers = await partner.headers() | HL7
     monkeypatch.setattr("fhirgw.store.journal.keep", lambda *_, **__: 1 / 0)
