@@ -72,7 +72,7 @@ class Chart:
         meta = {"security": security} if security else None
         made = {"resourceType": kind, "id": name, **elements, "meta": meta}
         made |= {} if "patient" in elements else about
-        self.resources[reference] = {name: value for name, value in made.items() if value not in (None, [], {})}
+        self.resources[reference] = {name: value for name, value in made.items() if value or value in (0, "")}
         return {"reference": reference}
 
 

@@ -1,6 +1,6 @@
 """Logical ids: the same key and the same facts give the same id, and nobody without the key can guess one."""
 
-import hmac
+import hashlib
 from functools import lru_cache
 
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"  # base32 (RFC 4648), in lower case
@@ -19,13 +19,17 @@ def resource_id(key: bytes, *parts: str) -> str:
         key: The deployment's id key; fixtures use ``b"test"``.
         parts: First the resource type, then the parts of the key that owns the resource.
     """
-    mac = _keyed(key).copy()
-    mac.update(b"".join([len(said := part.encode()).to_bytes(4, "big") + said for part in parts]))
-    bits = int.from_bytes(mac.digest()[:17], "big") >> 6
+    taken, over = _keyed(key)
+    inner, outer = taken.copy(), over.copy()
+    inner.update(b"".join([len(said := part.encode()).to_bytes(4, "big") + said for part in parts]))
+    outer.update(inner.digest())
+    bits = int.from_bytes(outer.digest()[:17], "big") >> 6
     return "".join([_PAIRS[bits >> shift & 1023] for shift in _SHIFTS])
 
 
 @lru_cache(maxsize=16)
-def _keyed(key: bytes) -> hmac.HMAC:
-    """The MAC before any part: to take the key in costs more than a whole id."""
-    return hmac.new(key, digestmod="sha256")
+def _keyed(key: bytes) -> tuple["hashlib._Hash", "hashlib._Hash"]:
+    """The inner and the outer hash of HMAC (RFC 2104) with the key taken in, which costs more than a whole id."""
+    block = (key if len(key) <= 64 else hashlib.sha256(key).digest()).ljust(64, b"\0")
+    inner, outer = (hashlib.sha256(bytes(byte ^ pad for byte in block)) for pad in (0x36, 0x5C))
+    return inner, outer

@@ -1,5 +1,7 @@
 """Laws of logical ids."""
 
+import base64
+import hmac
 import re
 
 from hypothesis import given
@@ -22,6 +24,13 @@ def test_an_id_is_a_fhir_id(parts: list[str]) -> None:
 
 def test_another_key_gives_another_id() -> None:
     assert resource_id(b"test", "Patient", "s", "v") != resource_id(b"other", "Patient", "s", "v")
+
+
+@given(st.binary(max_size=130), PARTS)
+def test_an_id_is_the_beginning_of_an_hmac_in_base32(key: bytes, parts: list[str]) -> None:
+    message = b"".join(len(part.encode()).to_bytes(4, "big") + part.encode() for part in parts)
+    mac = base64.b32encode(hmac.digest(key, message, "sha256")[:20])
+    assert resource_id(key, *parts) == mac[:26].decode().lower()
 
 
 def test_an_id_never_changes_between_releases() -> None:

@@ -98,8 +98,7 @@ class Reading:
         self, segment: Segment | None, number: int, map_one: Callable[..., str] = dtm_to_datetime
     ) -> str | None:
         """A DTM field; None when absent or null, and when broken, which is a problem."""
-        dtm = valued(segment, number) if segment else ""
-        if segment is None or not dtm:
+        if segment is None or not (dtm := valued(segment, number)):
             return None
         try:
             return map_one(dtm, self.scope.zone)
