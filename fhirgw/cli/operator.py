@@ -17,10 +17,11 @@ from fhirgw.audit import Entry, disclosures
 from fhirgw.audit import verify as verify_ledger
 from fhirgw.cli.feeds import import_v2
 from fhirgw.cli.files import Files, read_case
-from fhirgw.cli.terminal import emit, fail, local, patient_id, people, read, read_json
-from fhirgw.consent import wire
+from fhirgw.cli.terminal import emit, emit_all, fail, local, patient_id, people, read, read_json
+from fhirgw.consent.cases import Cases
 from fhirgw.consent.explain import explain as explain_policy
 from fhirgw.consent.model import ConsentSettings
+from fhirgw.consent.wire import decision_json
 from fhirgw.errors import GatewayError, InvalidElement
 from fhirgw.share import Requester
 from fhirgw.store import clients, policy, repository
@@ -88,13 +89,10 @@ def consent_decide(
 
     Example: fhirgw consent decide --request R.json --resource F.json --consents C.json
     """
+    cases = Cases(datetime.now(UTC))
     if batch:
-        answers = [
-            wire.answer_line(line, number) for number, line in enumerate(read(batch).splitlines(), 1) if line
-        ]
-        for answer in answers:
-            emit(answer)
-        raise typer.Exit(code=int(any("error" in answer for answer in answers)))
+        lines = ((number, line) for number, line in enumerate(read(batch).splitlines(), 1) if line.strip())
+        raise typer.Exit(code=int(emit_all(cases.answer(line, number) for number, line in lines)))
     if request is None:
         raise InvalidElement("Give --request, or --batch.")
     case = {
@@ -104,7 +102,7 @@ def consent_decide(
     }
     judged = [case | {"resource": read_json(path)} for path in resource or []] or [case]
     for one in judged:
-        emit(wire.decision_json(wire.decide_case(one, now=datetime.now(UTC))))
+        emit(decision_json(cases.decide(one)))
 
 
 @consent_app.command("explain")

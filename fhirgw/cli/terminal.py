@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,16 @@ def emit(value: Any) -> None:
     """One JSON line on stdout."""
     sys.stdout.buffer.write(orjson.dumps(value) + b"\n")
     sys.stdout.buffer.flush()
+
+
+def emit_all(answers: Iterable[dict[str, Any]]) -> bool:
+    """A JSON line for each, as they come; whether one of them has an ``error``."""
+    failed = False
+    for answer in answers:
+        sys.stdout.buffer.write(orjson.dumps(answer) + b"\n")
+        failed = failed or "error" in answer
+    sys.stdout.buffer.flush()
+    return failed
 
 
 def fail(error: Exception) -> int:

@@ -45,8 +45,8 @@ def compile_case(case: Case) -> Predicate:
 
     Psychotherapy notes need no term: no permit covers them but that of their own consent (``applied.py``), and no
     other authority does. Which SQL carries which dimension: actors, purposes, actions, periods and enrolment are
-    constant in a request and select the patients of the grant; types, labels and confidentiality are columns; codes,
-    data, dates and other classes are marks, bits of the labels' column (``marks.py``).
+    constant in a request and select the patients of the grant; types, labels and confidentiality are columns;
+    codes, data, dates and other classes are marks, bits of the labels' column (``marks.py``).
     """
     if case.lacks_own_authorization:
         return NEVER

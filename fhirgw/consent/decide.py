@@ -41,14 +41,18 @@ def decide_for_all(
     settings: ConsentSettings,
 ) -> Decision:
     """Decide a resource by everybody it is about: every patient must permit; nobody, or an unknown one: deny."""
-    patients = sorted(patients_of(resource))
-    missing = [patient for patient in patients if patient.removeprefix("Patient/") not in policies]
-    if not patients or missing:
-        return Decision("DENY", 7, "patient-unknown", label_table=TABLE_VERSION, decided_at=request.at)
-    decisions = [
-        decide(request, resource, labels, policies[patient.removeprefix("Patient/")], settings)
-        for patient in patients
-    ]
+    cases = {patient: Case(request, policy, settings) for patient, policy in policies.items()}
+    return decide_by(cases.get, resource, labels, request.at)
+
+
+def decide_by(case_of: Callable[[str], "Case | None"], resource: Json, labels: Labels, at: datetime) -> Decision:
+    """The same with the request already prepared for each patient, found by logical id."""
+    cases = [case_of(patient.removeprefix("Patient/")) for patient in sorted(patients_of(resource))]
+    decisions = [case.decide(resource, labels) for case in cases if case is not None]
+    if not decisions or len(decisions) < len(cases):
+        return Decision("DENY", 7, "patient-unknown", label_table=TABLE_VERSION, decided_at=at)
+    if len(decisions) == 1:
+        return decisions[0]
     first = next((each for each in decisions if each.effect == "DENY"), decisions[0])
     return replace(
         first,
@@ -111,7 +115,19 @@ class Case:
 
     def decide(self, resource: Json, labels: Labels) -> Decision:
         """Decide one resource; its elements too, for what must be redacted."""
-        facts = Facts(str(resource.get("resourceType", "")), labels.labels, labels.conf)
+        kind = str(resource.get("resourceType", ""))
+        found = self._decided.get((kind, labels))
+        if found is None:
+            found = self._decided[kind, labels] = self._decide(kind, labels)
+        return found
+
+    @cached_property
+    def _decided(self) -> dict[tuple[str, Labels], Decision]:
+        """What was decided, by all that it depends on: most resources have the labels of many others."""
+        return {}
+
+    def _decide(self, kind: str, labels: Labels) -> Decision:
+        facts = Facts(kind, labels.labels, labels.conf)
         effect, stage, reason, rules = self.judge(facts)
         hidden = self._hidden(facts, labels) if effect else []
         decided = self.request.at
@@ -132,7 +148,7 @@ class Case:
             expires_at=decided if push else self.next_change,
         )
 
-    @property
+    @cached_property
     def next_change(self) -> datetime | None:
         """The next instant at which a Consent, or something else that permits, begins or ends."""
         ends = (one.until for one in self.authorities)

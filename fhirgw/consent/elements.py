@@ -14,6 +14,9 @@ RESOURCE_TYPES: Final[frozenset[str]] = frozenset(_TABLE["types"]["all"])
 ABOUT_NOBODY: Final[frozenset[str]] = frozenset(_TABLE["types"]["about_nobody"])
 NEVER_OUTSIDE: Final[frozenset[str]] = frozenset(_TABLE["types"]["never_outside"])
 PERSONS: Final[frozenset[str]] = frozenset(_TABLE["types"]["person"])
+_SUBJECTS: Final[dict[str, list[list[str]]]] = {}
+for _dotted in _TABLE["types"]["subjects"]:
+    _SUBJECTS.setdefault(_dotted.split(".")[0], []).append(_dotted.split(".")[1:])
 TEAMS: Final[frozenset[str]] = frozenset({"CareTeam", "Group"})
 CODED_BY_SENDERS: Final[frozenset[str]] = frozenset(_TABLE["types"]["coded_by_senders"])
 TEXT_PROPERTIES: Final[frozenset[str]] = frozenset(_TABLE["text"]["properties"]) - {"url"}
@@ -109,15 +112,18 @@ def patients_of(resource: Json) -> frozenset[str]:
 
 
 def _subjects(resource: Json) -> Iterator[str]:
-    for dotted in _TABLE["types"]["subjects"]:
-        found: list[object] = [resource]
-        for name in dotted.split("."):
-            found = [
-                inner
-                for holder in found
-                if isinstance(holder, dict) and name in holder
-                for inner in (holder[name] if isinstance(holder[name], list) else [holder[name]])
-            ]
-        for reference in found:
-            if isinstance(reference, dict) and reference_type(reference) == "Patient":
-                yield bare(reference.get("reference"))
+    for first in _SUBJECTS.keys() & resource.keys():
+        for rest in _SUBJECTS[first]:
+            for reference in _found(resource[first], rest):
+                if reference_type(reference) == "Patient":
+                    yield bare(reference.get("reference"))
+
+
+def _found(value: object, path: list[str]) -> Iterator[Json]:
+    """The objects at the end of the path, lists opened on the way."""
+    for inner in value if isinstance(value, list) else [value]:
+        if isinstance(inner, dict):
+            if not path:
+                yield inner
+            elif path[0] in inner:
+                yield from _found(inner[path[0]], path[1:])

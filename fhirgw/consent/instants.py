@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from fhirgw.consent.model import Json
@@ -16,7 +17,12 @@ Span = tuple[datetime | None, datetime | None]
 
 def span(text: object, zone: tzinfo) -> tuple[datetime, datetime] | None:
     """First and last instant of a FHIR dateTime; None when it is not one."""
-    match = _DATE_TIME.fullmatch(text.strip()) if isinstance(text, str) else None
+    return _span(text, zone) if isinstance(text, str) else None
+
+
+@lru_cache(maxsize=8192)
+def _span(text: str, zone: tzinfo) -> tuple[datetime, datetime] | None:
+    match = _DATE_TIME.fullmatch(text.strip())
     if match is None:
         return None
     year, month, day, hour, minute, second, fraction, offset = match.groups()

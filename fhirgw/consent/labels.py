@@ -6,7 +6,7 @@ computation only raises. See: the consent specification, §2.3, and docs/decisio
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Final
 
 import orjson
@@ -125,11 +125,14 @@ class _Labeller:
         self.type: str = resource["resourceType"]
         tags = [(tag.get("system"), tag.get("code")) for tag in resource.get("meta", {}).get("tag", [])]
         self.cleared = context.text_cleared or CLEARED in tags or self.type in ABOUT_NOBODY
-        self.patients = patients_of(resource)
         self.contained = {
             f"#{inner.get('id')}": (inner["resourceType"], self._whole(inner))
             for inner in resource.get("contained", [])
         }
+
+    @cached_property
+    def patients(self) -> frozenset[str]:
+        return patients_of(self.resource)
 
     def _whole(self, inner: Json) -> tuple[int, int]:
         """The labels of a contained resource with all of its elements: it is kept or dropped as one."""

@@ -6,7 +6,7 @@ See: the consent specification, §2.3 and §5.3.
 
 import tomllib
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Final
 
@@ -60,8 +60,11 @@ def canonical_system(system: object) -> str:
     Trims, lower-cases, takes ``https`` for ``http``, mends a lost first letter, drops the trailing slash, and
     follows the alias table (OIDs, icd-10 for icd-10-cm, v3 systems of STU3).
     """
-    if not isinstance(system, str):
-        return ""
+    return _canonical(system) if isinstance(system, str) else ""
+
+
+@lru_cache(maxsize=4096)
+def _canonical(system: str) -> str:
     name = system.strip().lower().rstrip("/")
     name = "h" + name if name.startswith(("ttp://", "ttps://")) else name
     name = "http://" + name[8:] if name.startswith("https://") else name
@@ -76,6 +79,14 @@ def label_bit(code: str) -> int | None:
     name = _ALIASES.get(code, code)
     entry = _LABELS.get(name)
     return BITS[name] if entry is not None and not entry.get("internal") else None
+
+
+def mask_of(codes: Iterable[str]) -> int:
+    """The bits of those codes that are sensitivity codes."""
+    mask = 0
+    for code in codes:
+        mask |= label_bit(code) or 0
+    return mask
 
 
 def names(mask: int) -> list[str]:

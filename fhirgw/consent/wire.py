@@ -1,72 +1,36 @@
 """JSON in and out of ``fhirgw consent decide`` (DESIGN §9): one purpose, one instant, Consents as given."""
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from fhirgw.consent.closure import Supporting
-from fhirgw.consent.criteria import Surroundings
-from fhirgw.consent.decide import decide_for_all
-from fhirgw.consent.elements import bare, objects, patients_of
-from fhirgw.consent.instants import span
-from fhirgw.consent.labels import LabelContext, Labels, label
-from fhirgw.consent.marks import Marks, of_consents
-from fhirgw.consent.model import ConsentSettings, Decision, Json, Recipient, Request, RuleRef
-from fhirgw.consent.standing import refusal_kind
-from fhirgw.errors import GatewayError, InvalidElement, MalformedMessage, MissingElement
+import orjson
 
+from fhirgw.consent import vocabulary
+from fhirgw.consent.closure import Supporting
+from fhirgw.consent.elements import RESOURCE_TYPES, objects
+from fhirgw.consent.instants import period_span, span
+from fhirgw.consent.model import Agreement, ConsentSettings, Decision, Json, Recipient, Request, RuleRef
+from fhirgw.errors import InvalidElement, MalformedMessage, MissingElement
+
+_PARTS: Final = ("roi_categories", "zone", "agreements", "break_glass_minutes")
 _SWITCHES: Final = ("require_explicit_sensitive", "require_signature", "require_complete")
 
 
 def parse(text: str | bytes, location: str) -> Json:
     """A JSON object; MalformedMessage with the place otherwise."""
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        value = orjson.loads(text)
+    except ValueError as error:
         raise MalformedMessage("This is not JSON.", location=location) from error
-    return _object(value, location)
-
-
-def decide_case(case: Json, *, now: datetime | None = None) -> Decision:
-    """Decide ``{"request", "resource", "consents", "supporting", "settings"}``; every part but the first may lack.
-
-    Args:
-        case: The case, as one line of a batch gives it.
-        now: Decision time where the request states none; with neither, MissingElement.
-    """
-    _object(case, "$")
-    resource = case.get("resource")
-    at_hand = [] if resource is None else [_resource(resource, "resource")]
-    supporting = Supporting([*_resources(case.get("supporting", []), "supporting"), *at_hand])
-    asked = read_request(case.get("request"), supporting, now=now)
-    switches = read_settings(case.get("settings", {}))
-    consents = tuple(_resources(case.get("consents", []), "consents"))
-    subject = at_hand[0] if at_hand else _whole_patient(consents, supporting)
-    policies = {
-        patient.removeprefix("Patient/"): supporting.policy(patient.removeprefix("Patient/"), consents)
-        for patient in patients_of(subject)
-    }
-    labels = label_stated(subject, consents, supporting, of_consents(consents, switches.zone))
-    return decide_for_all(asked, subject, labels, policies, switches)
-
-
-def answer_line(line: str | bytes, number: int, *, now: datetime | None = None) -> Json:
-    """The answer to one line of a batch. A line that cannot be read is denied, and says where it is wrong."""
-    name: object = None
-    try:
-        case = parse(line, f"line {number}")
-        name = case.get("id")
-        return {"id": name, **decision_json(decide_case(case, now=now))}
-    except GatewayError as error:
-        denied = Decision("DENY", 0, "bad-input", decided_at=now)
-        return {"id": name, **decision_json(denied), "error": {"location": error.location, "text": error.text}}
+    return object_of(value, location)
 
 
 def read_request(value: Any, supporting: Supporting, *, now: datetime | None = None) -> Request:
     """The request; its recipient closed over the supporting resources."""
-    asked = _object(value, "request")
+    asked = object_of(value, "request")
     at = now
     if asked.get("at") is not None:
         at = _instant(asked["at"])
@@ -90,27 +54,32 @@ def read_request(value: Any, supporting: Supporting, *, now: datetime | None = N
 
 def read_recipient(value: Any, supporting: Supporting, at: datetime) -> Recipient:
     """Who asks; nobody stated is an unknown recipient, which gains nothing."""
-    stated = {} if value is None else _object(value, "request.recipient")
+    stated = {} if value is None else object_of(value, "request.recipient")
+    roles = _list(stated.get("roles", []), "request.recipient.roles")
+    held = frozenset(str(role.get("code")) if isinstance(role, dict) else str(role) for role in roles)
+    return supporting.recipient(_tokens(stated, "request.recipient"), held, at)
+
+
+def _tokens(stated: Json, location: str) -> frozenset[str]:
+    """Whom identifiers and references name."""
     tokens: set[str] = set()
-    for index, identifier in enumerate(_list(stated.get("identifiers", []), "request.recipient.identifiers")):
-        where = f"request.recipient.identifiers[{index}]"
-        entry = _object(identifier, where)
+    for index, identifier in enumerate(_list(stated.get("identifiers", []), f"{location}.identifiers")):
+        where = f"{location}.identifiers[{index}]"
+        entry = object_of(identifier, where)
         if not isinstance(entry.get("value"), str) or not entry["value"].strip():
             raise MissingElement("An identifier needs a value.", location=f"{where}.value")
         tokens.add(f"{str(entry.get('system') or '').strip()}|{entry['value'].strip()}")
-    for index, reference in enumerate(_list(stated.get("references", []), "request.recipient.references")):
+    for index, reference in enumerate(_list(stated.get("references", []), f"{location}.references")):
         literal = reference.get("reference") if isinstance(reference, dict) else reference
-        tokens.add(_text(literal, f"request.recipient.references[{index}]"))
-    roles = _list(stated.get("roles", []), "request.recipient.roles")
-    held = frozenset(str(role.get("code")) if isinstance(role, dict) else str(role) for role in roles)
-    return supporting.recipient(frozenset(tokens), held, at)
+        tokens.add(_text(literal, f"{location}.references[{index}]"))
+    return frozenset(tokens)
 
 
 def read_settings(value: Any) -> ConsentSettings:
     """The switches for judging foreign Consents; an unknown one is refused, not ignored."""
-    stated = _object(value if value is not None else {}, "settings")
+    stated = object_of(value if value is not None else {}, "settings")
     for name in stated:
-        if name not in {*_SWITCHES, "roi_categories", "zone"}:
+        if name not in {*_SWITCHES, *_PARTS}:
             raise InvalidElement("There is no such switch.", location=f"settings.{name}")
     for name in _SWITCHES:
         if not isinstance(stated.get(name, True), bool):
@@ -125,29 +94,48 @@ def read_settings(value: Any) -> ConsentSettings:
         roi_categories=listed,
         any_category=anything,
         zone=_zone(stated.get("zone", "UTC")),
+        agreements=tuple(
+            _agreement(object_of(entry, f"settings.agreements[{index}]"), f"settings.agreements[{index}]")
+            for index, entry in enumerate(_list(stated.get("agreements", []), "settings.agreements"))
+        ),
+        break_glass_minutes=_minutes(stated.get("break_glass_minutes", 60)),
     )
 
 
-def label_stated(resource: Json, consents: Iterable[Json], supporting: Supporting, marks: Marks) -> Labels:
-    """Labels as stated in ``meta.security``, raised by what its codes and references say, with its marks.
+def _agreement(stated: Json, location: str) -> Agreement:
+    """``{"name", "recipient", "purposes", "classes", "securityLabels", "period"}``, all of it required."""
 
-    Its free text counts as reviewed: whoever states the labels of a resource has read it.
-    """
-    dv_protected = any(
-        refusal_kind(consent) == "dv-safety-list" and consent.get("status") in {"active", "draft", "proposed"}
-        for consent in consents
+    def codes(name: str, known: Callable[[str], bool]) -> list[str]:
+        listed = [_text(one, f"{location}.{name}") for one in _list(stated.get(name), f"{location}.{name}")]
+        if not listed or not all(map(known, listed)):
+            raise InvalidElement("State codes that exist, at least one.", location=f"{location}.{name}")
+        return listed
+
+    recipient = object_of(stated.get("recipient"), f"{location}.recipient")
+    levels = vocabulary.LEVELS
+    said = codes("securityLabels", lambda code: code in levels or vocabulary.label_bit(code) is not None)
+    start, end = period_span(stated.get("period"), UTC) or (None, None)
+    if start is None or end is None:
+        raise InvalidElement("An agreement has a first and a last day.", location=f"{location}.period")
+    return Agreement(
+        name=_text(stated.get("name"), f"{location}.name"),
+        tokens=_tokens(recipient, f"{location}.recipient"),
+        purposes=frozenset(codes("purposes", vocabulary.is_purpose)),
+        types=frozenset(codes("classes", RESOURCE_TYPES.__contains__)),
+        labels=vocabulary.mask_of(said),
+        highest=max((levels[code] for code in said if code in levels), default=vocabulary.NORMAL),
+        period=(start, end),
     )
-    context = LabelContext(
-        supporting.target_labels,
-        dv_protected=dv_protected,
-        text_cleared=True,
-        marks=marks,
-        known=Surroundings(supporting.references_of, supporting.tokens_of),
-    )
-    return label(resource, context)
 
 
-def decision_json(decision: Decision) -> Json:
+def _minutes(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise InvalidElement("This is a number of minutes.", location="settings.break_glass_minutes")
+    return value
+
+
+@lru_cache(maxsize=4096)
+def decision_json(decision: Decision) -> Mapping[str, Any]:
     """The Decision as the command prints it (consent specification §2.8)."""
     return {
         "effect": decision.effect,
@@ -174,34 +162,24 @@ def _instant_text(moment: datetime | None) -> str | None:
     return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def _whole_patient(consents: Iterable[Json], supporting: Supporting) -> Json:
-    """Where no resource is asked about: the Patient of the Consents, if they agree on one."""
-    named = {
-        bare(reference.get("reference")) or supporting.patient(reference.get("identifier"))
-        for consent in consents
-        if isinstance(reference := consent.get("patient"), dict)
-    }
-    patient = named.pop().removeprefix("Patient/") if len(named) == 1 else ""
-    return {"resourceType": "Patient", **({"id": patient} if patient else {})}
-
-
-def _resources(value: Any, location: str) -> list[Json]:
+def resources(value: Any, location: str) -> list[Json]:
     """A list of resources; Bundles are opened."""
     found: list[Json] = []
     for index, entry in enumerate(_list(value, location)):
-        resource = _resource(entry, f"{location}[{index}]")
+        resource = resource_of(entry, f"{location}[{index}]")
         if resource["resourceType"] == "Bundle":
             entries = objects(resource.get("entry", []))
             if entries is None:
                 raise InvalidElement("A Bundle holds a list of entries.", location=f"{location}[{index}].entry")
-            found += [_resource(inner.get("resource"), f"{location}[{index}].entry") for inner in entries]
+            found += [resource_of(inner.get("resource"), f"{location}[{index}].entry") for inner in entries]
         else:
             found.append(resource)
     return found
 
 
-def _resource(value: Any, location: str) -> Json:
-    resource = _object(value, location)
+def resource_of(value: Any, location: str) -> Json:
+    """A resource."""
+    resource = object_of(value, location)
     if not isinstance(resource.get("resourceType"), str):
         raise MissingElement("A resource says its type.", location=f"{location}.resourceType")
     return resource
@@ -221,7 +199,8 @@ def _category(entry: Any) -> str:
     return _text(entry, "settings.roi_categories")
 
 
-def _object(value: Any, location: str) -> Json:
+def object_of(value: Any, location: str) -> Json:
+    """A JSON object; MissingElement or InvalidElement with the place otherwise."""
     if value is None:
         raise MissingElement("This part is required.", location=location)
     if not isinstance(value, dict):
