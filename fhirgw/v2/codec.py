@@ -280,7 +280,7 @@ def header(raw: bytes) -> Message | None:
 
 def facility(raw: bytes) -> str:
     """MSH-4.1, as ``header`` reads it; empty where there is none."""
-    if raw[:3] == b"MSH":
+    if raw[:3] == b"MSH" and len(raw) > 3:
         fields = raw.split(raw[3:4], 4)
         if len(fields) > 4 and fields[3].isalnum() and len((fields[1] + fields[2]).splitlines()) == 1:
             return fields[3].decode("ascii")

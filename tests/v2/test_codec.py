@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fhirgw.errors import GatewayError, MalformedMessage
-from fhirgw.v2.codec import NULL, Message, build, encode, group, header, parse, traced
+from fhirgw.v2.codec import NULL, Message, build, encode, facility, group, header, parse, traced
 from fhirgw.v2.encoding import Delimiters, escape
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "v2"
@@ -76,6 +76,29 @@ def test_a_message_that_parse_reads_has_a_header(raw):
     assert alone is not None
     assert alone.header.get(9) == message.header.get(9)
     assert alone.delimiters.encoding_characters == message.delimiters.encoding_characters
+
+
+def facility_of_header(raw: bytes) -> str:
+    top = header(raw)
+    return (top.header.get(4) if top else None) or ""
+
+
+@given(
+    st.lists(st.sampled_from([b"MSH", b"|", b"^~\\&", b"ELM", b"H", b"\r", b"\n", b"^", b"EVN", b" "]), max_size=12)
+)
+@example([b"MSH"])
+@example([b"MSH|^~\\&|A\rEVN|A01|B|C"])
+def test_the_facility_is_what_the_header_says(pieces: list[bytes]) -> None:
+    raw = b"".join(pieces)
+    if header(raw) is not None:
+        assert facility(raw) == facility_of_header(raw)
+    facility(raw)
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda path: path.stem)
+def test_the_facility_of_every_fixture_is_what_its_header_says(path: Path) -> None:
+    raw = path.read_bytes()
+    assert facility(raw) == facility_of_header(raw)
 
 
 @given(st.binary(max_size=300))
