@@ -1,10 +1,12 @@
 """What an ADT message says was found, done and observed is stored with the member, labelled by what it tells."""
 
+import orjson
 import pytest
 from composed_gateway import ALMA, composed, message
 
 from fhirgw.consent.labels import FREE_TEXT
 from fhirgw.consent.vocabulary import BITS, HIGH, NORMAL
+from fhirgw.share import Search
 from fhirgw.store import repository
 
 SEGMENTS = (
@@ -63,3 +65,15 @@ async def test_the_same_message_again_changes_nothing(whole):
     before = whole.everything()
     await whole.take(CLINICAL)
     assert whole.everything() == before
+
+
+async def test_the_digits_that_were_sent_are_told_in_the_answer(whole):
+    """72.50 is no 72.5: a JSON number is read and written without them, their number is not (0144)."""
+    weighed = SEGMENTS[5].replace("||82|", "||72.50|")
+    await whole.take(message("A01/member.hl7", ("DG1|1", f"{weighed}\rDG1|1")))
+    wanted = Search("Observation", (("patient", whole.patient(ALMA)), ("code", "29463-7")))
+    for client in ("icm-system", "pcmh-elm"):
+        released = await whole.gateway.share.release(whole.requester(client), wanted)
+        (found,) = orjson.loads(released.body)["entry"]
+        told = found["resource"]["valueQuantity"]
+        assert (told["value"], told["_value"]["extension"][0]["valueInteger"]) == (72.5, 2)

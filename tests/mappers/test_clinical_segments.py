@@ -325,11 +325,24 @@ def test_a_time_is_as_precise_as_it_was_sent_and_in_the_senders_zone(sent, read)
 # Observations -----------------------------------------------------------------------------------------------------
 
 
+def digits(number):
+    url = "http://hl7.org/fhir/StructureDefinition/quantity-precision"
+    return {"extension": [{"url": url, "valueInteger": number}]}
+
+
 @pytest.mark.parametrize(
     ("kind", "value", "unit", "expected"),
     [
         ("NM", "82", "kg^kilo^UCUM", {"valueQuantity": {"value": 82, "unit": "kilo", "code": "kg"}}),
         ("NM", "-1.5", "", {"valueQuantity": {"value": -1.5}}),
+        ("NM", "72.50", "", {"valueQuantity": {"value": 72.5, "_value": digits(2)}}),
+        ("NM", "72.", "", {"valueQuantity": {"value": 72}}),
+        (
+            "SN",
+            "^1.0^-^3.10",
+            "",
+            {"valueRange": {"low": {"value": 1.0}, "high": {"value": 3.1, "_value": digits(2)}}},
+        ),
         ("NM", "82", "stones", {"valueQuantity": {"value": 82, "unit": "stones"}}),
         ("NM", "about 80", "", {"valueString": "about 80"}),
         ("SN", ">^100", "", {"valueQuantity": {"value": 100, "comparator": ">"}}),

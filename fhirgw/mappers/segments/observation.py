@@ -5,6 +5,7 @@ See: v2-to-FHIR, Segment OBX[Observation]; ``docs/decisions/0101-clinical-segmen
 
 import re
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any
 
 from fhirgw.errors import InvalidElement
@@ -46,6 +47,7 @@ from fhirgw.v2.codec import NULL, Segment
 SUB_ID = BASE + "/StructureDefinition/observation-sub-id"
 VALUE_ATTACHMENT = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Observation.valueAttachment"
 ABNORMAL_TEST = "http://hl7.org/fhir/StructureDefinition/observation-nature-of-abnormal-test"
+PRECISION = "http://hl7.org/fhir/StructureDefinition/quantity-precision"
 ANALYSIS_TIME = "http://hl7.org/fhir/StructureDefinition/observation-analysis-date-time"
 
 _NUMBER = re.compile(r"[+-]?(\d{1,15}(?:\.\d{0,15})?|\.\d{1,15})", re.ASCII)
@@ -56,11 +58,20 @@ _UNITS = {"UCUM": UCUM}
 _MIME = {"AP": "application", "AU": "audio", "IM": "image", "TX": "text", "TEXT": "text", "IMAGE": "image"}
 
 
-def _number(text: str | None) -> int | float | None:
-    """NM as a JSON number."""
+def _number(text: str | None) -> Json | None:
+    """NM as Quantity.value; of digits that a JSON number here does not keep (72.50), how many there were.
+
+    See: R4, extension quantity-precision; ``docs/decisions/0144-digits-that-were-sent.md``.
+    """
     if text is None or not _NUMBER.fullmatch(text):
         return None
-    return float(text) if "." in text else int(text)
+    whole, _, decimals = text.partition(".")
+    if not decimals:
+        return {"value": int(whole)}
+    number = float(text)
+    if Decimal(repr(number)).as_tuple().exponent == -len(decimals):
+        return {"value": number}
+    return {"value": number, "_value": {"extension": [{"url": PRECISION, "valueInteger": len(decimals)}]}}
 
 
 def _unit(obx: Segment) -> Json:
@@ -73,7 +84,7 @@ def _unit(obx: Segment) -> Json:
 
 def _quantity(value: Components, obx: Segment, _: Scope) -> Json | None:
     number = _number(value[1])
-    return None if number is None else {"valueQuantity": {"value": number} | _unit(obx)}
+    return None if number is None else {"valueQuantity": number | _unit(obx)}
 
 
 def _structured(value: Components, obx: Segment, _: Scope) -> Json | None:
@@ -83,20 +94,20 @@ def _structured(value: Components, obx: Segment, _: Scope) -> Json | None:
     known = {} if comparator in (None, "=") else {"comparator": comparator}
     if first is None or (known and comparator not in _COMPARATORS):
         return None
-    low = {"value": first} | known | _unit(obx)
+    low = first | known | _unit(obx)
     if separator is None and second is None:
         return {"valueQuantity": low}
     if second is None:
         return None
-    high = {"value": second} | _unit(obx)
+    high = second | _unit(obx)
     if separator in (":", "/"):
-        return {"valueRatio": {"numerator": low, "denominator": {"value": second}}}
+        return {"valueRatio": {"numerator": low, "denominator": second}}
     return {"valueRange": {"low": low, "high": high}} if separator == "-" and not known else None
 
 
 def _range(value: Components, obx: Segment, _: Scope) -> Json | None:
     ends = {"low": _number(value[1]), "high": _number(value[2])}
-    said = {name: {"value": number} | _unit(obx) for name, number in ends.items() if number is not None}
+    said = {name: number | _unit(obx) for name, number in ends.items() if number is not None}
     return {"valueRange": said} if said else None
 
 
