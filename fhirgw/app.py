@@ -37,6 +37,8 @@ from fhirgw.v2.server import MllpServer
 from fhirgw.v2.tls import client_context, server_context
 
 log = structlog.get_logger(__name__)
+LOOK_SECONDS = 0.01
+"""A look at a file takes as long as the rest of what is asked of a message at the door."""
 POLL_SECONDS = 1.0
 """How long work left by another process (a replay from the command line) may wait."""
 
@@ -48,10 +50,12 @@ class UnsafeBindingError(GatewayError):
 
 
 class SendersFile:
-    """The senders file, read again only when it changed."""
+    """The senders file, read again only when it changed; it is looked at once in ``LOOK_SECONDS``."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, seconds: Callable[[], float] = time.monotonic) -> None:
         """Watch the file the settings name."""
+        self._seconds = seconds
+        self._due = 0.0
         self._settings = settings
         self._path = settings.senders_file or settings.data_dir / "senders.toml"
         self._seen: tuple[int, int] | None = None
@@ -59,6 +63,10 @@ class SendersFile:
 
     def __call__(self) -> Senders:
         """The senders as the file states them now."""
+        now = self._seconds()
+        if now < self._due:
+            return self._senders
+        self._due = now + LOOK_SECONDS
         try:
             stat = self._path.stat()
             stamp = (stat.st_mtime_ns, stat.st_size)
@@ -290,6 +298,7 @@ async def serve(settings: Settings) -> None:
     collect_rarely()
     try:
         async with running(gateway):
+            await asyncio.to_thread(gateway.database.reserve)
             api = create_api(
                 gateway.share,
                 gateway.ingest,

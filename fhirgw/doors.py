@@ -9,7 +9,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache, partial
 from typing import Literal
+
+from prometheus_client import Histogram
 
 from fhirgw import metrics
 from fhirgw.admission import Peer
@@ -76,7 +79,7 @@ class Doors:
             elif error := received.exception():
                 replied.set_exception(error)
             else:
-                replied.set_result(self.reply([received.result()], since=since))
+                replied.set_result(self.reply(received.result(), since))
 
         self.intake.receive(raw, "mllp", peer, truncated=truncated).add_done_callback(reply)
         return replied
@@ -93,47 +96,54 @@ class Doors:
         """A connection has ended."""
         self.intake.left(peer)
 
-    def reply(
-        self, received: Sequence[Received], answer: Public | None = None, *, since: float | None = None
-    ) -> Reply:
-        """What the channel has to do about messages that were received together.
-
-        Args:
-            received: The messages.
-            answer: Of a batch.
-            since: When a message that came alone was whole.
-        """
+    def reply(self, received: Received, since: float) -> Reply:
+        """What the channel has to do about a message that was whole at this instant."""
         self.work.set()
-        answered = [one.row for one in received if one.answer and one.row is not None]
-        followed = [
-            one.row
-            for one in received
-            if one.follows and one.row is not None and not self.intake.returns(one.sender)
-        ]
-        first = received[0] if received else Received(None, None)
-        sent = answer or (first.answer if len(received) == 1 else None)
+        row = received.row
+        is_followed = received.follows and row is not None and not self.intake.returns(received.sender)
+        return Reply(
+            received.answer,
+            partial(self._delivered, row, received.sender, since) if received.answer and row is not None else None,
+            partial(self.replies.follow, row) if is_followed and row is not None else None,
+            int(is_followed),
+            received.idle,
+            received.last,
+            row is not None,
+        )
+
+    def reply_to_batch(self, received: Sequence[Received], answer: Public | None) -> Reply:
+        """The same about messages that are answered together."""
+        each = [self.reply(one, 0.0) for one in received]
+        self.work.set()
 
         def delivered(taken: bool) -> None:
-            """Before the sender's next message is kept, which does not wait for this to be durable."""
-            if taken and since is not None:
-                metrics.ack_seconds.labels(first.sender).observe(self.seconds() - since)
-            self._told[taken] += answered
-            if self._noting is None or self._noting.done():
-                self._noting = asyncio.create_task(self._note())
+            self.note([one.row for one in received if one.answer and one.row is not None], taken=taken)
 
         def follow(push: Push) -> None:
-            for row in followed:
-                self.replies.follow(row, push)
+            for one in each:
+                if one.follow:
+                    one.follow(push)
 
         return Reply(
-            sent,
-            delivered if answered else None,
-            follow if followed else None,
-            len(followed),
-            idle=first.idle,
-            last=any(one.last for one in received),
-            kept=all(one.row is not None for one in received),
+            answer,
+            delivered if any(one.delivered for one in each) else None,
+            follow if any(one.follow for one in each) else None,
+            sum(one.follows for one in each),
+            idle=received[0].idle if received else None,
+            last=any(one.last for one in each),
+            kept=all(one.kept for one in each),
         )
+
+    def note(self, rows: Sequence[int], *, taken: bool) -> None:
+        """Note, before the sender's next message is kept, whether ACKs left; nobody waits for that."""
+        self._told[taken] += rows
+        if self._noting is None or self._noting.done():
+            self._noting = asyncio.create_task(self._note())
+
+    def _delivered(self, row: int, sender: str, since: float, taken: bool) -> None:
+        if taken:
+            _timer(sender).observe(self.seconds() - since)
+        self.note((row,), taken=taken)
 
     async def drained(self) -> None:
         """Every delivery has been noted."""
@@ -149,6 +159,13 @@ class Doors:
                     await self.intake.delivered(rows, sent=taken)
 
 
+@cache
+def _timer(sender: str) -> Histogram:
+    """By a sender's name; finding it takes longer than observing."""
+    timer: Histogram = metrics.ack_seconds.labels(sender)
+    return timer
+
+
 @dataclass(frozen=True, slots=True)
 class HttpDoor:
     """The same for HTTP."""
@@ -160,7 +177,7 @@ class HttpDoor:
         doors = self.doors
         since = doors.seconds()
         received = await doors.intake.receive(raw, "http", peer, truncated=truncated)
-        reply = doors.reply([received], since=since)
+        reply = doors.reply(received, since)
         if reply.answer or not reply.follow:
             return reply
         told: asyncio.Future[Public | None] = asyncio.get_running_loop().create_future()
@@ -205,7 +222,7 @@ class _Incoming:
     async def finish(self) -> Reply:
         """It is whole: its answer."""
         told = await self._batch.finish()
-        return self._doors.reply(told.received, told.answer)
+        return self._doors.reply_to_batch(told.received, told.answer)
 
     async def abandon(self) -> None:
         """The connection ended in the middle of it."""

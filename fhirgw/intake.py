@@ -13,6 +13,7 @@ import structlog
 
 from fhirgw.admission import Admission, Peer
 from fhirgw.errors import DependencyDown, GatewayError, MalformedMessage, TooLarge
+from fhirgw.glance import Glance
 from fhirgw.keeping import ER7, Arrival, Judged, Keeper, Received
 from fhirgw.mappers.adt import MapContext, extract
 from fhirgw.mappers.plain import is_plainly_sound
@@ -72,6 +73,7 @@ class Intake:
         self._senders = senders
         self._admission = admission
         self._id_key = id_key
+        self._glance = Glance()
         self._keeper = Keeper(database, window=duplicate_window_days * DAY, new_id=new_id)
         self._sleep = sleep
 
@@ -87,9 +89,7 @@ class Intake:
             truncated: The rest was over the size cap and is not here.
         """
         judged = self._judge(raw, peer, truncated=truncated)
-        if judged.errors and isinstance(judged.errors[0], TooLarge):
-            raw = head(raw)
-        arrival = Arrival(raw, channel, peer, judged)
+        arrival = Arrival(channel, peer, judged)
         try:
             seconds = self._pace(judged, peer)
         except DependencyDown as error:
@@ -157,19 +157,25 @@ class Intake:
     def _judge(self, raw: bytes, peer: Peer, *, truncated: bool) -> Judged:
         """What is wrong with a message, the cheapest first: nothing here waits for the store."""
         senders = self._senders()
+        seen = None if truncated else self._glance.look(raw, senders)
+        if seen and _is_within(raw, seen.registered) and not self._admission.refusal(peer, seen.sender, senders):
+            return seen
         top = header(raw)
         name, sender = senders.by_facility((top.header.get(4) if top else None) or "")
         refused = self._admission.refusal(peer, name, senders)
         if refused:
-            return _judged(top, name, sender, [refused])
-        if truncated or (sender.max_message_bytes is not None and len(raw) > sender.max_message_bytes):
-            return _judged(top, name, sender, [TooLarge("The message is larger than this gateway takes.")])
+            return _judged(raw, top, name, sender, [refused])
+        if truncated or not _is_within(raw, sender):
+            error = TooLarge("The message is larger than this gateway takes.")
+            return _judged(head(raw), top, name, sender, [error])
         try:
             message = parse(raw, charset=sender.charset)
         except GatewayError as error:
-            return _judged(top, name, sender, [error])
+            return _judged(raw, top, name, sender, [error])
         context = MapContext(name, sender, self._id_key)
-        return _judged(message, name, sender, refusals(message, context))
+        judged = _judged(raw, message, name, sender, refusals(message, context))
+        self._glance.learn(raw, senders, judged)
+        return judged
 
     async def _receive_later(self, arrival: Arrival, seconds: float) -> Received:
         await self._sleep(seconds)
@@ -189,9 +195,18 @@ class Intake:
         return self._admission.wait(judged.sender, judged.registered)
 
 
-def _judged(message: Message | None, name: str, sender: Sender, errors: Sequence[GatewayError]) -> Judged:
-    mode = accept_mode(message, sender.ack) if message else UNANSWERED
-    return Judged(message, name, sender, mode, errors)
+def _is_within(raw: bytes, sender: Sender) -> bool:
+    return sender.max_message_bytes is None or len(raw) <= sender.max_message_bytes
+
+
+def _judged(
+    raw: bytes, message: Message | None, name: str, sender: Sender, errors: Sequence[GatewayError]
+) -> Judged:
+    if message is None:
+        return Judged(raw, name, sender, UNANSWERED, errors)
+    msh = message.header
+    mode, control_id, trigger = accept_mode(message, sender.ack), msh.get(10) or None, msh.get(9, 2) or None
+    return Judged(raw, name, sender, mode, errors, control_id, trigger, top=message)
 
 
 def refusals(message: Message, context: MapContext) -> list[GatewayError]:

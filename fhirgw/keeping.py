@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from itertools import count
 
 import structlog
 
@@ -21,7 +22,7 @@ from fhirgw.released import Public
 from fhirgw.settings import Sender
 from fhirgw.store import application_ack, journal
 from fhirgw.store.database import Database, Transaction
-from fhirgw.v2.ack import AckMode, acknowledge
+from fhirgw.v2.ack import AckMode, Form, acknowledge, stamp
 from fhirgw.v2.codec import Message, header
 
 log = structlog.get_logger(__name__)
@@ -55,36 +56,43 @@ class Received:
 
 @dataclass(slots=True)
 class Judged:
-    """A message as far as it could be read, and what is wrong with it.
+    """A message as far as it had to be read, and what is wrong with it.
 
     Attributes:
-        message: MSH alone where the rest cannot be read; None when there is no MSH to answer to.
+        raw: Its bytes.
         sender: Its name in the senders file.
         registered: What the senders file says of it.
         mode: Which acknowledgments are given.
         errors: Why it is refused; empty when it is taken.
+        control_id: MSH-10.
+        trigger: MSH-9.2.
+        code: MSA-1 if it is taken, where ``form`` is known; None: there is no answer.
+        form: The answer then; None: it has to be made.
+        top: MSH, or the whole message, where it was read; None when there is no MSH to answer to.
     """
 
-    message: Message | None
+    raw: bytes
     sender: str
     registered: Sender
     mode: AckMode
-    errors: Sequence[GatewayError]
+    errors: Sequence[GatewayError] = ()
+    control_id: str | None = None
+    trigger: str | None = None
+    code: str | None = None
+    form: Form | None = None
+    top: Message | None = None
+
+    @property
+    def message(self) -> Message | None:
+        """What an answer is made from; None when there is no MSH to answer to."""
+        if self.top is None and self.form:
+            self.top = header(self.raw)
+        return self.top
 
     @property
     def is_foreign(self) -> bool:
         """Whether the peer may not send for this sender: nothing of it counts as the sender's."""
         return any(isinstance(error, Forbidden) for error in self.errors)
-
-    @property
-    def control_id(self) -> str | None:
-        """MSH-10."""
-        return (self.message.header.get(10) if self.message else None) or None
-
-    @property
-    def trigger(self) -> str | None:
-        """MSH-9.2."""
-        return (self.message.header.get(9, 2) if self.message else None) or None
 
 
 @dataclass(slots=True, eq=False)
@@ -92,14 +100,12 @@ class Arrival:
     """A judged message on its way into the journal.
 
     Attributes:
-        raw: The unframed bytes.
         channel: ``mllp``, ``http`` or ``file``.
         peer: Where it came from.
-        judged: What is wrong with it, if anything.
+        judged: What it says, and what is wrong with it, if anything.
         received: What becomes of it.
     """
 
-    raw: bytes
     channel: str
     peer: Peer
     judged: Judged
@@ -115,11 +121,11 @@ class Keeper:
         Args:
             database: Holds the journal.
             window: How long MSH-10 must stay unique for a sender, in microseconds.
-            new_id: Fresh opaque ids, for ACK control ids.
+            new_id: A fresh opaque id, of which the control ids of ACKs are made.
         """
         self._database = database
         self._window = window
-        self._new_id = new_id
+        self._control_ids = (f"{stem}{number:x}" for stem in (new_id()[:12],) for number in count())
         self._waiting: deque[Arrival] = deque()
         self._submitted = False  # a unit is on its way that will take all that waits when it begins
 
@@ -178,8 +184,8 @@ class Keeper:
                         judged.registered.idle_timeout_seconds,
                     )
                 )
-        for labels, count in told.items():
-            metrics.messages.labels(*labels).inc(count)
+        for labels, number in told.items():
+            metrics.messages.labels(*labels).inc(number)
 
     def _unkept(self, group: list[Arrival], error: BaseException) -> None:
         """Whatever it is: not kept, so the senders keep it."""
@@ -256,7 +262,7 @@ class Keeper:
             judged.sender,
             control_id,
             judged.trigger,
-            arrival.raw,
+            judged.raw,
             state=("parked" if indulged else "rejected") if errors else "received",
             ack_code=code,
             ack=answer.body if answer else None,
@@ -274,7 +280,8 @@ class Keeper:
         """
         if control_id is None:
             return None
-        judged, digest = arrival.judged, hashlib.sha256(arrival.raw).digest()
+        judged = arrival.judged
+        digest = hashlib.sha256(judged.raw).digest()
         since, name = tx.now - self._window, judged.sender
         earlier = None if judged.is_foreign else journal.duplicate(tx.connection, name, control_id, since=since)
         if earlier and earlier.digest == digest:
@@ -307,11 +314,15 @@ class Keeper:
         self, judged: Judged, errors: Sequence[GatewayError], now: datetime
     ) -> tuple[str | None, Public | None]:
         """MSA-1 and the ACK, in the mode the sender asked for; (None, None) where none is owed."""
+        if judged.form and judged.control_id and not errors:
+            own = next(self._control_ids).encode()
+            body = judged.form.fill(stamp(now).encode(), own, judged.control_id.encode())
+            return judged.code, Public(body, media_type=ER7)
         message = judged.message
         code = judged.mode.at_once(errors) if message else None
         if message is None or code is None:
             return None, None
-        body = acknowledge(message, code, errors, now=now, control_id=self._new_id())
+        body = acknowledge(message, code, errors, now=now, control_id=next(self._control_ids))
         return code, Public(body, media_type=ER7)
 
 

@@ -27,6 +27,7 @@ from fhirgw.v2.codec import parse
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 PEER = Peer("test", "127.0.0.1")
+app.LOOK_SECONDS = 0.0  # a test that changes the senders file has it looked at
 START = 1_790_000_000_000_000
 MEDICAID = "http://fhirgw.org/fhir/sid/ct-medicaid"
 ALMA = (MEDICAID, "CT-TEST-0001")

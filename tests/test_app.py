@@ -45,10 +45,13 @@ def test_this_machine_may_listen_to_itself(host):
 
 
 def test_a_senders_file_is_read_again_when_it_changed_and_only_then(tmp_path, monkeypatch):
+    monkeypatch.setattr(app, "LOOK_SECONDS", 0.01)
+    now = iter((0.0, 0.005, 0.01, 0.02, 0.03, 0.04))
     path = tmp_path / "senders.toml"
-    file = SendersFile(Settings(data_dir=tmp_path))
+    file = SendersFile(Settings(data_dir=tmp_path), seconds=lambda: next(now))
     assert file().senders == {}
     path.write_text('[senders.a]\nfacility = "A"\n', "utf-8")
+    assert file().senders == {}  # too soon to look again
     assert file().by_facility("A")[0] == "a"
     assert file() is file()
     path.unlink()

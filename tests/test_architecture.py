@@ -17,7 +17,8 @@ MAKERS = {
         "api/health.py",  # health and metrics
         "api/smart.py",  # token answers
         "send.py",  # errors; what an operator types for a partner client
-        "intake.py",  # ACKs
+        "intake.py",  # ACKs that were kept
+        "keeping.py",  # ACKs
         "batches.py",  # batch answers
     },
 }

@@ -18,6 +18,11 @@ from fhirgw.settings import Settings
 from fhirgw.store import clients
 from fhirgw.store.clients import Client
 
+if sys.platform == "win32":  # where uvloop is not to be had
+    from asyncio import run
+else:
+    from uvloop import run
+
 SWITCH_SECONDS = 0.0005
 """How long processing may keep an ACK from its thread; Python's own 5 ms is met several times for each ACK."""
 
@@ -41,7 +46,7 @@ def serve() -> None:
         cache_logger_on_first_use=True,
     )
     sys.setswitchinterval(SWITCH_SECONDS)
-    asyncio.run(composition.serve(Settings()))
+    run(composition.serve(Settings()))
 
 
 def demo() -> None:

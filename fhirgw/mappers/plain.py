@@ -5,17 +5,29 @@ one home, and nothing is accepted here that ``extract`` would refuse for a requi
 (docs/decisions/0125-what-is-plainly-sound.md).
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
+from functools import lru_cache
+from typing import NamedTuple
 
-from fhirgw.mappers.event import EVENTS, MapContext
+from fhirgw.mappers.event import EVENTS, EventSemantics, MapContext
 from fhirgw.settings import Sender
 from fhirgw.terminology import CODE_MAPS
 from fhirgw.v2.codec import NULL, Message, Segment
+from fhirgw.v2.encoding import Delimiters
 
 _CLASSES = CODE_MAPS["0004"]
 _VALIDITY = 7  # CX-7 and CX-8 are dates, which may be broken
 _LENGTHS = frozenset({8, 12, 14})  # YYYYMMDD, with HHMM, with SS
+
+
+class Places(NamedTuple):
+    """Which segment is the EVN, the PID and the PV1 of a message; None: there is none."""
+
+    evn: int | None
+    pid: int
+    pv1: int | None
 
 
 def is_plainly_sound(message: Message, context: MapContext) -> bool:
@@ -25,29 +37,69 @@ def is_plainly_sound(message: Message, context: MapContext) -> bool:
 
     Not for events about two records, nor for senders whose own segments stand in for fields of the standard.
     """
-    sender = context.sender
-    first = {segment.name: segment for segment in reversed(message.segments)}
-    msh, evn, pid = message.header, first.get("EVN"), first.get("PID")
-    kind = msh.field(9).split(message.delimiters.component)
-    event = EVENTS.get(kind[1]) if len(kind) > 1 and kind[0] == "ADT" else None
-    if event is None or pid is None or event.grouped or event.requires or sender.z or "MRG" in first:
+    event = plain_event(message.header, context.sender)
+    where = _places([segment.name for segment in message.segments])
+    if event is None or where is None:
         return False
-    if any(segment.name == "EVN" and segment.field(3) for segment in message.segments):
-        return False
-    return (
-        _is_dated(msh, evn)
-        and _is_identified(pid, sender)
-        and (event.pv1 == "numbered" or _is_classed(first.get("PV1"), sender, required=event.pv1 == "required"))
+    evn, pid, pv1 = (None if at is None else message.segments[at].fields() for at in where)
+    return pid is not None and are_sound(
+        event, context.sender, message.delimiters, message.header.field(7), evn, pid, pv1
     )
 
 
-def _is_dated(msh: Segment, evn: Segment | None) -> bool:
-    """Some of EVN-6, EVN-2 and MSH-7 are there, and those that are there are local times that exist."""
-    said = {msh.field(7)}
+def plain_event(msh: Segment, sender: Sender) -> EventSemantics | None:
+    """The event that MSH-9 names, if it can be told of at first sight."""
+    kind = msh.field(9).split(msh.delimiters.component)
+    event = EVENTS.get(kind[1]) if len(kind) > 1 and kind[0] == "ADT" else None
+    return None if event is None or event.grouped or event.requires or sender.z else event
+
+
+@lru_cache(maxsize=4096)
+def starting_places(starts: tuple[str, ...]) -> Places | None:
+    """Where the segments are that count, of lines that start so; None where one cannot tell at first sight."""
+    return _places([start[:3] for start in starts])
+
+
+def _places(names: Sequence[str]) -> Places | None:
+    if "MRG" in names or "PID" not in names or names.count("EVN") > 1:
+        return None
+    evn, pv1 = (names.index(name) if name in names else None for name in ("EVN", "PV1"))
+    return Places(evn, names.index("PID"), pv1)
+
+
+def are_sound(
+    event: EventSemantics,
+    sender: Sender,
+    delimiters: Delimiters,
+    msh_7: str,
+    evn: Sequence[str] | None,
+    pid: Sequence[str],
+    pv1: Sequence[str] | None,
+) -> bool:
+    """Whether these are as they should be.
+
+    Args:
+        event: The event.
+        sender: Who sent it.
+        delimiters: What its fields are written with.
+        msh_7: The time of the message.
+        evn: The fields of EVN, as they stand on the wire, up to EVN-6 at least; None: there is none.
+        pid: Those of PID, up to PID-3.
+        pv1: Those of PV1, up to PV1-2.
+    """
+    said = {msh_7}
     if evn is not None:
-        said |= {evn.field(2), evn.field(6)}
+        said |= {_at(evn, 2), _at(evn, 6)}
     said.discard("")
-    return bool(said) and all(map(_is_time, said))
+    if not said or (evn and _at(evn, 3)) or not all(map(_is_time, said)):
+        return False
+    return _is_identified(_at(pid, 2), _at(pid, 3), delimiters, sender) and (
+        event.pv1 == "numbered" or _is_classed(pv1, sender, required=event.pv1 == "required")
+    )
+
+
+def _at(fields: Sequence[str], number: int) -> str:
+    return fields[number] if number < len(fields) else ""
 
 
 def _is_time(text: str) -> bool:
@@ -63,13 +115,10 @@ def _is_time(text: str) -> bool:
     return False
 
 
-def _is_identified(pid: Segment, sender: Sender) -> bool:
+def _is_identified(other: str, text: str, delimiters: Delimiters, sender: Sender) -> bool:
     """Some repetition of PID-3 has a number and an authority; nothing in PID-2 or PID-3 could be a broken date."""
-    delimiters = pid.delimiters
-    text, named = pid.field(3), False
-    if (delimiters.escape and delimiters.escape in text) or pid.field(2).count(
-        delimiters.component
-    ) > _VALIDITY - 2:
+    named = False
+    if (delimiters.escape and delimiters.escape in text) or other.count(delimiters.component) > _VALIDITY - 2:
         return False
     for repetition in text.split(delimiters.repetition) if delimiters.repetition else (text,):
         parts = repetition.split(delimiters.component)
@@ -94,9 +143,9 @@ def _is_said(text: str) -> bool:
     return bool(text) and text != NULL
 
 
-def _is_classed(pv1: Segment | None, sender: Sender, *, required: bool) -> bool:
+def _is_classed(pv1: Sequence[str] | None, sender: Sender, *, required: bool) -> bool:
     """PV1-2 is a code of table 0004, in the sender's codes or the table's."""
     if pv1 is None:
         return not required
-    code = pv1.field(2)
+    code = _at(pv1, 2)
     return bool(code) and sender.codes.get("0004", {}).get(code, code) in _CLASSES

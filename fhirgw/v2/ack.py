@@ -7,6 +7,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
+from typing import NamedTuple, Self
 
 from fhirgw.errors import GatewayError, MissingElement, UnsupportedMessage
 from fhirgw.v2.codec import NULL, Message, Segment, line
@@ -196,7 +198,7 @@ def acknowledge(
     delimiters = message.delimiters
     first = escape(errors[0].text, delimiters) if errors else ""
     segments = [
-        _header(message, now, escape(control_id, delimiters), apart=apart),
+        _header(message, stamp(now), escape(control_id, delimiters), apart=apart),
         ["MSA", code, message.header.field(10), first],
         *_errors(errors, delimiters, _version(message)),
     ]
@@ -204,12 +206,49 @@ def acknowledge(
     return mark + "".join(f"{line(segment, delimiters)}\r" for segment in segments).encode(delimiters.codec)
 
 
-def _header(message: Message, now: datetime, control_id: str, *, apart: bool) -> list[str]:
+class Form(NamedTuple):
+    """An ACK without errors, to messages that have the same MSH but for MSH-7 and MSH-10, with three blanks."""
+
+    start: bytes
+    after_time: bytes
+    after_control_id: bytes
+    end: bytes
+
+    @classmethod
+    def of(cls, message: Message, code: str) -> Self:
+        """The form of the ACK to such a message; its character set must have ASCII as its first half."""
+        header = _header(message, _TIME, _OWN, apart=False)
+        text = "".join(f"{line(one, message.delimiters)}\r" for one in (header, ["MSA", code, _THEIRS]))
+        return cls(*(part.encode(message.codec) for part in _BLANK.split(text)))
+
+    def fill(self, time: bytes, control_id: bytes, answered: bytes) -> bytes:
+        """The ACK.
+
+        Args:
+            time: MSH-7, by ``stamp``.
+            control_id: MSH-10 of the ACK.
+            answered: MSH-10 of the message; neither has what would have to be escaped.
+        """
+        return b"".join((self.start, time, self.after_time, control_id, self.after_control_id, answered, self.end))
+
+
+_TIME, _OWN, _THEIRS = "\1", "\2", "\3"
+_BLANK = re.compile("[\1-\3]")
+"""What is to be filled in; no field has these, for control characters read as spaces."""
+
+
+@lru_cache(maxsize=16)  # those of a group have the same
+def stamp(now: datetime) -> str:
+    """MSH-7 of an ACK."""
+    return now.astimezone(UTC).strftime("%Y%m%d%H%M%S+0000")
+
+
+def _header(message: Message, time: str, control_id: str, *, apart: bool) -> list[str]:
     msh = message.header
     charset = msh.field(18) if (msh.get(18) or "").upper() in CHARSETS else ""  # no answer in what nobody can read
     return [
         *("MSH", "", "", msh.field(5), msh.field(6), msh.field(3), msh.field(4)),
-        *(now.astimezone(UTC).strftime("%Y%m%d%H%M%S+0000"), "", _type(message), control_id),
+        *(time, "", _type(message), control_id),
         *(msh.field(11) or "P", msh.field(12) or "2.5.1", "", ""),
         *(("NE", "NE") if apart else ("", "")),
         *(msh.field(17), charset),

@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import pairwise
 
 from fhirgw.errors import MalformedMessage
@@ -35,6 +36,8 @@ _LINE_END = re.compile(r"(\r\n?|\n)")
 _BLANKS = " \t"
 _BEFORE = "\r\n \t\0"
 _MOST_FIELDS = 100  # that a segment of the standard has: IN2 has 72
+REMEMBERED = 100
+"""Segments of a message that others of its feed will be like."""
 _HEADERS = ("MSH", "FHS", "BHS")  # their first two fields are the delimiters themselves
 
 
@@ -340,12 +343,21 @@ def _lines(text: str, field: str) -> tuple[list[str], list[str]]:
             terminators[-1] = ""
         else:
             del lines[-1], terminators[-1]
-        # The rule of _is_segment for all lines at once, twice as fast; anything else is told apart below.
-        names = [line[:3] for line in lines]
-        known = names.count("MSH") == 1 and all(map(_NAME.fullmatch, set(names) - STANDARD_SEGMENTS))
-        if known and {line[3:4] for line in lines} <= {field, ""}:
+        if are_segments(tuple([line[:4] for line in lines]), field):
             return lines, terminators
     return _tolerant_lines(text, field)
+
+
+def are_segments(starts: tuple[str, ...], field: str) -> bool:
+    """Whether lines with these first four characters are the segments of one message."""
+    return _are_known(starts, field) if len(starts) <= REMEMBERED else _are_known.__wrapped__(starts, field)
+
+
+@lru_cache(maxsize=4096)
+def _are_known(starts: tuple[str, ...], field: str) -> bool:
+    names = [start[:3] for start in starts]
+    known = names.count("MSH") == 1 and all(map(_NAME.fullmatch, set(names) - STANDARD_SEGMENTS))
+    return known and {start[3:] for start in starts} <= {field, ""}
 
 
 def _line_end(text: str) -> str:

@@ -99,11 +99,23 @@ class Deframer:
 
     def feed(self, received: bytes | memoryview) -> list[Event]:
         """Take what was read from the stream; give what it completes."""
+        if not self._buffer and not self._in_frame:
+            whole = self._one_frame(bytes(received))
+            if whole:
+                return [whole]
         self._buffer += received
         events: list[Event] = []
         while self._buffer and (self._finish_frame(events) if self._in_frame else self._find_start(events)):
             pass
         return events
+
+    def _one_frame(self, received: bytes) -> Frame | None:
+        """The frame that this is, if it is nothing else: what a sender sends that waits for each ACK."""
+        content = received[1:-2]
+        is_one = received[:1] == START and received[-2:] == END + b"\r" and len(content) <= self._max_bytes
+        if not is_one or END in content or START in content or content.lstrip(b"\r\n").startswith(BATCH_STARTS):
+            return None
+        return Frame(content)
 
     def _find_start(self, events: list[Event]) -> bool:
         start = self._buffer.find(START)

@@ -10,7 +10,7 @@ Push = Callable[[Public | None], Awaitable[bool]]
 """Sends an application ACK on the connection its message came on; whether it was taken. None: none follows."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reply:
     """What the door gives back.
 

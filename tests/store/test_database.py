@@ -17,7 +17,7 @@ from sqlalchemy.exc import OperationalError
 
 from fhirgw.errors import DependencyDown, NotFound
 from fhirgw.store import journal
-from fhirgw.store.database import Database, Transaction, migrate
+from fhirgw.store.database import LOG_PAGES, PAGE_BYTES, Database, Transaction, migrate
 from fhirgw.store.schema import metadata
 
 
@@ -128,6 +128,19 @@ def test_a_reader_cannot_write_and_sees_one_snapshot(database):
         assert len(journal.list_(connection)) == before
     with pytest.raises(DependencyDown), database.read() as connection:
         connection.execute(text("DELETE FROM journal"))
+
+
+def test_a_reserved_log_is_long_and_holds_nothing(database, tmp_path):
+    """What is written to make the log long is not stored, and what is stored afterwards is."""
+    database.write_sync(keep)
+    database.reserve()
+    (log,) = tmp_path.glob("*-wal")
+    length = log.stat().st_size
+    database.write_sync(keep)
+    assert log.stat().st_size == length > LOG_PAGES * PAGE_BYTES
+    assert kept(database) == 2
+    with database.read() as connection:
+        assert not connection.execute(text("SELECT name FROM sqlite_master WHERE name = 'reserve'")).all()
 
 
 def test_a_closed_database_is_down(url):
