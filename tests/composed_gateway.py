@@ -14,8 +14,8 @@ from sqlalchemy import select
 
 from fhirgw import app
 from fhirgw.admission import Peer
-from fhirgw.cli.files import read_case
 from fhirgw.demo import CASES, CLIENTS, SENDERS
+from fhirgw.icm.statements import read_case, statement
 from fhirgw.ingest import register_organization
 from fhirgw.settings import Settings
 from fhirgw.share import Requester
@@ -150,7 +150,8 @@ def _template():
 
     def load(tx):
         for name in CASES:
-            gateway.ingest.cases._store(tx, case(name))
+            stated = case(name)
+            gateway.ingest.cases._take(tx, statement(stated.model_dump_json().encode()), stated, None)
         for one in CLIENTS:
             logical = register_organization(tx, gateway.keys.ids, *one.organization, one.name)
             known = Client(one.id, one.name, logical, jwks, one.scopes, one.purposes, one.inside)

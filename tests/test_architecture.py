@@ -16,6 +16,7 @@ MAKERS = {
         "api/metadata.py",  # capability statement, SMART configuration
         "api/health.py",  # health and metrics
         "api/smart.py",  # token answers
+        "api/icm.py",  # whether what was stated is stored
         "send.py",  # errors; what an operator types for a partner client
         "intake.py",  # ACKs that were kept
         "keeping.py",  # ACKs

@@ -8,9 +8,9 @@ from composed_gateway import ALMA, FENN, FIXTURES, MEDICAID, case, composed, mes
 from sqlalchemy import func, select
 
 from fhirgw import metrics
-from fhirgw.cli.files import read_case
 from fhirgw.consent.vocabulary import BITS
 from fhirgw.errors import InvalidElement, NotFound, ProfileViolation
+from fhirgw.icm.statements import read_case
 from fhirgw.ingest import register_organization
 from fhirgw.share import Read, Search
 from fhirgw.store import identity, policy, repository
@@ -285,7 +285,7 @@ async def test_a_case_that_fails_on_its_last_resource_leaves_nothing(whole, monk
         await whole.gateway.ingest.cases.store(other)
     assert whole.everything() == before
     with whole.gateway.database.read() as connection:
-        assert identity.case_digest(connection, "new") is None
+        assert identity.case(connection, "new") is None
         assert not identity.find(connection, [(MEDICAID, "NEW")])
 
 

@@ -17,6 +17,7 @@ from fhirgw.api import negotiation
 from fhirgw.api.fhir import Interactions, Saved
 from fhirgw.api.health import Health
 from fhirgw.api.hl7v2 import Feeds, Hl7v2
+from fhirgw.api.icm import Cases
 from fhirgw.api.metadata import capability_statement, smart_configuration
 from fhirgw.api.middleware import Edge, log_failure, request_id
 from fhirgw.api.smart import Smart
@@ -39,6 +40,8 @@ EXITS: Mapping[tuple[str, str], How] = MappingProxyType(
         ("GET", "/.well-known/smart-configuration"): "public",
         ("POST", "/auth/token"): "public",
         ("POST", "/hl7v2"): "public",
+        ("POST", "/icm/cases"): "public",
+        ("POST", "/icm/records"): "public",
         ("GET", "/health"): "public",
         ("GET", "/metrics"): "public",
         ("GET", "/fhir"): "released",
@@ -95,6 +98,8 @@ def create_api(
     interactions = Interactions(share, ingest, smart, base=settings.base, max_bytes=settings.max_message_bytes)
     paths = _paths(interactions, smart, Health(database, senders, clock), settings.base, token_url)
     paths["/hl7v2"] = {"POST": Hl7v2(feeds, smart, settings).post}
+    stated = Cases(ingest, smart, max_bytes=settings.max_message_bytes)
+    paths |= {"/icm/cases": {"POST": stated.cases}, "/icm/records": {"POST": stated.records}}
     routes: list[BaseRoute] = [Route(template, Exit(template, methods)) for template, methods in paths.items()]
     app = FastAPI(
         title="fhirgw", routes=routes, redirect_slashes=False, openapi_url=None, docs_url=None, redoc_url=None

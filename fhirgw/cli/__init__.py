@@ -15,7 +15,7 @@ from fhirgw.cli.terminal import fail
 from fhirgw.errors import GatewayError
 
 _ALL = (
-    "servers", "files", "feeds", "operator", "journal", "codes", "outbox", "reviews", "clients", "package",
+    "servers", "files", "feeds", "cases", "operator", "journal", "codes", "outbox", "reviews", "clients", "package",
     "trial",
 )  # fmt: skip
 _ALONE = {"map adt": "map_adt"}

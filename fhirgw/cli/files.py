@@ -12,9 +12,9 @@ from fhirgw.cli.lint import lint
 from fhirgw.cli.map_adt import map_adt
 from fhirgw.cli.terminal import emit, people, read, read_json
 from fhirgw.consent.model import Json
-from fhirgw.errors import GatewayError, InvalidElement, MalformedMessage, MissingElement
+from fhirgw.errors import GatewayError, InvalidElement
 from fhirgw.icm import sf12
-from fhirgw.icm.model import Case
+from fhirgw.icm.statements import read_case
 from fhirgw.mappers.icm import case_bundle
 from fhirgw.outcome import operation_outcome
 from fhirgw.profiles.validation import problems
@@ -80,28 +80,6 @@ def map_icm(files: Files) -> None:
         return case_bundle(case, programs[case.program], key)
 
     _map(files, one)
-
-
-def read_case(raw: bytes) -> Case:
-    """An ICM case from its JSON.
-
-    Raises:
-        ExceptionGroup: Everything that is wrong with it, each at its place, without its values.
-    """
-    try:
-        return Case.model_validate_json(raw)
-    except ValueError as error:
-        raise _case_errors(error) from None
-
-
-def _case_errors(error: ValueError) -> ExceptionGroup[GatewayError]:
-    """Pydantic's findings as ours: it would quote the values."""
-    found: list[GatewayError] = []
-    for one in getattr(error, "errors", list)():
-        location = ".".join(str(part) for part in one["loc"]) or "case"
-        kind = {"missing": MissingElement, "json_invalid": MalformedMessage}.get(one["type"], InvalidElement)
-        found.append(kind(one["msg"].removeprefix("Value error, "), location=location))
-    return ExceptionGroup("case", found or [MalformedMessage("The case cannot be read.")])
 
 
 def validate(files: Files) -> None:

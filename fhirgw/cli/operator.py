@@ -1,4 +1,4 @@
-"""Commands of the operator and the privacy officer over the local store: import, consent, audit, migrate.
+"""Commands of the operator and the privacy officer over the local store: consent, audit, migrate.
 
 They are not exits: local, and accounted for in the ledger where they touch a member's data (DESIGN §1).
 """
@@ -10,19 +10,16 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import track
 
 from fhirgw.app import Gateway, new_id
 from fhirgw.audit import Entry, disclosures
 from fhirgw.audit import verify as verify_ledger
-from fhirgw.cli.feeds import import_v2
-from fhirgw.cli.files import Files, read_case
-from fhirgw.cli.terminal import emit, emit_all, fail, local, patient_id, people, read, read_json
+from fhirgw.cli.terminal import emit, emit_all, local, patient_id, people, read, read_json
 from fhirgw.consent.cases import Cases
 from fhirgw.consent.explain import explain as explain_policy
 from fhirgw.consent.model import ConsentSettings
 from fhirgw.consent.wire import decision_json
-from fhirgw.errors import GatewayError, InvalidElement
+from fhirgw.errors import InvalidElement
 from fhirgw.share import Requester
 from fhirgw.store import clients, policy, repository
 
@@ -35,36 +32,9 @@ Recipient = Annotated[str, typer.Option(help="Client id, or system|value of the 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command(name="import")(import_)
     app.command()(migrate)
     app.add_typer(consent_app, name="consent")
     app.add_typer(audit_app, name="audit")
-
-
-def import_(
-    files: Files,
-    v2: Annotated[bool, typer.Option("--v2", help="They hold HL7 v2 messages or batches, of any size.")] = False,
-    answer: Annotated[Path | None, typer.Option(help="With --v2: where the batch answers go.")] = None,
-) -> None:
-    """Import ICM cases (JSON), each whole or not at all; or HL7 v2 messages, as if they were received.
-
-    Example: fhirgw import fixtures/icm/ct-bhp.json
-    """
-    if v2:
-        import_v2(files, answer)
-    failed = False
-    with local() as gateway:
-        for path in track(files, console=people, disable=len(files) < 10, description="importing"):
-            try:
-                case = read_case(read(path))
-                stored = asyncio.run(gateway.ingest.cases.store(case))
-                emit({"file": str(path), "case": case.key, "stored": stored})
-            except (GatewayError, ExceptionGroup) as error:
-                failed = True
-                people.print(f"{path}:")
-                for one in error.exceptions if isinstance(error, ExceptionGroup) else [error]:
-                    fail(one)
-    raise typer.Exit(code=int(failed))
 
 
 def migrate() -> None:

@@ -10,7 +10,7 @@ import typer
 
 from fhirgw import app as composition
 from fhirgw.cli.clients import add_client, new_key
-from fhirgw.cli.files import read_case
+from fhirgw.icm.statements import read_case
 from fhirgw.cli.terminal import local, patient_id, people
 from fhirgw.demo import ALMA, CASES, CLIENTS, FIXTURES, SENDERS, tour
 from fhirgw.errors import InvalidElement

@@ -51,7 +51,7 @@ CLIENTS = (
         "Example ICM Programme",
         ("http://fhirgw.org/fhir/sid/agency", "EXAMPLE-ICM"),
         ("COC",),
-        ("system/*.cruds",),
+        ("system/*.cruds", "system/icm"),
         frozenset({"*"}),
     ),
 )

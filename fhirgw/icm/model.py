@@ -27,6 +27,8 @@ class Case(Model):
 
     key: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^\S+$")]
     """The care-management system's own key of the case; all ids come from it."""
+    version: Annotated[int, Field(ge=0)] | None = None
+    """Counts what its system states of the case: an older statement undoes no newer one."""
     program: str
     member: Member
     status: Status

@@ -27,6 +27,10 @@ PURPOSE = re.compile(r"[A-Z][A-Z0-9]{0,31}", re.ASCII)
 SCOPE = re.compile(r"system/(\*|[A-Z][A-Za-z]{1,63})\.(?=[cruds])(c?r?u?d?s?)", re.ASCII)
 FEED = "system/hl7v2"
 """Scope of a system that may send HL7 v2 messages; it reads nothing."""
+ICM = "system/icm"
+"""Scope of a programme's own system that may state cases."""
+BESIDE = (FEED, ICM)
+"""Scopes beside those of FHIR resources."""
 RSA_BITS = 2048
 NOTIFICATIONS = frozenset({"notification-admit", "notification-transfer", "notification-discharge"})
 """What a client may take notifications of: Da Vinci Unsolicited Notifications 1.1.0, notification-event."""
@@ -171,7 +175,7 @@ def _client(values: tuple[Any, ...]) -> Client:
 def _require_valid(client: Client) -> None:
     if not CLIENT_ID.fullmatch(client.id):
         raise InvalidElement("A client id is 1 to 128 letters, digits and ._~-", location="client")
-    if not client.scopes or not all(scope == FEED or SCOPE.fullmatch(scope) for scope in client.scopes):
+    if not client.scopes or not all(scope in BESIDE or SCOPE.fullmatch(scope) for scope in client.scopes):
         raise InvalidElement("Scopes are written system/Patient.rs, with cruds in this order.", location="scopes")
     if not client.purposes or not all(PURPOSE.fullmatch(purpose) for purpose in client.purposes):
         raise InvalidElement("Purposes are v3-ActReason codes, at least one.", location="purposes")
@@ -237,4 +241,4 @@ def scopes_meet(asked: Iterable[str], registered_scopes: Iterable[str]) -> tuple
         for kind, actions in sorted(granted.items())
         if kind == "*" or not actions <= everywhere
     )
-    return (*fhir, FEED) if FEED in held_scopes & asked_scopes else fhir
+    return (*fhir, *(scope for scope in BESIDE if scope in held_scopes & asked_scopes))

@@ -363,20 +363,32 @@ def pictures(connection: Connection, patient: str) -> dict[str, Json]:
     return {source: orjson.loads(body) for source, body in _PICTURES.rows(connection, of=patient)}
 
 
-def case_digest(connection: Connection, key: str) -> bytes | None:
-    """The digest of the case as last stored; None when it never was."""
-    found = connection.scalar(select(icm_case.c.digest).where(icm_case.c.key == key))
-    return bytes(found) if found is not None else None
+@dataclass(frozen=True, slots=True)
+class KnownCase:
+    """A case as last stored.
+
+    Attributes:
+        version: As its system counts; None: it does not.
+        digest: Of the statement that it was last stored from.
+        body: Its JSON, whole.
+        patient: Whose it is.
+    """
+
+    version: int | None
+    digest: bytes
+    body: bytes
+    patient: str
 
 
-def case_patient(connection: Connection, key: str) -> str | None:
-    """Whose the case was when it was last stored; None when it never was."""
-    found: str | None = connection.scalar(select(icm_case.c.patient).where(icm_case.c.key == key))
-    return found
+def case(connection: Connection, key: str) -> KnownCase | None:
+    """A case as last stored; None when it never was."""
+    columns = (icm_case.c.version, icm_case.c.digest, icm_case.c.body, icm_case.c.patient)
+    found = connection.execute(select(*columns).where(icm_case.c.key == key)).first()
+    return KnownCase(found.version, bytes(found.digest), bytes(found.body), found.patient) if found else None
 
 
-def note_case(tx: Transaction, key: str, digest: bytes, patient: str) -> None:
+def note_case(tx: Transaction, key: str, known: KnownCase) -> None:
     """Note that a case was stored."""
-    values = {"digest": digest, "patient": patient, "imported_at": tx.now}
+    values = {**asdict(known), "imported_at": tx.now}
     if not tx.direct.execute(update(icm_case).where(icm_case.c.key == key).values(values)).rowcount:
         tx.direct.execute(insert(icm_case).values(key=key, **values))

@@ -375,7 +375,9 @@ icm_case = Table(
     "icm_case",
     metadata,
     Column("key", String(256), primary_key=True),
+    Column("version", BigInteger),
     Column("digest", LargeBinary, nullable=False),
+    Column("body", LargeBinary, nullable=False),
     Column("patient", String(64), nullable=False),
     Column("imported_at", BigInteger, nullable=False),
 )

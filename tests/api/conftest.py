@@ -51,6 +51,16 @@ class RecordedIngest:
     def resources(self):
         return self
 
+    @property
+    def cases(self):
+        return self
+
+    async def take(self, stated, programs=None):
+        self.written.append((stated, programs))
+        if self.error:
+            raise self.error
+        return self.created
+
     async def write(self, requester, resource, *, id, if_match):
         self.written.append((requester, resource, id, if_match))
         if self.error:
@@ -126,6 +136,7 @@ def registered(private):
         "agency": client("agency", purposes="HOPERAT COC"),
         "narrow": client("narrow", "system/Patient.r system/CarePlan.rs"),
         "icm": client("icm", "system/*.cruds", inside=frozenset({"*"})),
+        "nebraska": client("nebraska", "system/icm", inside=frozenset({"ne-peer"})),
         "writer": client("writer", "system/Patient.cu", inside=frozenset({"adv"})),
     }
 

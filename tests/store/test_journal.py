@@ -97,11 +97,15 @@ def test_an_identifier_has_one_bearer(database):
     assert look(database, identity.find, []) == set()
 
 
+def known(digest):
+    return identity.KnownCase(None, digest.encode(), b"{}", "p")
+
+
 def test_pictures_and_cases_are_replaced(database):
     """The last picture of each source, the last digest of each case."""
     for family in ("a", "b"):
         database.write_sync(lambda tx, f=family: identity.picture(tx, "p", "icm", {"f": f}))
-        database.write_sync(lambda tx, f=family: identity.note_case(tx, "k", f.encode(), "p"))
+        database.write_sync(lambda tx, f=family: identity.note_case(tx, "k", known(f)))
     assert look(database, identity.pictures, "p") == {"icm": {"f": "b"}}
-    assert look(database, identity.case_digest, "k") == b"b"
-    assert look(database, identity.case_digest, "x") is None
+    assert look(database, identity.case, "k") == known("b")
+    assert look(database, identity.case, "x") is None

@@ -24,6 +24,7 @@ PROGRAMS = {
 }
 
 NOT_EXPORTED = {
+    "version": "tells statements of the case apart; what it states is exported",
     "care_plan.id": "a case has one plan, whose id comes from the case key",
     "care_team.birth_date": "the age that a role asks for is checked, and nobody outside is told a birth date",
     "releases.representative.person.kind": "who signs for the member is a RelatedPerson",

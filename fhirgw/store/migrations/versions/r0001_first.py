@@ -74,7 +74,9 @@ def upgrade() -> None:
     op.create_table(
         "icm_case",
         sa.Column("key", sa.String(length=256), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=True),
         sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column("patient", sa.String(length=64), nullable=False),
         sa.Column("imported_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_icm_case")),

@@ -1,0 +1,137 @@
+"""``POST /icm/cases`` and ``POST /icm/records``: what the programme's own system states of its cases.
+
+A registered client of a programme with the scope ``system/icm``. One statement as JSON is stored or refused as a
+whole, with an OperationOutcome that has every error; many, as NDJSON or CSV, are each stored or refused alone, and
+the answer has a result for each by its number. Sending the same again stores nothing twice.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import orjson
+from starlette.requests import ClientDisconnect, Request
+
+from fhirgw.api import negotiation
+from fhirgw.api.middleware import request_id
+from fhirgw.api.negotiation import media_type
+from fhirgw.api.smart import Smart
+from fhirgw.errors import Forbidden, GatewayError, InvalidElement, MalformedMessage, TooLarge, UnsupportedMedia
+from fhirgw.icm.statements import CASES, Records, Statement, rows, statement
+from fhirgw.ingest import Ingest
+from fhirgw.outcome import operation_outcome
+from fhirgw.released import Public
+from fhirgw.store.clients import ICM
+
+JSON, NDJSON, CSV = "application/json", "application/x-ndjson", "text/csv"
+Read = Statement | ExceptionGroup[GatewayError]
+
+
+class Cases:
+    """The routes."""
+
+    def __init__(self, ingest: Ingest, smart: Smart, *, max_bytes: int) -> None:
+        """Compose.
+
+        Args:
+            ingest: The only way in.
+            smart: Reads tokens.
+            max_bytes: Cap of one statement, and of a table.
+        """
+        self._ingest = ingest
+        self._smart = smart
+        self._max_bytes = max_bytes
+
+    async def cases(self, request: Request) -> Public:
+        """``POST /icm/cases``: cases, whole."""
+        return await self._post(request, Statement, CASES)
+
+    async def records(self, request: Request) -> Public:
+        """``POST /icm/records``: what changed of cases; of a table, ``?table=contacts`` says of which list."""
+        table = dict(negotiation.query(request)).get("table")
+        return await self._post(request, Records, table)
+
+    async def _post(self, request: Request, kind: type, table: str | None) -> Public:
+        programs = await self._programs(request)
+        media, _ = media_type(request.headers.get("content-type", ""))
+        if media == JSON:
+            stated = _expected(statement(await negotiation.body(request, self._max_bytes)), kind)
+            stored = await self._ingest.cases.take(stated, programs)
+            return _answer({"stored": stored})
+        if media == NDJSON:
+            read = _lines(request, self._max_bytes)
+        elif media == CSV and table:
+            read = _rows(table, await negotiation.body(request, self._max_bytes))
+        else:
+            raise UnsupportedMedia("The body is application/json, application/x-ndjson, or text/csv of a table.")
+        results: list[dict[str, Any]] = []
+        async for one in read:
+            results.append({"number": len(results) + 1, **await self._result(one, kind, programs)})
+        return _answer({"results": results})
+
+    async def _programs(self, request: Request) -> frozenset[str] | None:
+        """Of which programmes this client may state cases; None: of all."""
+        requester = await self._smart.requester(request, request_id(request.scope))
+        request.scope["fhirgw.client"] = requester.client
+        if ICM not in requester.scopes or requester.inside is None:
+            raise Forbidden(f"This takes a client of the programme with the scope {ICM}.")
+        return None if "*" in requester.inside else requester.inside
+
+    async def _result(self, one: Read, kind: type, programs: frozenset[str] | None) -> dict[str, Any]:
+        try:
+            if isinstance(one, ExceptionGroup):
+                raise one
+            return {"stored": await self._ingest.cases.take(_expected(one, kind), programs)}
+        except ExceptionGroup as group:
+            return {"outcome": operation_outcome(group.exceptions)}
+        except GatewayError as error:
+            if error.retryable:
+                raise  # so will the next be
+            return {"outcome": operation_outcome([error])}
+
+
+def _expected(stated: Statement, kind: type) -> Statement:
+    """A case where cases are taken, records where records are.
+
+    Raises:
+        InvalidElement: The other.
+    """
+    if isinstance(stated.content, Records) != (kind is Records):
+        raise InvalidElement("Cases go to /icm/cases, records of cases to /icm/records.", location="case")
+    return stated
+
+
+async def _lines(request: Request, cap: int) -> AsyncIterator[Read]:
+    """The statements of NDJSON, as they come."""
+    held = b""
+    try:
+        async for chunk in request.stream():
+            *whole, held = (held + chunk).split(b"\n")
+            for line in filter(bytes.strip, whole):
+                yield _read(line)
+            if len(held) > cap:
+                raise TooLarge(f"A line is over the limit of {cap} bytes.")
+    except ClientDisconnect:
+        raise MalformedMessage("The connection ended before the body did.") from None
+    if held.strip():
+        yield _read(held)
+
+
+async def _rows(table: str, body: bytes) -> AsyncIterator[Read]:
+    """The statements of a table."""
+    try:
+        lines = body.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise InvalidElement("A table is in UTF-8.") from None
+    for one in rows(table, lines):
+        yield one
+
+
+def _read(line: bytes) -> Read:
+    try:
+        return statement(line)
+    except ExceptionGroup as error:
+        return error
+
+
+def _answer(result: dict[str, Any]) -> Public:
+    return Public(orjson.dumps(result), JSON)
