@@ -14,7 +14,9 @@ from fhirgw.cli.terminal import emit, people, read, read_json
 from fhirgw.consent.model import Json
 from fhirgw.errors import GatewayError, InvalidElement
 from fhirgw.icm import sf12
+from fhirgw.icm.model import Case
 from fhirgw.icm.statements import read_case
+from fhirgw.icm.trend import changes
 from fhirgw.mappers.icm import case_bundle
 from fhirgw.outcome import operation_outcome
 from fhirgw.profiles.validation import problems
@@ -108,14 +110,31 @@ def _resources(path: Path) -> list[Json]:
 
 
 def sf12_command(
-    file: Annotated[Path, typer.Argument(help='Answers by mnemonic: {"GH1": 1, "PF02": 3, …}; - is stdin.')],
+    file: Annotated[
+        Path, typer.Argument(help='Answers by mnemonic: {"GH1": 1, "PF02": 3, …}; or a case, for all of its SF-12.')
+    ],
 ) -> None:
-    """Score an SF-12 (version 1). Example: fhirgw sf12 answers.json
+    """Score an SF-12 (version 1), or all those of a case, with their change. Example: fhirgw sf12 answers.json
 
     Numbers only: a site needs its own licence for the form.
     """
     answers = read_json(file)
     if not isinstance(answers, dict):
         raise InvalidElement("The answers are a JSON object, mnemonic to number.")
+    if "program" in answers:
+        _emit_trend(read_case(orjson.dumps(answers)))
+        return
     scores = sf12.score(answers)
     emit({"pcs12": scores.pcs12, "mcs12": scores.mcs12})
+
+
+def _emit_trend(case: Case) -> None:
+    """A line for each SF-12 of a case, in time, with its change from the one before."""
+    scored = sorted((one.taken_at, sf12.score(one.answers)) for one in case.sf12)
+    moves = {
+        "pcs12": changes((at, scores.pcs12) for at, scores in scored),
+        "mcs12": changes((at, scores.mcs12) for at, scores in scored),
+    }
+    for at, scores in scored:
+        since = {f"{name}_change": change[at].by for name, change in moves.items() if at in change}
+        emit({"taken_at": at.isoformat(), "pcs12": scores.pcs12, "mcs12": scores.mcs12, **since})

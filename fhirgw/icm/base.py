@@ -7,9 +7,9 @@ Model of Care Standards and Guidelines" (British Columbia); *CCBH* is "What is P
 Care Behavioral Health, Pennsylvania).
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 SensitivityCode = Literal[
     "ETH", "SUD", "ETHUD", "OPIOIDUD", "BH", "MH", "PSY", "PSYTHPN", "HIV", "SDV", "VIO", "MST", "SEX", "STD",
@@ -71,6 +71,12 @@ class HumanName(Model):
     given: tuple[str, ...] = ()
     text: str | None = None
 
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not (self.family or self.given or self.text):
+            raise ValueError("a name has at least one part")
+        return self
+
 
 class Address(Model):
     """Where somebody lives. BC 1.2 expects people without one: then there is none."""
@@ -101,18 +107,29 @@ class Organization(Model):
     telecom: tuple[Telecom, ...] = ()
 
 
-class Person(Model):
+class Provider(Model):
+    """A practitioner who is not on the care team."""
+
+    id: LocalId
+    name: HumanName
+    identifier: Identified | None = None
+
+
+class Person(Provider):
     """Somebody who is named: a practitioner, or a person in the member's life.
 
     BC 1.6: clients have a right to "refuse to have certain people involved in their care".
     """
 
-    id: LocalId
     kind: Literal["practitioner", "related"]
-    name: HumanName
-    identifier: Identified | None = None
     relationship: Coded | None = None
     """v3-RoleCode, e.g. GUARD, HPOWATT, SPS; only for a related person."""
+
+    @model_validator(mode="after")
+    def _related_to_the_member(self) -> Self:
+        if self.relationship is not None and self.kind != "related":
+            raise ValueError("only somebody in the member's life has a relationship to them")
+        return self
 
 
 class Signed(Model):

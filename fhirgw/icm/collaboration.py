@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import AwareDatetime, model_validator
 
-from fhirgw.icm.base import Classified, Line, LocalId, Organization, Person
+from fhirgw.icm.base import Classified, Line, LocalId, Organization, Provider
 
 
 class OtherPlan(Classified):
@@ -79,7 +79,7 @@ class Suggestion(Classified):
 
     id: LocalId
     at: AwareDatetime
-    by: Person
+    by: Provider
     organization: Organization | None = None
     text: Line
     decision: Literal["pending", "accepted", "declined"] = "pending"
@@ -92,6 +92,4 @@ class Suggestion(Classified):
     def _decided_when(self) -> Self:
         if (self.decision == "pending") != (self.decided_on is None):
             raise ValueError("a suggestion is decided exactly when decided_on is stated")
-        if self.by.kind != "practitioner":
-            raise ValueError("providers suggest; what people beside the member say is a problem or a goal")
         return self

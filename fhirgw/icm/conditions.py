@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Literal
 
-from fhirgw.icm.base import Classified, Coded, Line, LocalId, Person
+from fhirgw.icm.base import Classified, Coded, Line, LocalId, Provider
 
 
 class Diagnosis(Classified):
@@ -67,6 +67,6 @@ class MedicineReview(Classified):
 
     id: LocalId
     on: date
-    by: Person
+    by: Provider
     medicines: tuple[LocalId, ...] = ()
     note: str | None = None

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, Field, model_validator
 
-from fhirgw.icm.base import Classified, LocalId, Model, Person
+from fhirgw.icm.base import Classified, LocalId, Model, Provider
 
 Purpose = Literal[
     "introduction", "engagement", "goals-discussion", "assessment", "education", "care-planning", "monitoring",
@@ -45,7 +45,7 @@ class Contact(Classified):
     """Care team members."""
     beside: tuple[LocalId, ...] = ()
     """Caregiver and relatives who took part."""
-    providers: tuple[Person, ...] = ()
+    providers: tuple[Provider, ...] = ()
     """CT BHP: "Meet with providers/supports/member to develop short and long-term recovery plans"."""
     member_there: bool = True
     """False: only people beside the member were met (CT BHP: "collaterals")."""
@@ -60,8 +60,6 @@ class Contact(Classified):
             raise ValueError("a face-to-face contact states its setting")
         if not self.member_there and (self.group or not (self.beside or self.providers)):
             raise ValueError("a contact without the member is with somebody beside them, and no group")
-        if any(one.kind != "practitioner" for one in self.providers):
-            raise ValueError("a provider is a practitioner; people beside the member go by their ids")
         return self
 
 

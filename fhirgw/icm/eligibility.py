@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field
 
-from fhirgw.icm.base import Classified, Coded, Line, LocalId, Model, Organization, Person
+from fhirgw.icm.base import Classified, Coded, Line, LocalId, Model, Organization, Provider
 
 
 class Recommendation(Classified):
@@ -16,7 +16,7 @@ class Recommendation(Classified):
     """
 
     id: LocalId
-    by: Person
+    by: Provider
     on: date
     diagnosis: Coded | None = None
     """CCBH, Admission Criteria: "a significant mental illness prescribed by a physician"."""
@@ -33,7 +33,7 @@ class Prerequisite(Classified):
 
     id: LocalId
     kind: Literal["mental-health-assessment", "substance-use-assessment"]
-    by: Person | None = None
+    by: Provider | None = None
     on: date | None = None
     recommends: bool | None = None
     """Whether it recommends this level of care."""

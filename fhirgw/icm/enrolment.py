@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import AwareDatetime, model_validator
 
-from fhirgw.icm.base import Classified, Line, LocalId, Model, Organization, Person
+from fhirgw.icm.base import Classified, Line, LocalId, Model, Organization, Person, Provider
 
 Status = Literal["candidate", "waitlist", "active", "inactive", "finished", "opted-out"]
 """CT BHP: "a member who is a candidate for our services"; BC B.5: "wait lists"; BC 2.8: "the file will be flagged
@@ -92,7 +92,7 @@ class Agreement(Model):
 
     party: Literal["member", "caregiver", "provider", "team"]
     on: date
-    by: LocalId | Person | None = None
+    by: LocalId | Provider | None = None
     """A care team member, somebody beside the member, or a provider. Absent: the member."""
 
     @model_validator(mode="after")

@@ -63,7 +63,6 @@ class Instrument:
         scores: Score code → LOINC code of it.
         evaluate: A complete answer set, checked, to its result.
         sensitivity: v3-ActCode labels of the answers and the score, whatever they are.
-        higher_is_better: Which way a score goes when the member gets better.
     """
 
     name: str
@@ -72,7 +71,6 @@ class Instrument:
     scores: Mapping[str, str]
     evaluate: Callable[[Mapping[str, int]], Result]
     sensitivity: tuple[str, ...] = ()
-    higher_is_better: bool = False
 
 
 def score(code: str, answers: Mapping[str, int]) -> Result:
@@ -189,8 +187,8 @@ _VR12_LOINC = {"pcs": "72027-6", "mcs": "72028-4"}
 
 INSTRUMENTS: Mapping[str, Instrument] = MappingProxyType(
     {
-        "vr12-phone": Instrument("VR-12 (telephone)", None, _VR12_ITEMS, _VR12_LOINC, _vr12("phone"), (), True),
-        "vr12-mail": Instrument("VR-12 (mail)", None, _VR12_ITEMS, _VR12_LOINC, _vr12("mail"), (), True),
+        "vr12-phone": Instrument("VR-12 (telephone)", None, _VR12_ITEMS, _VR12_LOINC, _vr12("phone")),
+        "vr12-mail": Instrument("VR-12 (mail)", None, _VR12_ITEMS, _VR12_LOINC, _vr12("mail")),
         "phq2": Instrument(
             "PHQ-2",
             "55757-9",

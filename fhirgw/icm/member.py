@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from fhirgw.icm.base import Address, Coded, HumanName, Identified, LocalId, Model, Organization, Person, Telecom
+from fhirgw.icm.base import Address, Coded, HumanName, Identified, LocalId, Model, Organization, Provider, Telecom
 
 
 class Caregiver(Model):
@@ -47,7 +47,7 @@ class PrimaryCare(Model):
     practitioner or clinic".
     """
 
-    practitioner: Person | None = None
+    practitioner: Provider | None = None
     organization: Organization | None = None
     recognition: tuple[Literal["pcmh-ncqa", "pcmh-joint-commission", "fqhc"], ...] = ()
 

@@ -1,4 +1,8 @@
-"""How a score moves: each result beside the one before it."""
+"""How a score moves: each result beside the one before it.
+
+For whoever holds all results: no resource carries a change, since one that is visible would tell of an earlier one
+that a release does not cover (decision 0163).
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,16 +18,15 @@ class Change:
     better: bool | None
 
 
-def changes(results: Iterable[tuple[str, datetime, float]], *, higher_is_better: bool) -> dict[str, Change]:
-    """Id of a result → its change from the one before it in time; the first has none.
+def changes(results: Iterable[tuple[datetime, float]], *, higher_is_better: bool = True) -> dict[datetime, Change]:
+    """Instant of a result → its change from the one before it; the first has none.
 
     Args:
-        results: Id, instant and value of every result of one score.
-        higher_is_better: As in the SF-12; not so in the PHQ, PSS, HITS and HARK.
+        results: Instant and value of every result of one score, in any order; one at an instant.
+        higher_is_better: As in SF-12 and VR-12; not so in PHQ, PSS, HITS and HARK.
     """
-    in_time = sorted(results, key=lambda result: (result[1], result[0]))
-    found: dict[str, Change] = {}
-    for (_, _, before), (name, _, value) in pairwise(in_time):
+    found: dict[datetime, Change] = {}
+    for (_, before), (instant, value) in pairwise(sorted(results)):
         by = round(value - before, 5)
-        found[name] = Change(by, None if by == 0 else (by > 0) == higher_is_better)
+        found[instant] = Change(by, None if by == 0 else (by > 0) == higher_is_better)
     return found

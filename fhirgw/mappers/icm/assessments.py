@@ -1,10 +1,9 @@
 """SF-12 and the Acuity Assessment: the answers, the scores, the tier."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from fhirgw.icm.assessment import ACUITY_DOMAINS, Acuity, Sf12
-from fhirgw.icm.sf12 import ITEMS, Scores, score
-from fhirgw.icm.trend import Change, changes
+from fhirgw.icm.sf12 import ITEMS, score
 from fhirgw.mappers.icm.people import staff_ref
 from fhirgw.mappers.icm.shape import (
     CANONICAL,
@@ -17,7 +16,6 @@ from fhirgw.mappers.icm.shape import (
     instant,
     labelled,
     local,
-    moved,
     reference_to,
 )
 
@@ -27,24 +25,19 @@ _DOMAIN_LABELS = {"mental-health-substance-use": ("MH", "SUD")}
 
 def assessments(scope: Scope) -> Iterator[Json]:
     """QuestionnaireResponse and Observations of every assessment."""
-    scored = [(sf12, score(sf12.answers)) for sf12 in scope.case.sf12]
-    trends = {
-        "sf12v1-pcs": changes(((one.id, one.taken_at, got.pcs12) for one, got in scored), higher_is_better=True),
-        "sf12v1-mcs": changes(((one.id, one.taken_at, got.mcs12) for one, got in scored), higher_is_better=True),
-    }
-    for sf12, scores in scored:
-        moves = {code: trend.get(sf12.id) for code, trend in trends.items()}
-        yield from _sf12(scope, sf12, scores, moves)
+    for sf12 in scope.case.sf12:
+        yield from _sf12(scope, sf12)
     for acuity in scope.case.acuity:
         yield from _acuity(scope, acuity)
 
 
-def _sf12(scope: Scope, sf12: Sf12, scores: Scores, moves: Mapping[str, Change | None]) -> Iterator[Json]:
-    """Answers by mnemonic, and the two scores with their change since the last time.
+def _sf12(scope: Scope, sf12: Sf12) -> Iterator[Json]:
+    """Answers by mnemonic, and the two scores.
 
     No LOINC code for SF-12 scores was found: the codes are ours, and the VR-12 codes are another
     instrument's.
     """
+    scores = score(sf12.answers)
     answers = {
         "resourceType": "QuestionnaireResponse",
         "id": scope.id("QuestionnaireResponse", "sf12", sf12.id),
@@ -60,26 +53,23 @@ def _sf12(scope: Scope, sf12: Sf12, scores: Scores, moves: Mapping[str, Change |
         ("sf12v1-pcs", "SF-12 v1 physical component summary", scores.pcs12),
         ("sf12v1-mcs", "SF-12 v1 mental component summary", scores.mcs12),
     ):
-        yield compact(
-            {
-                "resourceType": "Observation",
-                "id": scope.id("Observation", code, sf12.id),
-                "status": "final",
-                "category": [SURVEY, FUNCTIONAL],
-                "code": concept(local("icm-score", code, display)),
-                "subject": scope.patient,
-                "effectiveDateTime": instant(sf12.taken_at),
-                "performer": [scope.patient],
-                "valueQuantity": {
-                    "value": value,
-                    "unit": "{score}",
-                    "system": "http://unitsofmeasure.org",
-                    "code": "{score}",
-                },
-                **moved(moves[code]),
-                "derivedFrom": [reference_to(answers)],
-            }
-        )
+        yield {
+            "resourceType": "Observation",
+            "id": scope.id("Observation", code, sf12.id),
+            "status": "final",
+            "category": [SURVEY, FUNCTIONAL],
+            "code": concept(local("icm-score", code, display)),
+            "subject": scope.patient,
+            "effectiveDateTime": instant(sf12.taken_at),
+            "performer": [scope.patient],
+            "valueQuantity": {
+                "value": value,
+                "unit": "{score}",
+                "system": "http://unitsofmeasure.org",
+                "code": "{score}",
+            },
+            "derivedFrom": [reference_to(answers)],
+        }
 
 
 def _acuity(scope: Scope, acuity: Acuity) -> Iterator[Json]:

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from fhirgw.icm.base import Person
+from fhirgw.icm.base import Provider
 from fhirgw.icm.enrolment import Aftercare, Agreement, Closure
-from fhirgw.mappers.icm.people import actor_ref, named_person
+from fhirgw.mappers.icm.people import actor_ref, practitioner
 from fhirgw.mappers.icm.shape import (
     Json,
     Scope,
@@ -35,8 +35,8 @@ def closure(scope: Scope) -> Iterator[Json]:
 
 def _agreement(scope: Scope, agreement: Agreement) -> Iterator[Json]:
     """HUSKY: "The member, caregiver, and provider agree that the member's healthcare goals have been met"."""
-    if isinstance(agreement.by, Person):
-        person = named_person(scope, agreement.by)
+    if isinstance(agreement.by, Provider):
+        person = practitioner(scope, agreement.by)
         yield person
         who, name = reference_to(person), agreement.by.id
     else:

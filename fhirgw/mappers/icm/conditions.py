@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from fhirgw.icm.conditions import Caution, Cohort, Diagnosis, Medicine, MedicineReview
-from fhirgw.mappers.icm.people import named_person, staff_ref
+from fhirgw.mappers.icm.people import practitioner, staff_ref
 from fhirgw.mappers.icm.shape import (
     Json,
     Scope,
@@ -115,7 +115,7 @@ def _medicine(scope: Scope, medicine: Medicine) -> Json:
 
 def _review(scope: Scope, review: MedicineReview) -> Iterator[Json]:
     """List of what was reviewed; it takes the sensitivity of its entries in the store."""
-    reviewer = named_person(scope, review.by)
+    reviewer = practitioner(scope, review.by)
     looked_at = {one.id: one for one in scope.case.medicines if one.id in review.medicines}
     yield reviewer
     yield labelled(

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from fhirgw.icm.eligibility import Authorization, Explanation, LinkOut, Prerequisite, Recommendation, Screening
 from fhirgw.mappers.icm.enrolment import program_concept
-from fhirgw.mappers.icm.people import named_person, staff_ref
+from fhirgw.mappers.icm.people import practitioner, staff_ref
 from fhirgw.mappers.icm.shape import (
     CANONICAL,
     SURVEY,
@@ -45,7 +45,7 @@ def eligibility(scope: Scope) -> Iterator[Json]:
 
 def _recommendation(scope: Scope, stated: Recommendation) -> Iterator[Json]:
     """A second ServiceRequest beside the referral. CCBH: it names a significant mental illness, so it is MH."""
-    physician = named_person(scope, stated.by)
+    physician = practitioner(scope, stated.by)
     yield physician
     yield labelled(
         compact(
@@ -73,7 +73,7 @@ def _recommendation(scope: Scope, stated: Recommendation) -> Iterator[Json]:
 
 def _prerequisite(scope: Scope, stated: Prerequisite) -> Iterator[Json]:
     """DocumentReference of the copy in the file; a Task that says what was done to obtain it."""
-    author = named_person(scope, stated.by) if stated.by else None
+    author = practitioner(scope, stated.by) if stated.by else None
     if author:
         yield author
     codes = (_ASSESSMENT_LABELS[stated.kind],)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from fhirgw.icm.plan import CarePlan, Evidence, Goal, Problem
-from fhirgw.mappers.icm.people import actor_ref, staff_ref
+from fhirgw.mappers.icm.people import actor_ref, practitioner
 from fhirgw.mappers.icm.shape import (
     US_CORE_CODES,
     Json,
@@ -16,6 +16,7 @@ from fhirgw.mappers.icm.shape import (
     instant,
     labelled,
     local,
+    reference_to,
 )
 from fhirgw.terminology import CONDITION_CATEGORY, CONDITION_VERIFICATION, THO
 
@@ -155,9 +156,11 @@ def _target(goal: Goal) -> list[Json]:
 
 
 def _progress(scope: Scope, goal: Goal) -> list[Json]:
+    """An Annotation is by a Practitioner, or by the member: R4 allows no role there."""
+    staff = {one.id: one for one in scope.case.care_team}
     return [
         {
-            "authorReference": staff_ref(scope, one.by) if one.by else scope.patient,
+            "authorReference": reference_to(practitioner(scope, staff[one.by])) if one.by else scope.patient,
             "time": instant(one.on),
             "text": one.text,
         }

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from fhirgw.icm.base import Coded, Identified, Organization, Person
+from fhirgw.icm.base import Coded, Identified, Organization, Person, Provider
 from fhirgw.icm.member import Indigenous, Member
 from fhirgw.icm.plan import MEMBER
 from fhirgw.icm.team import Qualification, TeamMember
@@ -152,13 +152,13 @@ def actor_ref(scope: Scope, local_id: str) -> Json:
     return beside_ref(scope, local_id) if local_id in scope.case.beside() else staff_ref(scope, local_id)
 
 
-def practitioner(scope: Scope, person: TeamMember | Person) -> Json:
+def practitioner(scope: Scope, person: TeamMember | Provider) -> Json:
     """Practitioner: a fact about nobody's care, so its id is its content."""
     qualified = person.qualifications if isinstance(person, TeamMember) else ()
     return _practitioner(scope.key, person, [_qualification(scope, one) for one in qualified])
 
 
-def _practitioner(key: bytes, person: TeamMember | Person, qualifications: list[Json] | None = None) -> Json:
+def _practitioner(key: bytes, person: TeamMember | Provider, qualifications: list[Json] | None = None) -> Json:
     return by_content(
         key,
         compact(
@@ -224,7 +224,10 @@ def role(scope: Scope, person: TeamMember) -> Json:
 
 def staff_ref(scope: Scope, local_id: str) -> Json:
     """A reference to the PractitionerRole of a care team member."""
-    return reference_to(practitioner_role(scope, next(one for one in scope.case.care_team if one.id == local_id)))
+    if local_id not in scope.staff:
+        person = next(one for one in scope.case.care_team if one.id == local_id)
+        scope.staff[local_id] = reference_to(practitioner_role(scope, person))
+    return scope.staff[local_id]
 
 
 def named_person(scope: Scope, person: Person, *, codes: tuple[str, ...] = ()) -> Json:

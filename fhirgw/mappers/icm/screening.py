@@ -1,11 +1,10 @@
 """Screens with their scores, and suicide risk: whatever calls for a person at once is a Task of its own."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from datetime import datetime
 
-from fhirgw.icm.instruments import INSTRUMENTS, Result, score
+from fhirgw.icm.instruments import INSTRUMENTS, Instrument, Result, score
 from fhirgw.icm.screening import Screen, SuicideRisk
-from fhirgw.icm.trend import Change, changes
 from fhirgw.mappers.icm.people import staff_ref
 from fhirgw.mappers.icm.shape import (
     CANONICAL,
@@ -18,7 +17,6 @@ from fhirgw.mappers.icm.shape import (
     instant,
     labelled,
     local,
-    moved,
     reference_to,
 )
 from fhirgw.terminology import LOINC, THO
@@ -29,25 +27,13 @@ _DANGER = {"high", "imminent"}
 
 def screens(scope: Scope) -> Iterator[Json]:
     """Every screen and every screening for suicide risk."""
-    trends = _trends(scope.case.screens)
     for screen in scope.case.screens:
-        yield from _screen(scope, screen, trends)
+        yield from _screen(scope, screen)
     for risk in scope.case.suicide_risk:
         yield from _suicide_risk(scope, risk)
 
 
-def _trends(screens: Sequence[Screen]) -> dict[tuple[str, str], dict[str, Change]]:
-    """(instrument, score) → id of a screen → its change since the last one of that instrument."""
-    found: dict[tuple[str, str], dict[str, Change]] = {}
-    for code in {screen.instrument for screen in screens}:
-        of_it = [(one, score(code, one.answers)) for one in screens if one.instrument == code]
-        for name in INSTRUMENTS[code].scores:
-            results = [(one.id, one.taken_at, result.scores[name]) for one, result in of_it]
-            found[code, name] = changes(results, higher_is_better=INSTRUMENTS[code].higher_is_better)
-    return found
-
-
-def _screen(scope: Scope, screen: Screen, trends: Mapping[tuple[str, str], Mapping[str, Change]]) -> Iterator[Json]:
+def _screen(scope: Scope, screen: Screen) -> Iterator[Json]:
     """Answers by mnemonic, an Observation for each score, a Task where an answer is a danger.
 
     Raises:
@@ -72,10 +58,7 @@ def _screen(scope: Scope, screen: Screen, trends: Mapping[tuple[str, str], Mappi
         }
     )
     yield labelled(answers, codes=instrument.sensitivity)
-    scores = [
-        _score(scope, screen, name, result, trends[screen.instrument, name].get(screen.id))
-        for name in instrument.scores
-    ]
+    scores = [_score(scope, screen, name, instrument, result) for name in instrument.scores]
     for observation in scores:
         observation["derivedFrom"] = [reference_to(answers)]
         yield labelled(observation, codes=instrument.sensitivity)
@@ -86,12 +69,11 @@ def _screen(scope: Scope, screen: Screen, trends: Mapping[tuple[str, str], Mappi
         )
 
 
-def _score(scope: Scope, screen: Screen, name: str, result: Result, change: Change | None) -> Json:
+def _score(scope: Scope, screen: Screen, name: str, instrument: Instrument, result: Result) -> Json:
     verdict = {True: ("POS", "Positive"), False: ("NEG", "Negative")}
     system = f"{THO}v3-ObservationInterpretation"
     found = [concept(coding(system, *verdict[result.positive]))] if result.positive is not None else []
     found += [concept(local("icm-severity", result.band.replace(" ", "-")))] if result.band else []
-    moves = moved(change)
     return compact(
         {
             "resourceType": "Observation",
@@ -99,8 +81,7 @@ def _score(scope: Scope, screen: Screen, name: str, result: Result, change: Chan
             "status": "final",
             "category": [SURVEY],
             "code": concept(
-                coding(LOINC, INSTRUMENTS[screen.instrument].scores[name]),
-                local("icm-score", f"{screen.instrument}-{name}"),
+                coding(LOINC, instrument.scores[name]), local("icm-score", f"{screen.instrument}-{name}")
             ),
             "subject": scope.patient,
             "effectiveDateTime": instant(screen.taken_at),
@@ -111,8 +92,7 @@ def _score(scope: Scope, screen: Screen, name: str, result: Result, change: Chan
                 "system": "http://unitsofmeasure.org",
                 "code": "{score}",
             },
-            "interpretation": [*found, *moves.pop("interpretation", [])],
-            **moves,
+            "interpretation": found,
         }
     )
 

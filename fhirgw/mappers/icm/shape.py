@@ -7,7 +7,7 @@ later.
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,7 +15,6 @@ from zoneinfo import ZoneInfo
 from fhirgw.cadence import Cadence
 from fhirgw.icm.base import Address, Classified, Coded, HumanName, Identified, Organization, Telecom
 from fhirgw.icm.model import Case
-from fhirgw.icm.trend import Change
 from fhirgw.mappers.ids import resource_id
 from fhirgw.programs import Program
 from fhirgw.terminology import ACT_CODE, BASE, CONFIDENTIALITY, THO
@@ -42,6 +41,8 @@ class Scope:
     program: Program
     key: bytes
     patient_id: str
+    staff: dict[str, Json] = field(default_factory=dict)
+    """References to care team members that were made before, by local id: each is asked for many times."""
 
     def id(self, type_: str, *parts: str) -> str:
         """Id of a resource that this case owns: HMAC of type, case key and local parts."""
@@ -209,21 +210,6 @@ def security(resource: Json) -> frozenset[str]:
 def extension(name: str, **value: object) -> Json:
     """One of our own extensions."""
     return {"url": f"{CANONICAL}/StructureDefinition/{name}", **value}
-
-
-def moved(change: Change | None) -> Json:
-    """Of a score, its change since the one before: the number, and whether it is better or worse."""
-    if change is None:
-        return {}
-    by = {"value": change.by, "unit": "{score}", "system": "http://unitsofmeasure.org", "code": "{score}"}
-    verdict = {True: ("B", "Better"), False: ("W", "Worse")}
-    found = (
-        [coding(f"{THO}v3-ObservationInterpretation", *verdict[change.better])] if change.better is not None else []
-    )
-    return {
-        "interpretation": [concept(one) for one in found],
-        "component": [{"code": concept(local("icm-score", "change", "Change since before")), "valueQuantity": by}],
-    }
 
 
 def reference_to(resource: Json) -> Json:

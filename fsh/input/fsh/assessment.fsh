@@ -11,7 +11,7 @@ Description: "Items go by mnemonic; no wording of a licensed form is in it. CT B
 * authored 1..1 MS
 * author MS
 * encounter MS
-* item 1..* MS
+* item MS
 * item.linkId MS
 * item.answer MS
 

@@ -127,7 +127,6 @@ Description: "What an ICM assessment results in, where LOINC has no code. No LOI
 * insert Terms
 * #sf12v1-pcs "SF-12 v1 physical component summary"
 * #sf12v1-mcs "SF-12 v1 mental component summary"
-* #change "Change since before" "The difference from the result before it."
 * #tier "ICM tier" "The tier that an acuity assessment led to."
 * #eligibility "Eligibility" "What a screening came to."
 * #vr12-phone-pcs "VR-12 physical component summary, by telephone"

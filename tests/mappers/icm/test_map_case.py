@@ -18,6 +18,7 @@ FIXTURES = ROOT / "fixtures" / "icm"
 CASES = [
     "ct-bhp", "husky", "ne-peer", "bc-icmt", "ccbh-peer", "ct-bhp-candidate",
     "bc-outreach", "bc-client", "husky-cohort", "ne-screened", "ccbh-applicant",
+    "ct-bhp-year", "husky-year", "ne-peer-year", "bc-icmt-year", "ccbh-peer-year",
 ]  # fmt: skip
 KEY = b"test"
 ROI = ("http://fhirgw.org/fhir/CodeSystem/icm-consent-category", "roi")
