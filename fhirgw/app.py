@@ -8,6 +8,7 @@ import ipaddress
 import secrets
 import signal
 import time
+import tomllib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -22,7 +23,8 @@ from fhirgw.admission import Admission
 from fhirgw.answer import PageSeal
 from fhirgw.api import create_api
 from fhirgw.audit import Ledger
-from fhirgw.consent.model import ConsentSettings
+from fhirgw.consent.model import Agreement, ConsentSettings
+from fhirgw.consent.wire import read_agreements
 from fhirgw.doors import Doors, HttpDoor
 from fhirgw.errors import DependencyDown, GatewayError, InvalidElement
 from fhirgw.ingest import Ingest
@@ -133,6 +135,19 @@ def load_matching(file: Path | None) -> matching.Model:
         raise InvalidElement(f"The matching file cannot be read: {error}", location="matching") from None
 
 
+def load_agreements(file: Path | None) -> tuple[Agreement, ...]:
+    """Under which agreements the law has data disclosed without a release: those of the operator's file.
+
+    Raises:
+        InvalidElement: The file cannot be read, or an agreement lacks something.
+    """
+    try:
+        stated = tomllib.loads(file.read_text("utf-8")) if file else {}
+    except (OSError, ValueError) as error:
+        raise InvalidElement(f"The agreements file cannot be read: {error}", location="agreements") from None
+    return read_agreements(stated.get("agreement", []), "agreement")
+
+
 def build(settings: Settings, *, clock: Callable[[], int] = now) -> Gateway:
     """Compose a gateway over a migrated database."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
@@ -146,7 +161,7 @@ def build(settings: Settings, *, clock: Callable[[], int] = now) -> Gateway:
         ledger,
         base=settings.base,
         pages=PageSeal(keys.cursor, settings.cursor_seconds),
-        consent=ConsentSettings(),
+        consent=ConsentSettings(agreements=load_agreements(settings.agreements_file)),
         clock=clock,
         matching=model,
     )

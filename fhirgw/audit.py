@@ -57,7 +57,7 @@ class Entry:
         disclosure: Whether it left the programme.
         interaction: FHIR restful-interaction code, or an operator's command.
         resources: References with the version shown: ``CarePlan/x/_history/3``.
-        consents: References of the Consents it was released under.
+        consents: References of the Consents it was released under, or names of agreements after ``AGREEMENT``.
         request_id: The ``X-Request-Id`` of the answer.
     """
 
@@ -75,7 +75,7 @@ class Entry:
 def audit_event(entry: Entry, recorded_at: int) -> dict[str, Any]:
     """The FHIR R4 AuditEvent of an entry."""
     entities: list[dict[str, Any]] = [
-        {"what": {"reference": reference}, "role": {"system": _ROLE, "code": code}}
+        {"what": _what(reference), "role": {"system": _ROLE, "code": code}}
         for code, references in (("1", _patient(entry)), ("4", entry.resources), ("13", entry.consents))
         for reference in references
     ]
@@ -93,6 +93,16 @@ def audit_event(entry: Entry, recorded_at: int) -> dict[str, Any]:
     }
     entities.append({"what": {"identifier": {"value": entry.request_id}}, "name": "X-Request-Id"})
     return {**event, "entity": entities}
+
+
+AGREEMENT = "urn:fhirgw:agreement:"
+"""Before the name of an agreement under which the law has something disclosed: no resource, an identifier."""
+
+
+def _what(reference: str) -> dict[str, Any]:
+    if reference.startswith(AGREEMENT):
+        return {"identifier": {"value": reference}}
+    return {"reference": reference}
 
 
 _ROLE = "http://terminology.hl7.org/CodeSystem/object-role"
@@ -243,7 +253,9 @@ def _disclosure(row: Row[Any]) -> Disclosure:
     request_id = ""
     for entity in event["entity"]:
         if "role" in entity:
-            by_role.setdefault(entity["role"]["code"], []).append(entity["what"]["reference"])
+            what = entity["what"]
+            said = what["reference"] if "reference" in what else what["identifier"]["value"]
+            by_role.setdefault(entity["role"]["code"], []).append(said)
         else:
             request_id = entity["what"]["identifier"]["value"]
     return Disclosure(

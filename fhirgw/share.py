@@ -28,7 +28,8 @@ from fhirgw.answer import (
     searchset,
     show,
 )
-from fhirgw.audit import Entry, Ledger
+from fhirgw.audit import AGREEMENT, Entry, Ledger
+from fhirgw.consent.authority import any_agreement
 from fhirgw.consent.compile import compile_visibility
 from fhirgw.consent.labels import TABLE_VERSION
 from fhirgw.consent.model import ConsentSettings, Recipient, Request
@@ -192,7 +193,7 @@ class Share:
         self._ledger = ledger
         self._base = base
         self._pages = pages
-        self._consent = consent
+        self.consent = consent
         self._clock = clock
         self._matching = matching or load()
         self._compiled: dict[tuple[str, ...], Visibility] = {}
@@ -234,8 +235,11 @@ class Share:
         if kept and kept.revision == revision and (kept.expires_at is None or at < kept.expires_at):
             return kept
         request = self.request(connection, requester, at)
-        policies = policy.load(connection, policy.candidates(connection, request.recipient.tokens))
-        self._compiled[key] = compile_visibility(request, policies, self._consent, revision=revision)
+        concerned = policy.candidates(connection, request.recipient.tokens)
+        if any_agreement(request, self.consent):
+            concerned |= policy.members(connection)
+        policies = policy.load(connection, concerned)
+        self._compiled[key] = compile_visibility(request, policies, self.consent, revision=revision)
         return self._compiled[key]
 
     def request(self, connection: Connection, requester: Requester, at: datetime) -> Request:
@@ -402,5 +406,7 @@ def _entries(requester: Requester, visibility: Visibility, answer: Answer) -> li
 def _consents(visibility: Visibility, patient: str) -> tuple[str, ...]:
     for grant in visibility.grants:
         if grant.patients is not None and patient in grant.patients:
-            return tuple(f"Consent/{consent}/_history/{version}" for consent, version in sorted(grant.consents))
+            agreed = (f"{AGREEMENT}{name}" for name in sorted(grant.agreements))
+            named = (f"Consent/{consent}/_history/{version}" for consent, version in sorted(grant.consents))
+            return (*named, *agreed)
     return ()

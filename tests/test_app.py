@@ -9,7 +9,7 @@ import pytest
 from composed_gateway import ALMA, composed, message, msa
 
 from fhirgw import app, notify
-from fhirgw.app import SendersFile, UnsafeBindingError, load_programs, require_safe_binding
+from fhirgw.app import SendersFile, UnsafeBindingError, load_agreements, load_programs, require_safe_binding
 from fhirgw.errors import InvalidElement
 from fhirgw.settings import Settings
 from fhirgw.v2.client import MllpClient
@@ -147,3 +147,29 @@ async def test_a_worker_outlives_what_it_meets(whole, monkeypatch):
         assert msa(await client.send(GOOD))[0] == "AA"
         await until(lambda: [row.state for row in whole.rows()] == ["processed"] and len(rounds) > 3)
     assert len(failures) == 3
+
+
+AGREEMENT = """
+[[agreement]]
+name = "state audit"
+recipient = { references = ["Organization/agency"] }
+purposes = ["HOPERAT"]
+classes = ["CarePlan", "Goal"]
+securityLabels = ["N"]
+period = { start = "2026-01-01", end = "2026-12-31" }
+"""
+
+
+def test_agreements_are_the_operators_file_and_none_else(tmp_path):
+    """Registered, dated, with a scope; one that lacks something ends the start."""
+    file = tmp_path / "agreements.toml"
+    file.write_text(AGREEMENT, "utf-8")
+    [agreed] = load_agreements(file)
+    assert (agreed.name, agreed.tokens) == ("state audit", {"Organization/agency"})
+    assert load_agreements(None) == ()
+    for broken in (AGREEMENT.replace("2026-12-31", ""), "agreement = 3", "[["):
+        file.write_text(broken, "utf-8")
+        with pytest.raises(InvalidElement):
+            load_agreements(file)
+    with pytest.raises(InvalidElement):
+        load_agreements(tmp_path / "missing.toml")

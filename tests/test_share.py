@@ -1,6 +1,7 @@
 """The way out, law by law: one store, one outside practice, one clock that the test moves."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import orjson
 import pytest
@@ -9,7 +10,7 @@ from sqlalchemy import func, select
 from fhirgw.alerts import ADMIT
 from fhirgw.answer import PageSeal
 from fhirgw.audit import Ledger, disclosures, verify
-from fhirgw.consent.model import ConsentSettings
+from fhirgw.consent.model import Agreement, ConsentSettings
 from fhirgw.errors import DependencyDown, Forbidden, InvalidElement, NotFound
 from fhirgw.settings import Keys
 from fhirgw.share import (
@@ -410,3 +411,27 @@ def test_a_release_ends_with_its_day(gateway):
     gateway.now += 1_000_000
     with pytest.raises(NotFound):
         gateway.ask(Read("CarePlan", "k"))
+
+
+def test_an_agreement_releases_what_no_member_did_and_is_named_in_the_account(gateway):
+    """Required by law (§2.7 row 5): within its scope, of members only, from its first day on."""
+    gateway.put(goal("g1"), goal("g2", "F11.20"))
+    agreed = Agreement(
+        "state audit", frozenset({"Organization/org-oak"}), frozenset({"HOPERAT"}), frozenset({"Goal"}), 0, 3,
+        (datetime(2026, 6, 22, tzinfo=UTC), datetime(2026, 12, 31, tzinfo=UTC)),
+    )  # fmt: skip
+    gateway.share = Share(
+        gateway.database, Ledger("a", KEYS.audit), base=BASE, pages=PageSeal(KEYS.cursor, 900),
+        consent=ConsentSettings(agreements=(agreed,)), clock=lambda: gateway.now,
+    )  # fmt: skip
+    oak = elm(client="oak", purpose="HOPERAT")
+    assert gateway.body(Search("Goal", ()), oak)["total"] == 0
+    gateway.now += 2 * 86_400_000_000
+    assert [one["resource"]["id"] for one in gateway.body(Search("Goal", ()), oak)["entry"]] == ["g1"]
+    assert gateway.body(Search("Goal", ()), elm(client="oak", purpose="TREAT"))["total"] == 0
+    assert gateway.body(Search("CarePlan", ()), oak)["total"] == 0
+    with gateway.database.read() as connection:
+        [told] = [one for one in disclosures(connection, "p") if one.recipient == "oak"]
+    assert told.consents == ("urn:fhirgw:agreement:state audit",)
+    with pytest.raises(NotFound):
+        gateway.ask(Read("Goal", "g2"), oak)

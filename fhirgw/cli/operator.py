@@ -17,7 +17,6 @@ from fhirgw.audit import verify as verify_ledger
 from fhirgw.cli.terminal import emit, emit_all, local, patient_id, people, read, read_json
 from fhirgw.consent.cases import Cases
 from fhirgw.consent.explain import explain as explain_policy
-from fhirgw.consent.model import ConsentSettings
 from fhirgw.consent.wire import decision_json
 from fhirgw.errors import InvalidElement
 from fhirgw.share import Requester
@@ -92,7 +91,7 @@ def consent_explain(
             request = gateway.share.request(connection, requester, datetime.now(UTC))
             [known] = policy.load(connection, [who])
             resources = [(one.body, one.labels) for one in repository.compartment(connection, who)]
-        emit(explain_policy(request, known, ConsentSettings(), resources))
+        emit(explain_policy(request, known, gateway.share.consent, resources))
         _account(gateway, who, "consent-explain", (f"Patient/{who}",))
 
 

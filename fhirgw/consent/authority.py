@@ -28,6 +28,7 @@ class Authority:
         covers: What it permits.
         obligations: What it calls for, apart from what the released content does.
         until: When it ends.
+        agreement: The name of the agreement, for the account; '' of an emergency.
     """
 
     stage: int
@@ -35,6 +36,7 @@ class Authority:
     covers: Predicate
     obligations: tuple[str, ...]
     until: datetime | None
+    agreement: str = ""
 
 
 def authorities(request: Request, policy: PatientPolicy, settings: ConsentSettings) -> Iterator[Authority]:
@@ -45,9 +47,18 @@ def authorities(request: Request, policy: PatientPolicy, settings: ConsentSettin
         yield Authority(4, "emergency", _EVERYTHING, ("AOD", "ALERT"), until)
     for agreement in settings.agreements:
         if _applies(agreement, request):
-            yield Authority(
-                5, f"required-by-law,{agreement.name}", _scope(agreement), ("AOD",), agreement.period[1]
-            )
+            reason = f"required-by-law,{agreement.name}"
+            yield Authority(5, reason, _scope(agreement), ("AOD",), agreement.period[1], agreement.name)
+
+
+def any_agreement(request: Request, settings: ConsentSettings) -> bool:
+    """Whether an agreement holds for the request: then it may be about members who released nothing."""
+    return any(_applies(agreement, request) for agreement in settings.agreements)
+
+
+def beginnings(request: Request, settings: ConsentSettings) -> Iterator[datetime]:
+    """When agreements begin that have not."""
+    yield from (each.period[0] for each in settings.agreements if each.period[0] > request.at)
 
 
 def unmet(request: Request, policy: PatientPolicy, settings: ConsentSettings) -> tuple[str, ...]:

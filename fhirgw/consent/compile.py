@@ -5,6 +5,7 @@ Law (agreement): ``decide`` says PERMIT exactly where the compiled predicate hol
 
 from collections.abc import Iterable
 
+from fhirgw.consent.authority import beginnings
 from fhirgw.consent.decide import Case, earliest
 from fhirgw.consent.elements import NEVER_OUTSIDE
 from fhirgw.consent.labels import TABLE_VERSION
@@ -26,17 +27,19 @@ def compile_visibility(
 ) -> Visibility:
     """What the request may see of these patients; equal predicates under equal Consents share a grant."""
     cases = [Case(request, policy, settings) for policy in policies]
-    groups: dict[tuple[Predicate, frozenset[tuple[str, str]]], set[str]] = {}
+    groups: dict[tuple[Predicate, frozenset[tuple[str, str]], frozenset[str]], set[str]] = {}
     for case in cases:
         predicate = compile_case(case)
         if predicate != NEVER:
-            groups.setdefault((predicate, _permitting(case)), set()).add(case.policy.patient)
+            agreed = frozenset(one.agreement for one in case.authorities if one.agreement)
+            groups.setdefault((predicate, _permitting(case), agreed), set()).add(case.policy.patient)
     grants = [
-        Grant(frozenset(patients), None, predicate, consents) for (predicate, consents), patients in groups.items()
+        Grant(frozenset(patients), None, predicate, consents, agreed)
+        for (predicate, consents, agreed), patients in groups.items()
     ]
     return Visibility(
         tuple(grants), inside=False, revision=revision, label_table=TABLE_VERSION,
-        expires_at=earliest(case.next_change for case in cases),
+        expires_at=earliest([*(case.next_change for case in cases), *beginnings(request, settings)]),
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ Stages: 1 types nobody outside sees, 2 legal hard stops, 3 refusals by the patie
 6 programme enrolment, 7 the release-of-information consents.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -12,7 +12,7 @@ from typing import Final
 
 from fhirgw.consent import vocabulary
 from fhirgw.consent.applied import SUD, AppliedConsent, Ruling, apply
-from fhirgw.consent.authority import Authority, authorities, unmet
+from fhirgw.consent.authority import Authority, authorities, beginnings, unmet
 from fhirgw.consent.elements import NEVER_OUTSIDE, patients_of
 from fhirgw.consent.labels import TABLE_VERSION, ElementLabel, Labels
 from fhirgw.consent.model import ConsentSettings, Decision, Json, PatientPolicy, Request
@@ -152,11 +152,8 @@ class Case:
     def next_change(self) -> datetime | None:
         """The next instant at which a Consent, or something else that permits, begins or ends."""
         ends = (one.until for one in self.authorities)
-        return earliest([*(consent.next_change for consent in self.consents), *ends, *self._beginnings()])
-
-    def _beginnings(self) -> Iterator[datetime]:
-        for agreement in self.settings.agreements:
-            yield from (start for start in agreement.period[:1] if start > self.request.at)
+        begins = beginnings(self.request, self.settings)
+        return earliest([*(consent.next_change for consent in self.consents), *ends, *begins])
 
     def permits(self, facts: Facts) -> bool:
         """Whether facts of this patient may be seen, nothing else."""

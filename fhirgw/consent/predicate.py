@@ -145,12 +145,14 @@ class Grant:
         programs: With ``patients=None``: only members of these programmes; None means of all.
         predicate: What is visible of each of them.
         consents: (Consent id, version) that released it, for the accounting; empty inside the programme.
+        agreements: Names of those under which the law has it disclosed.
     """
 
     patients: frozenset[str] | None
     programs: frozenset[str] | None
     predicate: Predicate
     consents: frozenset[tuple[str, str]] = frozenset()
+    agreements: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,11 +94,16 @@ def read_settings(value: Any) -> ConsentSettings:
         roi_categories=listed,
         any_category=anything,
         zone=_zone(stated.get("zone", "UTC")),
-        agreements=tuple(
-            _agreement(object_of(entry, f"settings.agreements[{index}]"), f"settings.agreements[{index}]")
-            for index, entry in enumerate(_list(stated.get("agreements", []), "settings.agreements"))
-        ),
+        agreements=read_agreements(stated.get("agreements", []), "settings.agreements"),
         break_glass_minutes=_minutes(stated.get("break_glass_minutes", 60)),
+    )
+
+
+def read_agreements(value: Any, location: str) -> tuple[Agreement, ...]:
+    """Agreements as the settings of a case, or the file of the gateway, state them."""
+    return tuple(
+        _agreement(object_of(entry, f"{location}[{index}]"), f"{location}[{index}]")
+        for index, entry in enumerate(_list(value, location))
     )
 
 

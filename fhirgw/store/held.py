@@ -40,7 +40,7 @@ Key = tuple[str, str]
 Level = tuple[int, int, str | None]
 """Labels and confidentiality of a resource as a whole, and its patient."""
 
-DV_TYPES = ("Patient", "RelatedPerson")
+DV_TYPES = ("Coverage", "Patient", "RelatedPerson")
 _VISITS = 3  # of one resource in a cycle; then its labels only rise, so that it ends
 _UNWRITTEN = 0  # pk of a row that is not there yet
 

@@ -104,6 +104,11 @@ def candidates(connection: Connection, tokens: Iterable[str]) -> set[str]:
     return set(connection.scalars(found.distinct()))
 
 
+def members(connection: Connection) -> set[str]:
+    """Everybody who is, or was, in a programme."""
+    return set(connection.scalars(select(enrolment.c.patient).distinct()))
+
+
 def load(connection: Connection, patients: Collection[str]) -> list[PatientPolicy]:
     """Everything a decision reads of these patients, in order of their ids."""
     if not patients:

@@ -1,5 +1,9 @@
 """decide, the compiled predicate and the naive reference say the same of everything."""
 
+import os
+from collections import Counter
+
+import pytest
 import reference
 from consent_cases import (
     RECORD,
@@ -12,7 +16,7 @@ from consent_cases import (
     requests,
     settings,
 )
-from hypothesis import HealthCheck, event, given
+from hypothesis import HealthCheck, Phase, event, given
 from hypothesis import settings as hypothesis_settings
 
 from fhirgw.consent.compile import compile_visibility
@@ -51,7 +55,31 @@ def test_three_readings_agree_in_an_emergency(request, policy, switches):
     agree(request, policy, switches)
 
 
+@pytest.mark.slow
+def test_three_readings_agree_about_very_many_policies():
+    """``CONSENT_EXAMPLES=1000000 pytest -m slow tests/consent`` judges so many random policies, once.
+
+    Each is asked about every resource of FACTS: as many decisions again as there are facts.
+    """
+    many = hypothesis_settings(
+        max_examples=int(os.environ.get("CONSENT_EXAMPLES", "2000")), deadline=None, database=None,
+        suppress_health_check=list(HealthCheck), phases=(Phase.generate,),
+    )  # fmt: skip
+    judged = Counter()
+
+    @many
+    @given(request=requests | ordinary | emergencies, policy=policies() | joined_policies(), switches=settings)
+    def holds(request, policy, switches):
+        judged.update(agree(request, policy, switches))
+
+    holds()
+    print(dict(judged))  # noqa: T201 - how many of what were judged is what the run is for
+    assert judged["PERMIT"] > judged.total() // 50
+
+
 def agree(request, policy, switches):
+    """What was decided, of every fact."""
+    effects = []
     case = Case(request, policy, switches)
     visibility = compile_visibility(request, [policy], switches, revision=1)
     for resource, codes, conf in FACTS:
@@ -62,3 +90,5 @@ def agree(request, policy, switches):
         expected = reference.effect_of(request, policy, switches, resource, set(codes), labelled.conf, WORLD)
         event(f"{decision.effect} {decision.reason}")
         assert (decision.effect, compiled) == (expected, expected == "PERMIT"), (resource, codes, conf)
+        effects.append(decision.effect)
+    return effects

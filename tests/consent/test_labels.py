@@ -142,6 +142,10 @@ def test_where_somebody_lives_is_safety_data():
     (address,) = label(patient, LabelContext({}.get, dv_protected=True)).elements
     assert (address.path, names(address.labels)) == (("address", 0), ["SDV"])
     assert found({"resourceType": "RelatedPerson"}, LabelContext({}.get, dv_protected=True)) == ["SDV"]
+    cover = {"resourceType": "Coverage", "subscriberId": "S1", "policyHolder": {"display": "Roe"}}
+    cleared = LabelContext({}.get, dv_protected=True, text_cleared=True)
+    hidden = label(cover, cleared).elements
+    assert sorted(element.path for element in hidden) == [("policyHolder",), ("subscriberId",)]
 
 
 @pytest.mark.parametrize(
