@@ -33,17 +33,6 @@ ESSENTIAL = {"MSH": None, "EVN": None, "PID": 3, "MRG": None, "PV1": 2}
 """Segments without which nothing can be made of a message, up to the last field that counts for that."""
 
 
-def read(raw: bytes, senders: Senders, id_key: bytes) -> tuple[Message, MapContext]:
-    """A message and its sender's context; the sender is known by MSH-4 before its charset is believed.
-
-    Raises:
-        MalformedMessage: It cannot be read.
-    """
-    top = header(raw)
-    name, sender = senders.by_facility((top.header.get(4) if top else None) or "")
-    return parse(raw, charset=sender.charset), MapContext(name, sender, id_key)
-
-
 class Intake:
     """Keeps and answers. One instance serves every channel."""
 

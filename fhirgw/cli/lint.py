@@ -12,8 +12,8 @@ from rich.table import Table
 
 from fhirgw.app import SendersFile
 from fhirgw.cli.terminal import emit, people, read
-from fhirgw.mappers.adt import read as read_message
 from fhirgw.intake import refusals
+from fhirgw.mappers.adt import read as read_message
 from fhirgw.settings import Settings
 from fhirgw.v2.batch import Splitter
 from fhirgw.v2.explanation import Explained, ExplainedSegment, Finding, Weight, explain

@@ -10,10 +10,10 @@ import typer
 
 from fhirgw import app as composition
 from fhirgw.cli.clients import add_client, new_key
-from fhirgw.icm.statements import read_case
 from fhirgw.cli.terminal import local, patient_id, people
 from fhirgw.demo import ALMA, CASES, CLIENTS, FIXTURES, SENDERS, tour
 from fhirgw.errors import InvalidElement
+from fhirgw.icm.statements import read_case
 from fhirgw.settings import Settings
 from fhirgw.store import clients
 from fhirgw.store.clients import Client

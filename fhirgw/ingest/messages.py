@@ -17,9 +17,8 @@ from fhirgw.errors import DependencyDown, GatewayError, NotFound, ProfileViolati
 from fhirgw.ingest.persons import Persons
 from fhirgw.ingest.records import Records, names
 from fhirgw.ingest.reviews import Reviews
-from fhirgw.intake import read
 from fhirgw.keeping import conclude
-from fhirgw.mappers.adt import AdtEvent, extract_all, new_reading
+from fhirgw.mappers.adt import AdtEvent, extract_all, new_reading, read
 from fhirgw.settings import Senders
 from fhirgw.store import identity, journal, unmapped, visits
 from fhirgw.store.database import Database, Transaction

@@ -9,7 +9,7 @@ from fhirgw import harness
 from fhirgw.app import load_programs, new_id
 from fhirgw.harness.synthetic import Run, samples
 from fhirgw.harness.target import Target
-from fhirgw.cli.files import read_case
+from fhirgw.icm.statements import read_case
 from fhirgw.send import Credentials, token
 
 RUN = Run("run1", b"key")

@@ -25,7 +25,7 @@ from fhirgw.harness.searches import SEARCHES
 from fhirgw.harness.synthetic import RUN, Run, samples
 from fhirgw.harness.target import MOST_WAIT, Target, retry_after
 from fhirgw.harness.written import Written
-from fhirgw.cli.files import read_case
+from fhirgw.icm.statements import read_case
 
 ONE = Run("run1", b"key")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

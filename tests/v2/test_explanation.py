@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fhirgw.intake import read, refusals
+from fhirgw.intake import refusals
+from fhirgw.mappers.adt import read
 from fhirgw.settings import Sender, Senders
 from fhirgw.v2.codec import parse
 from fhirgw.v2.conformance import fields_of
