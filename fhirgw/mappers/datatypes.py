@@ -212,17 +212,20 @@ def cx_to_identifier(
     if value is None:
         return None
     system = hd_to_system(cx[4], cx.part(4, 2), cx.part(4, 3), scope) or default
-    return typed_identifier(system, value, cx[5] or kind) | period_between(cx, 7, 8, scope)
+    return typed_identifier(system, value, cx[5] or kind, scope) | period_between(cx, 7, 8, scope)
 
 
-def typed_identifier(system: str | None, value: str, kind: str | None) -> Json:
-    """An Identifier with its type (table 0203), where one is known."""
+def typed_identifier(system: str | None, value: str, kind: str | None, scope: Scope) -> Json:
+    """An Identifier with its type, where one is named: of table 0203, else the sender's own."""
     identifier: Json = {"system": system, "value": value} if system else {"value": value}
-    if kind:
-        coding = {"system": THO + "v2-0203", "code": " ".join(kind.split())}
-        if kind in IDENTIFIER_TYPE:
-            coding["display"] = IDENTIFIER_TYPE[kind]
-        identifier["type"] = {"coding": [coding]}
+    if not kind:
+        return identifier
+    if kind in IDENTIFIER_TYPE:
+        coding = {"system": THO + "v2-0203", "code": kind, "display": IDENTIFIER_TYPE[kind]}
+    else:
+        scope.unmapped.append(("0203", kind))
+        coding = {"system": local_code_system(scope.name, "0203"), "code": " ".join(kind.split())}
+    identifier["type"] = {"coding": [coding]}
     return identifier
 
 
@@ -314,8 +317,9 @@ def xad_to_address(xad: Components, scope: Scope) -> Json | None:
         address |= _coded_element("use", "0190", ADDRESS_USE, kind, scope)
     if xad.last > 9:
         tract = xad[10]
-        if tract:
-            address["extension"] = [{"url": CENSUS_TRACT, "valueString": tract}]
+        if tract:  # the guide has it on the address; the extension is defined for a line, and refused elsewhere
+            address["_line"] = [{"extension": [{"url": CENSUS_TRACT, "valueString": tract}]}]
+            address["_line"] += [None] * (len(address.get("line", ())) - 1)
         address |= period_between(xad, 13, 14, scope, 12)
     return address
 
@@ -374,7 +378,7 @@ def xcn_to_practitioner(xcn: Components, scope: Scope) -> Json | None:
         if "NPI" in (kind, namespace) and _NPI.fullmatch(value):
             system, kind = US_NPI, "NPI"
         system = system or sid(scope.name, scope.facility, "practitioner")
-        practitioner["identifier"] = [typed_identifier(system, value, kind)]
+        practitioner["identifier"] = [typed_identifier(system, value, kind, scope)]
     family = xcn[2]
     name: Json = {"family": family} if family else {}
     name |= _filled(given=[xcn[3], xcn[4]], suffix=[xcn[5]], prefix=[xcn[6]])

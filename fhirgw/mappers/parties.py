@@ -20,7 +20,7 @@ def xon_to_organization(xon: Components, scope: Scope) -> Json | None:
     if value:
         kind = xon[7]
         system = hd_to_system(xon[6], xon.part(6, 2), xon.part(6, 3), scope) or sid(scope.name, "organization")
-        organization["identifier"] = [typed_identifier(US_NPI if kind == "NPI" else system, value, kind)]
+        organization["identifier"] = [typed_identifier(US_NPI if kind == "NPI" else system, value, kind, scope)]
     name = xon[1]
     if name:
         organization["name"] = name
@@ -50,7 +50,7 @@ def dln_to_identifier(dln: Components, scope: Scope) -> Json | None:
         return None
     state = dln[2]
     system = sid("drivers-license", state.upper()) if state else sid(scope.name, "drivers-license")
-    return typed_identifier(system, value, "DL") | _until(dln, scope)
+    return typed_identifier(system, value, "DL", scope) | _until(dln, scope)
 
 
 def _until(dln: Components, scope: Scope) -> Json:

@@ -233,7 +233,7 @@ def test_cx_to_identifier(er7, expected):
             {
                 "city": "HARTFORD",
                 "period": {"start": "2020", "end": "2021"},
-                "extension": [{"url": EXT + "iso21090-ADXP-censusTract", "valueString": "1.2"}],
+                "_line": [{"extension": [{"url": EXT + "iso21090-ADXP-censusTract", "valueString": "1.2"}]}],
             },
         ),
         ("^^^^^^H", None),

@@ -190,7 +190,7 @@ def _person(in1: Segment, number: int, reading: Reading) -> list[Json]:
 
 def _policy(in1: Segment, number: int, reading: Reading) -> list[Json] | None:
     value = valued(in1, number)
-    return [typed_identifier(sid(reading.scope.name, "policy"), value, None)] if value else None
+    return [typed_identifier(sid(reading.scope.name, "policy"), value, None, reading.scope)] if value else None
 
 
 def _plan_type(in1: Segment, number: int, reading: Reading) -> Json | None:
