@@ -20,7 +20,7 @@ from fhirgw.harness.report import FORMS, Report, write
 from fhirgw.harness.synthetic import Run, samples
 from fhirgw.harness.target import Target, is_here
 from fhirgw.harness.written import Written
-from fhirgw.cli.files import read_case
+from fhirgw.icm.statements import read_case
 from fhirgw.settings import Settings
 
 PUBLIC = "https://hapi.fhir.org/baseR4"

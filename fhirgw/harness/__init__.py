@@ -5,5 +5,6 @@ It never opens the local store. Everything it sends is invented, tagged, and rem
 
 from fhirgw.harness.report import Report
 from fhirgw.harness.running import Options, clean, run
+from fhirgw.harness.written import Written
 
-__all__ = ["Options", "Report", "clean", "run"]
+__all__ = ["Options", "Report", "Written", "clean", "run"]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import orjson
 
+from fhirgw.harness import findings
 from fhirgw.harness.comparison import Json, compare, untolerated
 from fhirgw.harness.result import Evidence, NotOffered, Unmet
 from fhirgw.harness.session import CREATED, Session
@@ -60,19 +61,23 @@ def validate(session: Session, sample: Sample, resources: Sequence[Json]) -> Evi
     if not offered:
         raise NotOffered("No $validate is offered.")
     errors: list[str] = []
+    explained: set[str] = set()
     warnings = 0
     for one in offered:
         answer = session.target.request("POST", f"{one['resourceType']}/$validate", one)
         issues = answer.require(200, 400, 412, 422).get("issue", [])
         warnings += sum(issue["severity"] == "warning" for issue in issues)
-        errors += [
-            f"{one['resourceType']}: {' '.join(issue.get('expression', []))}: {issue.get('diagnostics', '')}"
-            for issue in issues
-            if issue["severity"] in ("error", "fatal")
-        ]
+        for issue in issues:
+            where, text = " ".join(issue.get("expression", [])), issue.get("diagnostics", "")
+            if issue["severity"] not in ("error", "fatal"):
+                continue
+            if known := findings.reason(where, text):
+                explained.add(known)
+            else:
+                errors.append(f"{where}: {text}")
     if errors:
         raise Unmet(*errors[:MOST_TOLD], f"{len(errors)} errors in {sample.name}")
-    return Evidence([f"{len(offered)} resources, 0 errors, {warnings} warnings"])
+    return Evidence([f"{len(offered)} resources, 0 errors, {warnings} warnings", *sorted(explained)])
 
 
 def write(session: Session, sample: Sample) -> Evidence:

@@ -15,6 +15,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.stream.Collectors;
 import org.hl7.fhir.common.hapi.validation.support.CommonCodeSystemsTerminologyService;
 import org.hl7.fhir.common.hapi.validation.support.InMemoryTerminologyServerValidationSupport;
 import org.hl7.fhir.common.hapi.validation.support.PrePopulatedValidationSupport;
@@ -24,10 +25,10 @@ import org.hl7.fhir.common.hapi.validation.validator.FhirInstanceValidator;
 import org.hl7.fhir.instance.model.api.IBaseResource;
 
 /**
- * The HAPI instance validator over NDJSON: a resource a line in, its problems a line out.
+ * The HAPI instance validator over NDJSON: a resource a line in, its problems a line out, in their order.
  *
  * <p>Arguments: folders of definitions (JSON): ours, and those of other packages. A line out is
- * {@code {"line": n, "issues": [{"severity", "location", "message", "id"}]}}.
+ * {@code {"issues": [{"severity", "location", "id", "message"}]}}.
  */
 public final class Validate {
   private Validate() {}
@@ -54,26 +55,22 @@ public final class Validate {
 
     PrintStream out = new PrintStream(System.out, false, StandardCharsets.UTF_8);
     BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
-    int number = 0;
-    for (String line = in.readLine(); line != null; line = in.readLine()) {
-      number++;
-      ValidationResult result = validator.validateWithResult(line);
-      out.print("{\"line\":" + number + ",\"issues\":[");
-      String comma = "";
-      for (SingleValidationMessage message : result.getMessages()) {
-        if (message.getSeverity() == ResultSeverityEnum.INFORMATION) {
-          continue;
-        }
-        out.print(comma);
-        out.print("{\"severity\":" + quoted(message.getSeverity().getCode()));
-        out.print(",\"location\":" + quoted(message.getLocationString()));
-        out.print(",\"id\":" + quoted(message.getMessageId()));
-        out.print(",\"message\":" + quoted(message.getMessage()) + "}");
-        comma = ",";
-      }
-      out.println("]}");
-    }
+    in.lines().parallel().map(line -> issues(validator.validateWithResult(line))).forEachOrdered(out::println);
     out.flush();
+  }
+
+  private static String issues(ValidationResult result) {
+    return result.getMessages().stream()
+        .filter(message -> message.getSeverity() != ResultSeverityEnum.INFORMATION)
+        .map(Validate::issue)
+        .collect(Collectors.joining(",", "{\"issues\":[", "]}"));
+  }
+
+  private static String issue(SingleValidationMessage message) {
+    return "{\"severity\":" + quoted(message.getSeverity().getCode())
+        + ",\"location\":" + quoted(message.getLocationString())
+        + ",\"id\":" + quoted(message.getMessageId())
+        + ",\"message\":" + quoted(message.getMessage()) + "}";
   }
 
   private static void load(Path folder, IParser parser, PrePopulatedValidationSupport support) throws IOException {

@@ -1,0 +1,166 @@
+"""``make conformance``: everything the gateway emits, judged by HAPI's validator and kept by a HAPI server.
+
+    python conformance/run.py [--messages 1000] [--amount full]
+
+Validated: the goldens, a full demo store, the Bundles of 1,000 mapped ADT messages. Then ``fhirgw harness`` runs
+against a HAPI FHIR JPA server on this machine, and the server is broken on purpose (``breaks.py``). The figures go
+to ``build/conformance.json``, the findings to ``build/conformance/``. Exit code 1 if anything failed.
+"""
+
+import argparse
+import asyncio
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import hapi
+import orjson
+from sqlalchemy import select
+from validate import DEFINITIONS, Issue, Json, resources, validate
+
+from fhirgw.admission import Peer
+from fhirgw.app import Gateway, build
+from fhirgw.demo import CASES, SENDERS
+from fhirgw.errors import GatewayError
+from fhirgw.icm.statements import read_case
+from fhirgw.mappers.adt import map_message, read
+from fhirgw.settings import Senders, Settings
+from fhirgw.store.database import migrate
+from fhirgw.store.schema import resource
+
+ROOT = Path(__file__).parent.parent
+FIXTURES = ROOT / "fixtures"
+OUT = ROOT / "build" / "conformance"
+FIGURES = ROOT / "build" / "conformance.json"
+PEER = Peer("conformance", local=True)
+KEY = b"conformance"
+MEMBERS = 50
+
+sys.path.insert(0, str(ROOT / "bench"))
+from feed import hospital  # noqa: E402 - the synthetic hospital of the benchmarks
+
+
+def main() -> None:
+    """Validate, try the server, write the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--messages", type=int, default=1000)
+    parser.add_argument("--amount", choices=("small", "full"), default="full")
+    options = parser.parse_args()
+    OUT.mkdir(parents=True, exist_ok=True)
+    named = list(once([*goldens(), *demo_store(), *mapped(options.messages)]))
+    print(f"{len(named)} resources to validate", flush=True)
+    issues = list(validate(named, DEFINITIONS))
+    tell(named, issues)
+    server, counts = harness(options.amount)
+    figures = {
+        "validated": len(named),
+        "errors": sum(issue.is_error for issue in issues),
+        "warnings": sum(not issue.is_error for issue in issues),
+        "harness": counts,
+        "server": server,
+    }
+    FIGURES.write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    print(orjson.dumps(figures).decode())
+    sys.exit(int(figures["errors"] > 0 or counts["failed"] > 0))
+
+
+def goldens() -> Iterator[tuple[str, Json]]:
+    """The resources of every golden."""
+    return resources(sorted([*FIXTURES.glob("icm/*.fhir.json"), *FIXTURES.glob("v2/*/*.json")]))
+
+
+def demo_store() -> Iterator[tuple[str, Json]]:
+    """Every resource of a store with the demo's members, after every message of the fixtures about them."""
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder)
+        (data / "senders.toml").write_text(SENDERS, "utf-8")
+        settings = Settings(data_dir=data)
+        migrate(settings.database)
+        gateway = build(settings)
+        asyncio.run(_fill(gateway))
+        with gateway.database.read() as connection:
+            found = connection.execute(select(resource).where(resource.c.deleted.is_(False))).all()
+        gateway.database.close()
+    for row in found:
+        yield f"demo store {row.type}/{row.id}", orjson.loads(row.body)
+
+
+async def _fill(gateway: Gateway) -> None:
+    for name in CASES:
+        await gateway.ingest.cases.store(read_case((FIXTURES / "icm" / name).read_bytes()))
+    for path in sorted(FIXTURES.glob("v2/*/*.hl7")):
+        await gateway.intake.receive(path.read_bytes(), "file", PEER)
+    while await gateway.ingest.messages.process_due():
+        pass
+
+
+def mapped(messages: int) -> Iterator[tuple[str, Json]]:
+    """The resources of messages mapped alone: the fixtures', then those of a synthetic hospital."""
+    senders = Senders.model_validate(tomllib.loads(SENDERS))
+    fixtures = [path.read_bytes() for path in sorted(FIXTURES.glob("v2/*/*.hl7"))]
+    done = 0
+    for raw in (*fixtures, *hospital(MEMBERS, messages)):
+        if done == messages:
+            return
+        try:
+            bundle = map_message(*read(raw, senders, KEY))
+        except (GatewayError, ExceptionGroup):
+            continue  # a fixture that is wrong on purpose
+        done += 1
+        for entry in bundle["entry"]:
+            one = entry["resource"]
+            yield f"message {bundle['identifier']['value']} {one['resourceType']}/{one['id']}", one
+
+
+def once(named: list[tuple[str, Json]]) -> Iterator[tuple[str, Json]]:
+    """Each resource once: messages of one visit repeat most of what they say."""
+    seen: set[bytes] = set()
+    for name, one in named:
+        content = orjson.dumps(one)
+        if content not in seen:
+            seen.add(content)
+            yield name, one
+
+
+def tell(named: list[tuple[str, Json]], issues: list[Issue]) -> None:
+    """Errors one by one, warnings by rule; all of them in a file."""
+    for issue in issues:
+        if issue.is_error:
+            print(f"{issue.source}: {issue.location}: {issue.text}")
+    warnings = Counter(issue.id for issue in issues if not issue.is_error)
+    found = {
+        "resources": dict(Counter(one["resourceType"] for _, one in named).most_common()),
+        "errors": [f"{one.source}: {one.location}: {one.text}" for one in issues if one.is_error],
+        "warnings": dict(warnings.most_common()),
+    }
+    (OUT / "validator.json").write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2))
+    for rule, count in warnings.most_common():
+        print(f"{count} warnings: {rule}", flush=True)
+
+
+def harness(amount: str) -> tuple[str, dict[str, int]]:
+    """Run the harness against HAPI, then break HAPI; its name, and the steps by status."""
+    base = hapi.start()
+    try:
+        server = hapi.software(base) or "HAPI"
+        reports = [f"--report={OUT / f'harness.{form}'}" for form in ("html", "json", "xml")]
+        command = [Path(sys.executable).parent / "fhirgw", "harness", "--target", base, "--amount", amount]
+        subprocess.run([*command, *reports], stdout=subprocess.DEVNULL, check=False)  # noqa: S603 - a constant command
+        found = orjson.loads((OUT / "harness.json").read_bytes())
+        broken = subprocess.run(  # noqa: S603 - a constant command
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", ROOT / "conformance" / "breaks.py"],
+            check=False,
+        )
+    finally:
+        hapi.stop()
+    counts = {status: found[status] for status in ("passed", "failed", "skipped")}
+    counts["failed"] += int(broken.returncode != 0)
+    return server, counts
+
+
+if __name__ == "__main__":
+    main()
