@@ -1,4 +1,4 @@
-"""Consents as others write them, each with its answer: IHE PCF, US R4 opt-in and opt-out, HL7 FAST, Gravity, nested.
+"""Consents as others write them, each with its answer: IHE PCF, US R4 opt-in and opt-out, HL7 FAST, Gravity.
 
 ``fixtures/consent/shapes.ndjson`` holds whole cases of ``consent decide``, each with what is ``expected``.
 """

@@ -21,7 +21,15 @@ ARCHITECTURE = (ROOT / "docs/architecture.md").read_text("utf-8")
 SETTINGS = (ROOT / "docs/settings.md").read_text("utf-8")
 README = (ROOT / "README.md").read_text("utf-8")
 COMMAND = typer.main.get_command(app)
-FILES_ONLY = {("map", "adt"), ("map", "icm"), ("lint",), ("validate",), ("sf12",), ("consent", "decide")}
+FILES_ONLY = {
+    ("map", "adt"),
+    ("map", "icm"),
+    ("lint",),
+    ("validate",),
+    ("sf12",),
+    ("consent", "decide"),
+    ("consent", "lint"),
+}
 """Commands without a store or a socket: these are run."""
 FENCE = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`(fhirgw [^`]+)`")
