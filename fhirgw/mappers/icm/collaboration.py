@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from fhirgw.icm.collaboration import Connection, OtherPlan, Shared, Suggestion
 from fhirgw.icm.plan import CarePlan
+from fhirgw.mappers.icm.goals import reveals
 from fhirgw.mappers.icm.people import practitioner, staff_ref
 from fhirgw.mappers.icm.shape import (
     PERTAINS_TO_GOAL,
@@ -81,10 +82,10 @@ def _other_plan(scope: Scope, one: OtherPlan) -> Json:
     )
 
 
-def _reveals(plan: CarePlan, one: Connection) -> list[str]:
+def _named(scope: Scope, plan: CarePlan, one: Connection) -> list[str]:
     """What the goals and barriers that it names reveal."""
-    named = [goal for goal in plan.goals if goal.id in one.goals]
-    return [code for said in (*named, *(p for p in plan.problems if p.id in one.barriers)) for code in said.codes]
+    said = [code for goal in plan.goals if goal.id in one.goals for code in reveals(scope, goal)]
+    return said + [code for problem in plan.problems if problem.id in one.barriers for code in problem.codes]
 
 
 def _connection(scope: Scope, plan: CarePlan, one: Connection) -> Json:
@@ -108,7 +109,7 @@ def _connection(scope: Scope, plan: CarePlan, one: Connection) -> Json:
             }
         ),
         one,
-        codes=_reveals(plan, one),
+        codes=_named(scope, plan, one),
     )
 
 
@@ -130,7 +131,7 @@ def _loop(scope: Scope, plan: CarePlan, one: Connection) -> Json:
             }
         ),
         *([one] if one.codes else []),
-        codes=_reveals(plan, one),
+        codes=_named(scope, plan, one),
     )
 
 

@@ -36,6 +36,16 @@ def goals(scope: Scope, plan: CarePlan) -> Iterator[Json]:
     yield from (_goal(scope, plan, goal) for goal in (*steps, *(one for one in plan.goals if one.term == "long")))
 
 
+def reveals(scope: Scope, goal: Goal) -> list[str]:
+    """What a goal reveals: its words, its progress, the area it is in."""
+    areas = [one.sensitivity for one in scope.program.goal_areas if one.code == goal.area]
+    return [
+        *goal.codes,
+        *(code for told in goal.progress for code in told.codes),
+        *(code for one in areas for code in one),
+    ]
+
+
 def _concern(scope: Scope, problem: Problem) -> Json:
     is_problem = problem.kind == "problem"
     kind = local("icm-concern", problem.kind)
@@ -98,7 +108,7 @@ def _goal(scope: Scope, plan: CarePlan, goal: Goal) -> Json:
         ),
         goal,
         *goal.progress,
-        codes=area.sensitivity if area else (),
+        codes=reveals(scope, goal),
     )
 
 

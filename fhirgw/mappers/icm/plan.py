@@ -8,7 +8,7 @@ from datetime import date
 
 from fhirgw.icm.plan import CarePlan, Intervention, OnCall, Section, Step
 from fhirgw.mappers.icm.collaboration import around, connections, other_plans
-from fhirgw.mappers.icm.goals import concerns, goals
+from fhirgw.mappers.icm.goals import concerns, goals, reveals
 from fhirgw.mappers.icm.people import actor_ref, role, staff_ref
 from fhirgw.mappers.icm.shape import (
     CANONICAL,
@@ -108,7 +108,7 @@ def _intervention(scope: Scope, plan: CarePlan, step: Intervention) -> Json:
             }
         ),
         step,
-        codes=[*(code for goal in served for code in goal.codes), *(known.sensitivity if known else ())],
+        codes=[*(code for goal in served for code in reveals(scope, goal)), *(known.sensitivity if known else ())],
     )
 
 

@@ -233,6 +233,14 @@ def test_the_area_of_a_goal_reveals_what_it_is_about():
     assert codes(by_text(resources, "Goal", "the choir")) == {"SUD"}
 
 
+def test_what_serves_a_goal_reveals_what_the_goal_does():
+    plan = stated("ct-bhp-year")["care_plan"]
+    goals = [one | {"sensitivity": "none"} if one["id"] == "sober" else one for one in plan["goals"]]
+    served = [one | {"sensitivity": "none"} if one["id"] == "mi" else one for one in plan["interventions"]]
+    resources = mapped("ct-bhp-year", care_plan=plan | {"goals": goals, "interventions": served})
+    assert codes(only(resources, "ServiceRequest", "code", "ct-bhp.motivational-interviewing")) == {"SUD"}
+
+
 def test_a_declined_goal_says_why():
     goal = by_text(mapped("ct-bhp-year"), "Goal", "a residential program")
     (acceptance,) = extended(goal, "goal-acceptance")
