@@ -46,7 +46,7 @@ class _Question:
         listed = (one for one in self.consents if refusal_kind(one) == "dv-safety-list")
         return LabelContext(
             self.supporting.target_labels,
-            dv_protected=any(one.get("status") in {"active", "draft", "proposed"} for one in listed),
+            dv_protected=any(one.get("status") in ("active", "draft", "proposed") for one in listed),
             text_cleared=True,
             marks=of_consents(self.consents, self.settings.zone),
             known=Surroundings(self.supporting.references_of, self.supporting.tokens_of),

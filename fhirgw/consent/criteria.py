@@ -233,7 +233,7 @@ def read_data(value: object) -> frozenset[Datum] | None:
 
 def _datum(entry: Json) -> Datum | None:
     meaning, reference = entry.get("meaning"), entry.get("reference")
-    if meaning not in _MEANINGS or not isinstance(reference, dict):
+    if not isinstance(meaning, str) or meaning not in _MEANINGS or not isinstance(reference, dict):
         return None
     if entry.keys() - {"id", "extension", "meaning", "reference"}:
         return None

@@ -194,7 +194,7 @@ class _Reader:
             if vocabulary.canonical_system(coding.get("system")) == vocabulary.ACT_CODE
         } - {None}
         stated = root.get("type")
-        if stated is not None and stated not in {"permit", "deny"}:
+        if stated is not None and stated not in ("permit", "deny"):
             return "conflict"
         said = opts | ({stated} if stated else set())
         if len(said) > 1:
@@ -217,7 +217,7 @@ class _Reader:
     def _child(self, child: Json, path: str, above: tuple[str, ...], inherited: dict[str, Any], depth: int) -> None:
         stated = self._dimensions(child, path)
         effect = child.get("type")
-        if effect not in {"permit", "deny"}:
+        if effect not in ("permit", "deny"):
             self.problems.append(f"{path}.type")
             effect = "deny"
         # A nested deny which names an actor stands alone: "never Dr Bob" is not limited to the parent's purpose.

@@ -111,7 +111,7 @@ def standing(
     consent: Json, reading: Reading, policy: PatientPolicy, at: datetime, settings: ConsentSettings
 ) -> Standing:
     """Judge one Consent by itself; what other Consents do to it is ``superseded``."""
-    status = consent.get("status")
+    status = _status(consent)
     provision = consent.get("provision")
     period = provision.get("period", {}) if isinstance(provision, dict) else {}
     when = period_span(period, zone_of(consent, settings.zone))
@@ -132,7 +132,7 @@ def standing(
 
 def superseded(consents: Iterable[Json], settings: ConsentSettings) -> Mapping[str, list[Json]]:
     """Consent id to the Consents that explicitly supersede it, each signed later (§2.4 no. 6)."""
-    by_id = {consent.get("id"): consent for consent in consents}
+    by_id = {str(consent.get("id")): consent for consent in consents}
     found: dict[str, list[Json]] = {}
     for later in by_id.values():
         for extension in objects(later.get("extension")) or []:
@@ -143,7 +143,7 @@ def superseded(consents: Iterable[Json], settings: ConsentSettings) -> Mapping[s
             earlier = by_id.get(literal.removeprefix("Consent/"))
             if earlier is not None and earlier.get("patient") != later.get("patient"):
                 continue  # of two records that were merged: neither says anything of the other's
-            if earlier is not None and later.get("status") in {"active", "inactive"} and _signed_later(
+            if earlier is not None and _status(later) in {"active", "inactive"} and _signed_later(
                 later, earlier, settings
             ):  # fmt: skip
                 found.setdefault(str(earlier.get("id")), []).append(later)
@@ -164,8 +164,7 @@ def _failed(
     when: Span | None,
 ) -> Iterable[str]:
     """The names of the tests of §2.4 that fail, in their order. Test 7 is a ceiling, not a test of force."""
-    if consent.get("status") != "active":
-        status = consent.get("status")
+    if (status := _status(consent)) != "active":
         yield f"status-{status}" if status in _STATUSES else "status-unknown"
     if _scope(consent) != "privacy":
         yield "scope"
@@ -184,6 +183,12 @@ def _failed(
         yield "performer"
     if reading.problems:
         yield "unenforceable"
+
+
+def _status(consent: Json) -> str:
+    """The status; '' when it is no code."""
+    stated = consent.get("status")
+    return stated if isinstance(stated, str) else ""
 
 
 _STATUSES: Final = frozenset({"draft", "proposed", "active", "rejected", "inactive", "entered-in-error"})
@@ -268,7 +273,7 @@ def _dv_listed(policy: PatientPolicy) -> set[str]:
     """Everybody on a safety list of the patient, by reference and by identifiers."""
     listed: set[str] = set()
     for consent in policy.consents:
-        if refusal_kind(consent) != "dv-safety-list" or consent.get("status") in {"entered-in-error", "inactive"}:
+        if refusal_kind(consent) != "dv-safety-list" or _status(consent) in {"entered-in-error", "inactive"}:
             continue
         provision = consent.get("provision")
         for actor in objects(provision.get("actor")) or [] if isinstance(provision, dict) else []:
