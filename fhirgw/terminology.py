@@ -70,10 +70,8 @@ US_CORE_GENDER_IDENTITY = US_CORE + "us-core-genderIdentity"
 US_CORE_TRIBAL_AFFILIATION = US_CORE + "us-core-tribal-affiliation"
 EXTENSION = "http://hl7.org/fhir/StructureDefinition/"
 LOCAL_EXTENSION = BASE + "/StructureDefinition/"
-GENDER_IDENTITY_LABEL = {
-    "url": "http://hl7.org/fhir/uv/security-label-ds4p/StructureDefinition/extension-inline-sec-label",
-    "valueCoding": {"system": ACT_CODE, "code": "GDIS"},
-}
+INLINE_LABEL = "http://hl7.org/fhir/uv/security-label-ds4p/StructureDefinition/extension-inline-sec-label"
+GENDER_IDENTITY_LABEL = {"url": INLINE_LABEL, "valueCoding": {"system": ACT_CODE, "code": "GDIS"}}
 
 # Table 0396 names (CWE-3, DG1-2), upper-cased, to FHIR systems. US feeds write plain ICD-10 for ICD-10-CM.
 CODING_SYSTEMS: Mapping[str, str] = {

@@ -23,7 +23,7 @@ from fhirgw.mappers.icm.shape import (
     reference_to,
 )
 from fhirgw.programs import Section
-from fhirgw.terminology import ACT_CODE
+from fhirgw.terminology import ACT_CODE, INLINE_LABEL
 
 _EPISODE_STATUS = {
     "candidate": "planned",
@@ -34,6 +34,8 @@ _EPISODE_STATUS = {
     "opted-out": "finished",
 }
 
+_REVEALS = {"relapse": ("SUD",), "crisis": ("BH",)}
+"""What it reveals why somebody came back; it labels that element alone."""
 _PAST: Mapping[str, tuple[str, str]] = {
     "inpatient": ("IMP", "inpatient encounter"),
     "inpatient-psychiatric": ("IMP", "inpatient encounter"),
@@ -92,7 +94,10 @@ def _said(scope: Scope) -> Iterator[Json]:
     if again := case.reentry:
         earlier = {"url": "enrolment", "valueIdentifier": {"system": CASE_KEY, "value": again.key}}
         why = {"url": "after", "valueCode": again.after}
-        yield {"url": f"{CANONICAL}/StructureDefinition/icm-reentry", "extension": [earlier, why]}
+        label = [
+            {"url": INLINE_LABEL, "valueCoding": coding(ACT_CODE, code)} for code in _REVEALS.get(again.after, ())
+        ]
+        yield {"url": f"{CANONICAL}/StructureDefinition/icm-reentry", "extension": [earlier, why, *label]}
     if closure := case.closure:
         reason = next(one for one in program.discharge if one.code == closure.reason)
         code = local("icm-closure-reason", f"{program.id}.{reason.code}", reason.text)

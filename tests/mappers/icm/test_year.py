@@ -3,6 +3,8 @@
 import pytest
 from test_map_case import clocks, codes, mapped, of_type, stated
 
+from fhirgw.consent.labels import LabelContext, label
+from fhirgw.consent.vocabulary import BITS
 from fhirgw.errors import ProfileViolation, UnmappedCode
 from fhirgw.icm.model import Case
 
@@ -29,6 +31,10 @@ def by_text(resources, kind, text):
 
 def extended(resource, name):
     return [one for one in resource.get("extension", []) if one["url"].endswith(f"/{name}")]
+
+
+def label_of(resource):
+    return label(resource, LabelContext(lambda _: (0, 0)))
 
 
 def reference(resource):
@@ -484,8 +490,12 @@ def test_an_enrolment_says_its_steps_its_past_and_the_one_before():
         f"bc-icmt.{one}" for one in ("engagement", "eligibility", "planning", "provision", "discharge")
     ]
     assert [one["status"] for one in episode["statusHistory"]] == ["planned", "waitlist", "active", "onhold"]
-    ((before, why),) = [one["extension"] for one in extended(episode, "icm-reentry")]
+    ((before, why, marked),) = [one["extension"] for one in extended(episode, "icm-reentry")]
     assert (before["valueIdentifier"]["value"], why["valueCode"]) == ("bc-icmt:BC-YEAR-0001", "relapse")
+    assert marked["valueCoding"]["code"] == "SUD"
+    labels = label_of(episode)
+    elements = [(one.path[0], one.labels) for one in labels.elements if one.target is None]
+    assert (labels.labels, elements) == (0, [("extension", BITS["SUD"])])
 
 
 def test_who_leaves_is_inactive_first_and_the_file_is_closed_after_three_months():
