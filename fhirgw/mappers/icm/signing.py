@@ -21,8 +21,8 @@ def sign_offs(scope: Scope) -> Iterator[Json]:
         target = [scope.ref("QuestionnaireResponse", "acuity", acuity.id)]
         yield from (_signature(scope, sign, target, ("acuity", acuity.id)) for sign in acuity.signed)
     for assessment in case.assessments:
-        for index, targets in enumerate(_alike(scope, assessment)):
-            about = ("assessment", assessment.id, str(index))
+        for labels, targets in sorted(_alike(scope, assessment).items()):
+            about = ("assessment", assessment.id, *labels)
             yield from (_signature(scope, sign, targets, about) for sign in assessment.signed)
     if plan := case.care_plan:
         for sign in plan.sign_offs:
@@ -31,14 +31,17 @@ def sign_offs(scope: Scope) -> Iterator[Json]:
         yield from (_asked(scope, plan, role) for role in scope.program.plan.signed_by)
 
 
-def _alike(scope: Scope, assessment: Assessment) -> list[list[Json]]:
-    """The domains of an assessment by what they reveal: a visible one is never named beside a hidden one."""
+def _alike(scope: Scope, assessment: Assessment) -> dict[tuple[str, ...], list[Json]]:
+    """The domains of an assessment by what they reveal: a visible one is never named beside a hidden one.
+
+    INVARIANT: what stands for a group depends on no other group.
+    """
     groups: dict[tuple[str, ...], list[Json]] = {}
     known = {one.code: one.sensitivity for one in scope.program.domains}
     for found in assessment.findings:
         labels = tuple(sorted({*found.codes, *known[found.domain], "" if found.cleared else "?"}))
         groups.setdefault(labels, []).append(scope.ref("Observation", "domain", assessment.id, found.domain))
-    return [groups[labels] for labels in sorted(groups)]
+    return groups
 
 
 def _signature(scope: Scope, sign: Signed, targets: list[Json], about: tuple[str, ...]) -> Json:

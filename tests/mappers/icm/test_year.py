@@ -411,6 +411,24 @@ def test_a_signature_is_under_what_was_signed():
         assert len({frozenset(codes(by_id[target["reference"]])) for target in provenance["target"]}) == 1
 
 
+@pytest.mark.parametrize("hidden", ["substance-use", "mental-illness", "spirituality-culture"])
+def test_what_is_hidden_of_an_assessment_changes_no_signature_under_the_rest(hidden):
+    def signed(case):
+        return [one for one in of_type(case, "Provenance") if "verifier" in coded(one["agent"][0], "type")]
+
+    def found(assessment):
+        return [one for one in assessment["findings"] if one["domain"] != hidden]
+
+    plan = stated("bc-icmt-year")["care_plan"]
+    problems = [one | {"evidence": []} for one in plan["problems"]]
+    changes = {"care_plan": plan | {"problems": problems}}
+    before = signed(mapped("bc-icmt-year", **changes))
+    assessments = [one | {"findings": found(one)} for one in stated("bc-icmt-year")["assessments"]]
+    after = signed(mapped("bc-icmt-year", **changes, assessments=assessments))
+    assert [one for one in after if one not in before] == []
+    assert len(before) == len(after) + 2
+
+
 def test_a_signature_that_a_programme_asks_for_is_a_task_until_it_is_there():
     def status(name, **changes):
         return [
