@@ -441,6 +441,16 @@ ANYTHING = st.lists(
 )
 
 
+async def test_what_a_stranger_said_of_a_visits_number_counts_no_more(tmp_path):
+    """A42 of somebody who was a member's other record until A37: the visit has its own number again."""
+    history = [("A60", 6, ALMAS, "V-1"), ("A47", 1, TWO, "V-3"), ("A37", 3, OLD, "V-3"), ("A42", 8, OLD, "V-3")]
+    messages = [anything(*one) for one in history]
+    orders = [messages, [messages[2], messages[1], messages[0], messages[3]], messages[::-1]]
+    stores = [await final(tmp_path / str(number), order) for number, order in enumerate(orders)]
+    assert stores[1] == stores[0]
+    assert stores[2] == stores[0]
+
+
 def held_to_the_law(messages, chance):
     """A history that contradicts itself is a person's to look at; of every other, the order does not matter."""
     shuffled = chance.sample(messages, len(messages))

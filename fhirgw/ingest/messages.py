@@ -294,18 +294,7 @@ class Messages:
         if not spoken:
             return set()
         visits.note_numbers(tx, row, part, event)
-        numbers = visits.numbers(tx.direct, spoken)
-        concerned = spoken | {*numbers.called} | {*numbers.called.values()}
-        touched = {one for one in concerned if not one.partition("|")[2].startswith("account ")} | {
-            one for one in concerned if visits.of_visit(tx.direct, one)
-        }
-        for name in sorted(concerned):
-            for told in visits.of_visit(tx.direct, name):
-                own = visits.text(told.event.visit) if told.event.visit else name
-                now = numbers.called.get(own, own)
-                if now != name:
-                    visits.place(tx, told, patient=told.patient, visit=now)
-                    touched |= {name, now}
+        concerned, touched = visits.renumber(tx, spoken)
         people = identity.find(tx.direct, [(system, value) for system, value, _ in event.others])
         people |= identity.find(tx.direct, names(event))
         for told in visits.of_people(tx.direct, people):

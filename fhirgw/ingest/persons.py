@@ -108,6 +108,7 @@ class Persons:
     def settle(self, tx: Transaction, people: set[str]) -> None:
         """Put the events of these people to whom they are about now, and fold what changed."""
         touched: set[str] = set()
+        spoken: set[str] = set()
         pairs: set[tuple[str, str]] = set()
         for told in visits.of_people(tx.connection, people):
             found = identity.find(tx.connection, names(told.event))
@@ -116,11 +117,14 @@ class Persons:
             touched |= {told.visit} if told.visit else set()
             if patient == told.patient:
                 continue
+            spoken |= visits.speaks_of(told.event)
             if patient is None:
                 self.wait(tx, told.journal, told.event)
                 visits.forget(tx, told)
             else:
                 visits.place(tx, told, patient=patient, visit=told.visit)
+        if spoken:  # what a stranger said of a visit's number counts no more
+            touched |= visits.renumber(tx, spoken)[1]
         self._records.fold(tx, touched, pairs, people)
         for one in sorted(people):
             repository.settle(tx, one)

@@ -211,6 +211,27 @@ def note_numbers(tx: Transaction, told: int, part: int, event: AdtEvent) -> None
         tx.direct.execute(insert(number_fact), rows)
 
 
+def renumber(tx: Transaction, spoken: Iterable[str]) -> tuple[set[str], set[str]]:
+    """Let visits be called what they are called now, once something else is said of these numbers.
+
+    Returns:
+        The numbers that are concerned; the visits that are to be folded.
+    """
+    called = numbers(tx.direct, spoken).called
+    concerned = {*spoken, *called, *called.values()}
+    touched = {one for one in concerned if not one.partition("|")[2].startswith("account ")} | {
+        one for one in concerned if of_visit(tx.direct, one)
+    }
+    for name in sorted(concerned):
+        for told in of_visit(tx.direct, name):
+            own = text(told.event.visit) if told.event.visit else name
+            now = called.get(own, own)
+            if now != name:
+                place(tx, told, patient=told.patient, visit=now)
+                touched |= {name, now}
+    return concerned, touched
+
+
 def place(tx: Transaction, told: Told, *, patient: str | None, visit: str | None) -> None:
     """Put an event to whom it is about now, and to what its visit is called now."""
     where = (visit_event.c.journal == told.journal, visit_event.c.part == told.part)
