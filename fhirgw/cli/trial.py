@@ -20,7 +20,6 @@ from fhirgw.harness.report import FORMS, Report, write
 from fhirgw.harness.synthetic import Run, samples
 from fhirgw.harness.target import Target, is_here
 from fhirgw.harness.written import Written
-from fhirgw.icm.statements import read_case
 from fhirgw.settings import Settings
 
 PUBLIC = "https://hapi.fhir.org/baseR4"
@@ -79,7 +78,7 @@ def harness(
         programs = load_programs(settings.programs_dir)
         with _progress() as progress, _terminated_as_interrupted():
             options = course.Options(settings.data_dir / "harness", size, keep, progress)
-            done = course.run(server, run, samples(run, size, programs, read_case), options)
+            done = course.run(server, run, samples(run, size, programs), options)
     finally:
         server.close()
     for path in report or []:

@@ -15,6 +15,8 @@ from fhirgw.harness.target import Answer, Offers, Target
 from fhirgw.harness.written import Group, Written
 
 CREATED = (200, 201)
+LOOKS = 3
+LOOK_SECONDS = 2.0
 _MADE = re.compile(r"([A-Z][A-Za-z]+/[A-Za-z0-9.-]{1,64})(/_history/|$)")
 """``Type/id`` in a Location header."""
 GONE = (200, 202, 204, 404, 410)
@@ -155,8 +157,15 @@ def clean_up(session: Session, written: Written) -> list[str]:
     for group in reversed(written.groups):
         left += _removed(session, [*group.references[::-1], *_found_by_tag(session, group)])
     left = _one_by_one(session, left)  # what another group's resource had held
-    if not left:
-        left = [one for kind in written.all_types() for one in _found_by_tag(session, Group(types=(kind,)))]
+    still = Group(types=tuple(written.all_types()))
+    for _ in range(
+        LOOKS
+    ):  # a server may finish what it was about (a Subscription), and bring back what was deleted
+        left = left or list(_found_by_tag(session, still))
+        if not left:
+            break
+        session.target.pause(LOOK_SECONDS)
+        left = _one_by_one(session, left)
     return left
 
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from fhirgw.errors import GatewayError
 from fhirgw.harness.comparison import Json
-from fhirgw.icm.model import Case
+from fhirgw.icm.statements import read_case
 from fhirgw.mappers.adt import map_message, read
 from fhirgw.mappers.icm import case_bundle
 from fhirgw.programs import Program
@@ -104,7 +104,6 @@ def samples(
     run: Run,
     amount: Amount,
     programs: Mapping[str, Program],
-    read_case: Callable[[bytes], Case],
 ) -> list[Sample]:
     """The samples of a run.
 
@@ -112,14 +111,11 @@ def samples(
         run: Whose tag and key they carry.
         amount: ``small``: a case of each programme, the commonest events; ``full``: every case and event.
         programs: By id.
-        read_case: Reads a case file.
     """
-    return [*_cases(run, amount, programs, read_case), *_messages(run, amount)]
+    return [*_cases(run, amount, programs), *_messages(run, amount)]
 
 
-def _cases(
-    run: Run, amount: Amount, programs: Mapping[str, Program], read_case: Callable[[bytes], Case]
-) -> Iterator[Sample]:
+def _cases(run: Run, amount: Amount, programs: Mapping[str, Program]) -> Iterator[Sample]:
     files = {
         entry.name.removesuffix(".json"): entry
         for entry in (FIXTURES / "icm").iterdir()

@@ -9,7 +9,6 @@ from fhirgw import harness
 from fhirgw.app import load_programs, new_id
 from fhirgw.harness.synthetic import Run, samples
 from fhirgw.harness.target import Target
-from fhirgw.icm.statements import read_case
 from fhirgw.send import Credentials, token
 
 RUN = Run("run1", b"key")
@@ -31,9 +30,7 @@ def test_what_the_gateway_emits_it_takes_keeps_finds_and_gives_back(gateway, tmp
     key = (gateway.data / "demo" / "icm-system.jwk").read_text()
     signed_in = token(gateway.base, Credentials("icm-system", key), now=int(time.time()), jti=new_id())
     target = Target(gateway.base, token=lambda: signed_in, sleep=lambda _seconds: None)
-    sent = [
-        one for one in samples(RUN, "small", load_programs(None), read_case) if one.name in ("ct-bhp", "ne-peer")
-    ]
+    sent = [one for one in samples(RUN, "small", load_programs(None)) if one.name in ("ct-bhp", "ne-peer")]
     report = harness.run(target, RUN, sent, harness.Options(tmp_path / "journal", "small", keep=True))
     target.close()
     assert [(one.capability, one.notes) for one in report.results if one.status == "failed"] == []

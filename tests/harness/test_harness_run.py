@@ -20,12 +20,12 @@ from fhirgw import harness
 from fhirgw.app import load_programs
 from fhirgw.cli import app
 from fhirgw.errors import InvalidElement
+from fhirgw.harness import findings
 from fhirgw.harness.report import write
 from fhirgw.harness.searches import SEARCHES
 from fhirgw.harness.synthetic import RUN, Run, samples
 from fhirgw.harness.target import MOST_WAIT, Target, retry_after
 from fhirgw.harness.written import Written
-from fhirgw.icm.statements import read_case
 
 ONE = Run("run1", b"key")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -43,7 +43,7 @@ def plain():
 @pytest.fixture(scope="session")
 def sent():
     """A case and a message."""
-    found = samples(ONE, "small", load_programs(None), read_case)
+    found = samples(ONE, "small", load_programs(None))
     return [one for one in found if one.name in ("ct-bhp", "A01")]
 
 
@@ -91,13 +91,13 @@ def test_everything_that_is_sent_says_that_it_is_a_test(sent):
 
 
 def test_no_two_samples_and_no_two_runs_write_the_same_resource(sent):
-    others = samples(Run("run2", b"another"), "small", load_programs(None), read_case)
+    others = samples(Run("run2", b"another"), "small", load_programs(None))
     ids = Counter(f"{one['resourceType']}/{one['id']}" for each in (*sent, *others) for one in each.resources)
     assert set(ids.values()) == {1}
 
 
 def test_a_full_run_has_every_case_and_every_event():
-    names = {sample.name for sample in samples(ONE, "full", load_programs(None), read_case)}
+    names = {sample.name for sample in samples(ONE, "full", load_programs(None))}
     events = {path.name for path in (ROOT / "fixtures" / "v2").iterdir() if re.fullmatch(r"A\d\d", path.name)}
     cases = {path.stem for path in (ROOT / "fixtures" / "icm").glob("*.json") if ".fhir" not in path.name}
     assert names == cases | (events - {"A20"})  # A20 has an event of its own that the gateway does not take
@@ -147,6 +147,24 @@ def test_after_a_server_was_down_half_way_the_next_run_removes_what_was_left(pla
     target.close()
     assert list(plain.resources) == ["Patient/foreign"]
     assert journals(tmp_path) == []
+
+
+def test_what_a_server_brings_back_is_removed_again(plain, sent, tmp_path):
+    def bring_back(method, path):
+        if method == "GET" and path.startswith("/fhir/Subscription?") and not brought:
+            brought.append(path)
+            plain.put("Subscription/run1-subscription", session_resource)
+
+    brought = []
+    session_resource = ONE.marked({"resourceType": "Subscription", "id": "run1-subscription"})
+    plain.fault = bring_back
+    target = Clocked(plain.base)
+    written = Written.begin(tmp_path, plain.base, "run1")
+    written.note(["Subscription/run1-subscription"])
+    assert harness.clean(target, written) == []
+    target.close()
+    assert brought
+    assert list(plain.resources) == ["Patient/foreign"]
 
 
 @pytest.mark.parametrize("steps", [5, 12])
@@ -216,6 +234,23 @@ def test_requests_keep_their_distance(plain):
         target.request("GET", "metadata")
     target.close()
     assert target.slept == [0.25, 0.25]
+
+
+@pytest.mark.parametrize(
+    ("location", "text", "counts"),
+    [
+        ("Patient.name[3].use", "No code provided, and a code is required from the value set 'NameUse'", False),
+        ("Patient.birthDate", "No code provided, and a code is required from the value set", True),
+        ("Patient.name[3].use", "Unknown code", True),
+        (
+            "Encounter.extension[0]",
+            "'http://hl7.org/fhir/5.0/StructureDefinition/extension-X.y' is not valid (invalid Version '5.0')",
+            False,
+        ),
+    ],
+)
+def test_only_what_is_known_of_validators_does_not_count(location, text, counts):
+    assert (findings.reason(location, text) is None) == counts
 
 
 @pytest.mark.parametrize("raw", [b"", b"{}", b"no journal\n"])
