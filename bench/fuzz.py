@@ -31,11 +31,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 from mutate import CORPUS, mutated, set_msh
 
 from fhirgw.app import build, running
-from fhirgw.cli.files import read_case
 from fhirgw.demo import CASES, SENDERS
 from fhirgw.errors import GatewayError
-from fhirgw.mappers.adt import read
-from fhirgw.mappers.adt import map_message
+from fhirgw.icm.statements import read_case
+from fhirgw.mappers.adt import map_message, read
 from fhirgw.profiles.validation import problems
 from fhirgw.settings import Sender, Senders, Settings
 from fhirgw.store.database import migrate

@@ -28,7 +28,7 @@ from feed import ROOT, SENDERS, cases, hospital
 import fhirgw.store.schema
 from fhirgw.admission import Peer
 from fhirgw.app import build, collect_rarely
-from fhirgw.cli.files import read_case
+from fhirgw.icm.statements import read_case
 from fhirgw.settings import Settings
 from fhirgw.store.database import migrate
 

@@ -23,7 +23,7 @@ from feed import ROOT, SENDERS, cases, visits
 from kill import FHIRGW, Victim
 
 from fhirgw.app import build
-from fhirgw.cli.files import read_case
+from fhirgw.icm.statements import read_case
 from fhirgw.ingest import register_organization
 from fhirgw.settings import Settings
 from fhirgw.share import Read, Requester, Search

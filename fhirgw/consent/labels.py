@@ -276,6 +276,10 @@ class _Unit:
     silent: bool
 
 
+_REMEMBERED = 512
+"""Bytes of an element up to which what it says is remembered."""
+
+
 def _units_of(resource_type: str, name: str, value: Any, cleared: bool) -> Sequence[_Unit]:
     """The units of one top-level element: most say what many others have said before them."""
     if isinstance(value, str):  # its place alone tells what it may be about
@@ -283,6 +287,8 @@ def _units_of(resource_type: str, name: str, value: Any, cleared: bool) -> Seque
     try:
         raw = orjson.dumps(value)
     except TypeError:  # JSON that orjson does not take: integers over 64 bits, deep nesting
+        return _read_units(resource_type, name, value, cleared=cleared)
+    if len(raw) > _REMEMBERED:  # seldom said twice
         return _read_units(resource_type, name, value, cleared=cleared)
     return _known_units(resource_type, name, raw, cleared)
 
