@@ -31,7 +31,7 @@ from fhirgw.mappers.icm.shape import (
     concept,
     instant,
     reference_to,
-    security,
+    revealed,
 )
 from fhirgw.mappers.ids import resource_id
 from fhirgw.programs import Program
@@ -117,7 +117,7 @@ def _once(resources: Iterable[Json]) -> list[Json]:
 
 
 def _provenance(scope: Scope, resources: list[Json]) -> Iterator[Json]:
-    """Who entered the case: one Provenance for each resource type and set of labels.
+    """Who entered the case: one Provenance for each resource type and what it reveals.
 
     INVARIANT: no Provenance names both a sensitive resource and one that is not, so that the visible one never
     points at a hidden one.
@@ -125,7 +125,7 @@ def _provenance(scope: Scope, resources: list[Json]) -> Iterator[Json]:
     groups: dict[tuple[str, ...], list[Json]] = {}
     for resource in resources:
         if resource["resourceType"] not in _ABOUT_NOBODY | {"Provenance"}:
-            key = (resource["resourceType"], *sorted(security(resource)))
+            key = (resource["resourceType"], *revealed(resource))
             groups.setdefault(key, []).append(resource)
     entered = scope.case.entered
     who = people.staff_ref(scope, entered.by) if entered.by else scope.manager

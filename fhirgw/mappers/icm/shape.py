@@ -31,6 +31,8 @@ NO_FIXED_ADDRESS = "http://hl7.org/fhir/ca/baseline/StructureDefinition/ext-nofi
 PERTAINS_TO_GOAL = "http://hl7.org/fhir/StructureDefinition/resource-pertainsToGoal"
 TEXT_REVIEW = {"system": f"{CANONICAL}/CodeSystem/icm-text-review", "code": "cleared"}
 """Tag: the free text of this resource was classified by a person; without it a text counts as unclassified."""
+UNREVIEWED = TEXT_REVIEW | {"code": "unreviewed"}
+"""Tag: it has free text, and nobody has classified it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +192,7 @@ def labelled(resource: Json, *texts: Classified, codes: Iterable[str] = ()) -> J
     meta = compact(
         {
             "security": [coding(ACT_CODE, code) for code in stated],
-            "tag": [TEXT_REVIEW] if texts and all(text.cleared for text in texts) else [],
+            "tag": [TEXT_REVIEW if all(text.cleared for text in texts) else UNREVIEWED] if texts else [],
         }
     )
     return _with_meta(resource, meta) if meta else resource
@@ -201,10 +203,12 @@ def _with_meta(resource: Json, meta: Json) -> Json:
     return {**head, "meta": meta, **{name: value for name, value in resource.items() if name not in head}}
 
 
-def security(resource: Json) -> frozenset[str]:
-    """The codes of meta.security."""
-    labels = resource.get("meta", {}).get("security", [])
-    return frozenset(label["code"] for label in labels)
+def revealed(resource: Json) -> tuple[str, ...]:
+    """What a resource says of what it reveals: its labels, and whether it has text that nobody has classified."""
+    meta = resource.get("meta", {})
+    return tuple(
+        sorted(one["code"] for one in (*meta.get("security", []), *meta.get("tag", [])) if one != TEXT_REVIEW)
+    )
 
 
 def extension(name: str, **value: object) -> Json:

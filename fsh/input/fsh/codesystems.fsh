@@ -155,3 +155,4 @@ Title: "Review of free text"
 Description: "Free text carries every sensitivity that its patient has, unless a person has read and cleared it."
 * insert Terms
 * #cleared "Cleared" "A person has read the text: it says nothing more sensitive than the resource's labels do."
+* #unreviewed "Not reviewed" "Nobody has read the text yet."
