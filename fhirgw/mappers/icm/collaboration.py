@@ -29,14 +29,14 @@ _REQUEST = {
     "declined": "revoked",
     "failed": "revoked",
 }
-_TASK = {
+CONNECTED = {
     "requested": "requested",
     "accepted": "accepted",
     "connected": "completed",
     "declined": "rejected",
     "failed": "failed",
 }
-_DECIDED = {"pending": "requested", "accepted": "completed", "declined": "rejected"}
+DECIDED = {"pending": "requested", "accepted": "completed", "declined": "rejected"}
 
 
 def other_plans(scope: Scope, plan: CarePlan) -> Iterator[Json]:
@@ -120,7 +120,7 @@ def _loop(scope: Scope, plan: CarePlan, one: Connection) -> Json:
             {
                 "resourceType": "Task",
                 "id": scope.id("Task", "connection", one.id),
-                "status": _TASK[one.status],
+                "status": CONNECTED[one.status],
                 "intent": "order",
                 "code": concept(local("icm-task", "connect", "See that the member is connected")),
                 "focus": scope.ref("ServiceRequest", "connection", one.id),
@@ -158,21 +158,8 @@ def _shared(scope: Scope, plan: CarePlan, shared: Shared) -> Json:
 
 def _suggestion(scope: Scope, one: Suggestion) -> Iterator[Json]:
     """The provider's words, and a Task to consider them. They change nothing by themselves."""
-    if one.organization:
-        yield organization(scope.key, one.organization)
-    who = practitioner(scope, one.by)
-    yield who
-    sender = who
-    if one.organization:
-        works = {
-            "resourceType": "PractitionerRole",
-            "active": True,
-            "practitioner": reference_to(who),
-            "organization": reference_to(organization(scope.key, one.organization)),
-            "code": [concept(local("icm-collaboration", "provider"))],
-        }
-        sender = by_content(scope.key, works)
-        yield sender
+    *before, sender = _who_suggests(scope, one)
+    yield from (*before, sender)
     said = labelled(
         {
             "resourceType": "Communication",
@@ -189,21 +176,39 @@ def _suggestion(scope: Scope, one: Suggestion) -> Iterator[Json]:
         one,
     )
     yield said
-    yield labelled(
-        compact(
-            {
-                "resourceType": "Task",
-                "id": scope.id("Task", "suggestion", one.id),
-                "status": _DECIDED[one.decision],
-                "intent": "order",
-                "code": concept(local("icm-task", "consider-suggestion", "Consider a suggestion")),
-                "focus": reference_to(said),
-                "for": scope.patient,
-                "executionPeriod": {"end": instant(one.decided_on)} if one.decided_on else None,
-                "authoredOn": instant(one.at),
-                "owner": staff_ref(scope, one.decided_by) if one.decided_by else scope.manager,
-                "note": [{"text": one.reason}] if one.reason else [],
-            }
-        ),
-        one,
+    yield labelled(_consider(scope, one, said), one)
+
+
+def _who_suggests(scope: Scope, one: Suggestion) -> Iterator[Json]:
+    """The practitioner, and last what sends: their role, where it is known whom they work for."""
+    who = practitioner(scope, one.by)
+    yield who
+    if one.organization:
+        employer = organization(scope.key, one.organization)
+        yield employer
+        works = {
+            "resourceType": "PractitionerRole",
+            "active": True,
+            "practitioner": reference_to(who),
+            "organization": reference_to(employer),
+            "code": [concept(local("icm-collaboration", "provider"))],
+        }
+        yield by_content(scope.key, works)
+
+
+def _consider(scope: Scope, one: Suggestion, said: Json) -> Json:
+    return compact(
+        {
+            "resourceType": "Task",
+            "id": scope.id("Task", "suggestion", one.id),
+            "status": DECIDED[one.decision],
+            "intent": "order",
+            "code": concept(local("icm-task", "consider-suggestion", "Consider a suggestion")),
+            "focus": reference_to(said),
+            "for": scope.patient,
+            "executionPeriod": {"end": instant(one.decided_on)} if one.decided_on else None,
+            "authoredOn": instant(one.at),
+            "owner": staff_ref(scope, one.decided_by) if one.decided_by else scope.manager,
+            "note": [{"text": one.reason}] if one.reason else [],
+        }
     )

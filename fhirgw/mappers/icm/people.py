@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from fhirgw.icm.base import Coded, Identified, Organization, Person, Provider
-from fhirgw.icm.member import Indigenous, Member
+from fhirgw.icm.member import Caregiver, Indigenous, Member, Relative
 from fhirgw.icm.plan import MEMBER
 from fhirgw.icm.team import Qualification, TeamMember
 from fhirgw.mappers.icm.shape import (
@@ -90,7 +90,7 @@ def _indigenous(stated: Indigenous | None) -> Iterator[Json]:
 
 
 def beside(scope: Scope) -> Iterator[Json]:
-    """RelatedPerson of the caregiver; the programme's Organization; Coverage with its payer."""
+    """The programme's Organization; a RelatedPerson for everybody beside the member; Coverage with its payer."""
     member = scope.case.member
     run_by = scope.program.organization
     yield organization(
@@ -99,30 +99,9 @@ def beside(scope: Scope) -> Iterator[Json]:
     )
     if caregiver := member.caregiver:
         decides = [concept(local("icm-relationship", "substitute-decision-maker", "Substitute decision maker"))]
-        yield compact(
-            {
-                "resourceType": "RelatedPerson",
-                "id": scope.id("RelatedPerson", caregiver.id),
-                "active": True,
-                "patient": scope.patient,
-                "relationship": [concept(coded(caregiver.relationship)), *(decides if caregiver.decides else [])],
-                "name": [human_name(caregiver.name)],
-                "telecom": [contact_point(telecom) for telecom in caregiver.telecom],
-            }
-        )
+        yield _related(scope, caregiver, decides if caregiver.decides else [])
     for relative in member.relatives:
-        stated = [concept(coded(relative.relationship))] if relative.relationship else []
-        yield compact(
-            {
-                "resourceType": "RelatedPerson",
-                "id": scope.id("RelatedPerson", relative.id),
-                "active": True,
-                "patient": scope.patient,
-                "relationship": [*stated, concept(local("icm-relationship", _PART[relative.part]))],
-                "name": [human_name(relative.name)],
-                "telecom": [contact_point(telecom) for telecom in relative.telecom],
-            }
-        )
+        yield _related(scope, relative, [concept(local("icm-relationship", _PART[relative.part]))])
     if coverage := member.coverage:
         payer = organization(scope.key, coverage.payer)
         yield payer
@@ -138,6 +117,22 @@ def beside(scope: Scope) -> Iterator[Json]:
                 "payor": [reference_to(payer)],
             }
         )
+
+
+def _related(scope: Scope, person: Caregiver | Relative, part: list[Json]) -> Json:
+    """Somebody beside the member: what they are to them, and what part they have."""
+    stated = [concept(coded(person.relationship))] if person.relationship else []
+    return compact(
+        {
+            "resourceType": "RelatedPerson",
+            "id": scope.id("RelatedPerson", person.id),
+            "active": True,
+            "patient": scope.patient,
+            "relationship": [*stated, *part],
+            "name": [human_name(person.name)],
+            "telecom": [contact_point(telecom) for telecom in person.telecom],
+        }
+    )
 
 
 def beside_ref(scope: Scope, local_id: str) -> Json:
