@@ -66,7 +66,7 @@ class Cases:
         if programs is not None and case.program not in programs:
             raise Forbidden("This client does not serve the programme of the case.")
         patient = self._store(tx, case)
-        body = case.model_dump_json(exclude_defaults=True).encode()
+        body = case.model_dump_json(exclude_unset=True).encode()
         identity.note_case(tx, case.key, KnownCase(case.version, stated.digest, body, patient))
         return True
 

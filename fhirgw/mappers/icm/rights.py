@@ -27,8 +27,8 @@ from fhirgw.terminology import ACT_CODE, LOINC, THO
 
 _CAPABILITY_LABELS = ("COGN",)
 """What the mere assessment reveals: that somebody doubted the member's ability to decide."""
-_FULL = {"requested": "requested", "completed": "completed", "declined": "cancelled"}
-_REQUEST = {"open": "requested", "granted": "completed", "refused": "rejected", "withdrawn": "cancelled"}
+ASSESSED = {"requested": "requested", "completed": "completed", "declined": "cancelled"}
+SETTLED = {"open": "requested", "granted": "completed", "refused": "rejected", "withdrawn": "cancelled"}
 _DIRECTIVE = {
     "advance-directive": coding(LOINC, "42348-3", "Advance healthcare directives"),
     "representation-agreement": local("icm-document", "representation-agreement"),
@@ -129,7 +129,7 @@ def _capability(scope: Scope, stated: Capability) -> Iterator[Json]:
             {
                 "resourceType": "Task",
                 "id": scope.id("Task", "capability", stated.id),
-                "status": _FULL[stated.full_assessment or "requested"],
+                "status": ASSESSED[stated.full_assessment or "requested"],
                 "intent": "order",
                 "code": concept(local("icm-task", "full-capability-assessment")),
                 "focus": reference_to(observation),
@@ -192,7 +192,7 @@ def _request(scope: Scope, request: Request) -> Json:
             {
                 "resourceType": "Task",
                 "id": scope.id("Task", "request", request.id),
-                "status": _REQUEST[request.outcome],
+                "status": SETTLED[request.outcome],
                 "intent": "order",
                 "code": concept(local("icm-task", request.kind)),
                 "for": scope.patient,
