@@ -57,6 +57,7 @@ def test_the_law_of_another_country_is_no_part_2():
         load(TEXTS["bc-icmt"].replace("part2 = false", "part2 = true"))
 
 
+SOURCE = 'sources = [{ section = "1", words = "words" }]'
 CONTRADICTIONS = {
     "a role that is not there": ('roles = ["icm", "peer"]', 'roles = ["icm", "wizard"]'),
     "a tier stated twice": ('code = "tier-1"', 'code = "tier-2"'),
@@ -92,6 +93,17 @@ CONTRADICTIONS = {
         'title = "First contact", due = { amount = 7, unit = "day" }',
         'title = "First contact", clock = "CT-NONE"',
     ),
+    "a licence that is not there": (
+        'licences = ["behavioral-health-clinician"]',
+        'licences = ["wizard"]',
+    ),
+    "a signature by nobody": ("[plan]\n", '[plan]\nsigned_by = ["wizard"]\n'),
+    "a caseload of nobody": ("[plan]\n", f'[[caseloads]]\nrole = "wizard"\nmaximum = 9\n{SOURCE}\n[plan]\n'),
+    "an ideal above the maximum": (
+        "[plan]\n",
+        f'[[caseloads]]\nrole = "icm"\nmaximum = 9\nideal = 10\n{SOURCE}\n[plan]\n',
+    ),
+    "a group upside down": ("[plan]\n", f"[groups]\nsmallest = 5\nlargest = 3\n{SOURCE}\n[plan]\n"),
     "two lengths": ('title = "First contact", due', 'title = "First contact", clock = "CT-PLAN-30", due'),
 }
 
