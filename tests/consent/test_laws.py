@@ -4,8 +4,12 @@ import json
 from dataclasses import replace
 
 from consent_cases import (
+    ICD,
+    RECORD,
     actor,
+    concept,
     consent,
+    datum,
     joined_policies,
     labels,
     policies,
@@ -29,16 +33,22 @@ from fhirgw.consent.redact import redact
 from fhirgw.consent.vocabulary import BITS
 
 few = hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-FACTS = [
-    Facts(kind, sum(BITS[code] for code in codes), 4 if codes else 3)
-    for kind in ("Condition", "Goal")
-    for codes in ((), ("SUD",), ("OPIOIDUD",), ("HIV",), ("MH",), ("PSY", "SDV"), ("PSYTHPN",))
+LABELLED = [
+    (RECORD[0], codes) for codes in (("SUD",), ("OPIOIDUD",), ("HIV",), ("MH",), ("PSY", "SDV"), ("PSYTHPN",))
 ]
+ASKED = [*LABELLED, *((one, ()) for one in RECORD)]
+"""One resource with labels, and each without."""
 
 
-def permitted(request, held, switches):
+def facts_of(held, asked=ASKED):
+    """With the marks that the rules of this policy give each."""
+    labelled = [(one["resourceType"], labels(*codes, of=one, held=held)) for one, codes in asked]
+    return [Facts(kind, said.labels, said.conf) for kind, said in labelled]
+
+
+def permitted(request, held, switches, asked=ASKED):
     case = Case(request, held, switches)
-    return [case.permits(facts) for facts in FACTS]
+    return [case.permits(facts) for facts in facts_of(held, asked)]
 
 
 def opened(before, after):
@@ -71,6 +81,8 @@ denies = st.sampled_from(
         {"type": "deny", "actor": [actor("Organization/a")]},
         {"type": "deny", "actor": [actor("Practitioner/bob")]},
         {"type": "deny", "securityLabel": security("SUD")},
+        {"type": "deny", "code": [concept(ICD, "E11.9")]},
+        {"type": "deny", "data": [datum("related", "Encounter/e")], "dataPeriod": {"start": "2026-01-01"}},
         {"type": "deny", "securityLabel": [{"system": "http://example.org/local", "code": "X"}]},
     ]
 )
@@ -112,6 +124,9 @@ def test_making_a_fact_unknown_never_opens(request, held, switches):
     ]
     for asked, known in unknowns:
         assert not opened(before, permitted(asked, known, switches))
+    for hidden in ({"recorder", "asserter", "performer", "author"}, {"onsetDateTime", "recordedDate", "date"}):
+        less = [({name: one[name] for name in one if name not in hidden}, codes) for one, codes in ASKED]
+        assert not opened(before, permitted(request, held, switches, less))
     unreadable = Facts("Condition", BITS["UNREADABLE"], 5)
     assert not Case(request, held, switches).permits(unreadable)
 
@@ -136,7 +151,7 @@ def test_ending_a_permit_rooted_roi_never_opens(request, held, switches):
 def test_raising_confidentiality_never_opens(request, held, switches):
     """Law (e)."""
     case = Case(request, held, switches)
-    for facts in FACTS:
+    for facts in facts_of(held):
         allowed = [case.permits(replace(facts, conf=level)) for level in range(6)]
         assert allowed == sorted(allowed, reverse=True)
 
