@@ -47,12 +47,15 @@ def decide_for_all(
 
 def decide_by(case_of: Callable[[str], "Case | None"], resource: Json, labels: Labels, at: datetime) -> Decision:
     """The same with the request already prepared for each patient, found by logical id."""
-    cases = [case_of(patient.removeprefix("Patient/")) for patient in sorted(patients_of(resource))]
+    patients = patients_of(resource)
+    if len(patients) == 1:
+        [patient] = patients
+        case = case_of(patient.removeprefix("Patient/"))
+        return _unknown(at) if case is None else case.decide(resource, labels)
+    cases = [case_of(patient.removeprefix("Patient/")) for patient in sorted(patients)]
     decisions = [case.decide(resource, labels) for case in cases if case is not None]
     if not decisions or len(decisions) < len(cases):
-        return Decision("DENY", 7, "patient-unknown", label_table=TABLE_VERSION, decided_at=at)
-    if len(decisions) == 1:
-        return decisions[0]
+        return _unknown(at)
     first = next((each for each in decisions if each.effect == "DENY"), decisions[0])
     return replace(
         first,
@@ -65,6 +68,11 @@ def decide_by(case_of: Callable[[str], "Case | None"], resource: Json, labels: L
         else (),
         expires_at=earliest(each.expires_at for each in decisions),
     )
+
+
+def _unknown(at: datetime) -> Decision:
+    """About nobody, or about somebody whose policy is not known."""
+    return Decision("DENY", 7, "patient-unknown", label_table=TABLE_VERSION, decided_at=at)
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,10 @@ def reference_type(reference: Json) -> str:
 
 def bare(literal: object) -> str:
     """A literal reference without its version; '' when there is none."""
-    return literal.strip().split("/_history/")[0] if isinstance(literal, str) else ""
+    if not isinstance(literal, str):
+        return ""
+    whole = literal.strip()
+    return whole.split("/_history/")[0] if "/_history/" in whole else whole
 
 
 def objects(value: object) -> list[Json] | None:
@@ -115,8 +118,10 @@ def _subjects(resource: Json) -> Iterator[str]:
     for first in _SUBJECTS.keys() & resource.keys():
         for rest in _SUBJECTS[first]:
             for reference in _found(resource[first], rest):
-                if reference_type(reference) == "Patient":
-                    yield bare(reference.get("reference"))
+                literal = bare(reference.get("reference"))
+                plain = literal.startswith("Patient/") and literal.count("/") == 1
+                if plain or reference_type(reference) == "Patient":
+                    yield literal
 
 
 def _found(value: object, path: list[str]) -> Iterator[Json]:
