@@ -111,7 +111,7 @@ def _gather(
         gathered[part.stored.type, part.stored.id] = part
         waiting.append(part)
     while waiting:
-        for kind, key in sorted(index.targets(waiting.popleft().body)):
+        for kind, key in sorted(index.targets(index.elements_of(waiting.popleft().body))):
             if kind not in TAKEN or (kind, key) in gathered or (found := shown(kind, key)) is None:
                 continue
             gathered[kind, key] = found
