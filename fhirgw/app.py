@@ -28,7 +28,9 @@ from fhirgw.consent.wire import read_agreements
 from fhirgw.doors import Doors, HttpDoor
 from fhirgw.errors import DependencyDown, GatewayError, InvalidElement
 from fhirgw.ingest import Ingest
+from fhirgw.ingest.definitions import publish
 from fhirgw.intake import Intake
+from fhirgw.mappers.definitional import definitions
 from fhirgw.notify import Notifier
 from fhirgw.programs import Program
 from fhirgw.replies import Replies
@@ -234,6 +236,7 @@ async def running(gateway: Gateway) -> AsyncIterator[MllpServer]:
     """The MLLP server and the workers, up while the context is; drained on the way out."""
     doors = gateway.doors
     await gateway.database.write(gateway.ledger.sign)
+    await publish(gateway.database, definitions(gateway.programs.values()))
     server = MllpServer(doors, gateway.settings, tls=_mllp_context(gateway.settings))
     await server.start()
     workers = [

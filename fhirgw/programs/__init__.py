@@ -169,6 +169,7 @@ class Program(Model):
         named = {name: [fact.code for fact in facts] for name, facts in codes.items()}
         named["clocks"] = [clock.id for clock in self.clocks]
         named["triggers"] = [trigger.id for trigger in self.triggers]
+        named["tiers and interventions"] = named["tiers"] + named["interventions"]
         for name, values in named.items():
             if twice := [code for code, count in Counter(values).items() if count > 1]:
                 raise ValueError(f"{name}: {twice[0]} is stated twice")

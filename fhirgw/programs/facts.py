@@ -69,4 +69,5 @@ def months_after(start: date, amount: int) -> date:
 class CodedFact(Fact):
     """A fact with a code of its own."""
 
-    code: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
+    code: Annotated[str, Field(pattern=r"^[a-z0-9-]+$", max_length=31)]
+    """With the programme's id, at most 64 characters: the longest id of a resource."""

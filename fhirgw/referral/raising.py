@@ -6,6 +6,7 @@ See: the ICM facts, §1.0 (SLA clock: Task.restriction.period.end); Gravity SDOH
 from dataclasses import dataclass
 from typing import Any
 
+from fhirgw.mappers.icm.shape import local
 from fhirgw.mappers.ids import resource_id
 from fhirgw.programs.triggers import Action
 from fhirgw.referral.criteria import Match, Question
@@ -107,13 +108,17 @@ class Raising:
             **self._labels,
             "groupIdentifier": {"system": SID, "value": self.rule},
             "status": "requested",
-            "code": concept("icm-task", action.code, action.title),
+            "code": {"coding": [local("icm-task", action.code), self._own(action)]},
             "focus": {"reference": focus},
             "for": {"reference": f"Patient/{self.patient}"},
             "owner": self._manager,
             **({"restriction": {"period": {"end": due.isoformat()}}} if due else {}),
             **self._common(match),
         }
+
+    def _own(self, action: Action) -> Json:
+        """The action in the words of its programme; what kind of work it is, all programmes call alike."""
+        return local("icm-action", f"{self.rule}.{action.code}", action.title)
 
     @property
     def _labels(self) -> Json:
@@ -129,4 +134,4 @@ class Raising:
 
 def concept(system: str, code: str, display: str) -> Json:
     """A CodeableConcept of one of our own code systems."""
-    return {"coding": [{"system": f"{BASE}/CodeSystem/{system}", "code": code, "display": display}]}
+    return {"coding": [local(system, code, display)]}

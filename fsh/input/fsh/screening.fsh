@@ -21,8 +21,21 @@ Description: "BC ICMT 1.3: eligible or not. CCBH, Authorization For Services: ex
 CodeSystem: IcmTaskCode
 Id: icm-task
 Title: "Tasks of a programme"
-Description: "Nebraska: efforts to obtain the assessment, steps to minimize risk. BC ICMT 1.3: screening; 1.6: full capability assessment."
-* insert Terms
+Description: "Nebraska: efforts to obtain the assessment, steps to minimize risk. BC ICMT 1.3: screening; 1.6: full capability assessment. A programme's file may have its triggers call for other work."
+* ^experimental = false
+* ^caseSensitive = true
+* ^content = #fragment
+* #contact-candidate "First contact" "CT BHP, ICM/Peer Engagement Process; BC ICMT 1.2."
+* #screen-eligibility "Screening after a referral" "BC ICMT 1.2."
+* #eligibility-review "Review of eligibility" "CCBH, Admission Criteria."
+* #plan-revision "Review of the care plan" "HUSKY: such as after inpatient or ED visits."
+* #outreach "Outreach" "HUSKY, ICM Process; Nebraska, Interventions."
+* #follow-up "Follow-up after discharge" "CT BHP, Coordination and Collaboration."
+* #readmission-review "Review after readmission" "HUSKY."
+* #closure-review "Review of the closure of the case"
+* #visit-undone "The visit behind this work is undone"
+* #match-review "Say whom messages are about"
+* #merge-review "Confirm that two people are one"
 * #obtain-mental-health-assessment "Obtain the mental health assessment"
 * #obtain-substance-use-assessment "Obtain the substance use assessment"
 * #screening-admission "Screening for eligibility"
@@ -38,6 +51,16 @@ Description: "Nebraska: efforts to obtain the assessment, steps to minimize risk
 * #record-access "Access to the record" "BC ICMT 1.6."
 * #appeal "Appeal of a plan decision" "BC ICMT 1.6."
 * #complaint "Complaint" "BC ICMT 1.6."
+
+CodeSystem: IcmUndone
+Id: icm-undone
+Title: "Why work is withdrawn"
+Description: "What the gateway learned that ended work which a hospital visit had called for."
+* insert Terms
+* #the-person-has-died "The person has died"
+* #the-visit-was-cancelled-or-corrected "The visit was cancelled or corrected"
+* #the-visit-was-another-person's "The visit was another person's"
+* #the-visit-stands-again "The visit stands again"
 
 CodeSystem: IcmTaskInput
 Id: icm-task-input
