@@ -65,7 +65,7 @@ class Aim:
 
     Attributes:
         of: ``Goal/id``.
-        words: ``Goal.description.text``.
+        words: ``Goal.description.text``; empty where they are withheld, or were never written.
         term: long-term or short-term, if it says.
         reached: Whether it is.
         measure: How the member will know.
@@ -158,7 +158,7 @@ def _aim(goal: Json, requests: Sequence[Json], resources: Mapping[str, Json]) ->
     targets = goal.get("target", ())
     return Aim(
         of=f"Goal/{goal['id']}",
-        words=goal["description"]["text"],
+        words=goal["description"].get("text", ""),
         term=next((one.code for one in _codes(goal.get("category"), TERM)), None),
         reached=goal["lifecycleStatus"] in REACHED,
         measure=next((one["measure"]["text"] for one in targets if "text" in one.get("measure", {})), None),
