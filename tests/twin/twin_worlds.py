@@ -301,7 +301,8 @@ def consents(patient: str, allowed: Allowed) -> list[Json]:
     """The Consents behind a scenario."""
     wide, elm = ("R", "SUD", "BH", "HIV"), "Organization/org-elm"
     hiv = {"type": "deny", "securityLabel": security("HIV")}
-    coded = {"type": "deny", "code": [concept("F20.9")]}
+    # An exception inherits the labels of the release, unless it states its own: from U up is everything.
+    coded = {"type": "deny", "securityLabel": security("U"), "code": [concept("F20.9")]}
     named = [{"meaning": "instance", "reference": ref(f"{one}{patient}")} for one in sorted(INSTANCES)]
     types = [{"system": "http://hl7.org/fhir/resource-types", "code": one} for one in sorted(NARROW)]
     made = {
@@ -310,7 +311,9 @@ def consents(patient: str, allowed: Allowed) -> list[Json]:
         "class": [_roi(patient, elm, ("N",), **{"class": types})],
         "except": [_roi(patient, elm, wide, provision=[hiv])],
         "code": [_roi(patient, elm, wide, provision=[coded])],
-        "instance": [_roi(patient, elm, wide, provision=[{"type": "deny", "data": named}])],
+        "instance": [
+            _roi(patient, elm, wide, provision=[{"type": "deny", "securityLabel": security("U"), "data": named}])
+        ],
         "several": [_roi(patient, elm, ("R", "SUD"), name="a"), _roi(patient, elm, wide, name="b")],
         "revoked": [_roi(patient, elm, wide) | {"status": "inactive"}],
         "other": [_roi(patient, "Organization/org-pine", wide)],
