@@ -29,6 +29,7 @@ from fhirgw.answer import (
     show,
 )
 from fhirgw.audit import AGREEMENT, Entry, Ledger
+from fhirgw.came_back import Returns, came_back
 from fhirgw.consent.authority import any_agreement
 from fhirgw.consent.compile import compile_visibility
 from fhirgw.consent.labels import TABLE_VERSION
@@ -144,7 +145,7 @@ class Notification:
     id: str
 
 
-Ask = Read | VRead | History | Search | NextPage | Notification | Match | Document
+Ask = Read | VRead | History | Search | NextPage | Notification | Match | Document | Returns
 
 
 class PolicyMovedError(Exception):
@@ -273,6 +274,8 @@ class Share:
                 return look_up(turn.connection, turn.visibility, self._matching, ask, self._base)
             case Document():
                 return self._document(turn, ask)
+            case Returns():
+                return self._returns(turn, ask)
 
     def _history(self, turn: _Turn, kind: str, logical: str | None) -> Answer:
         versions = self._versions(turn, kind, logical)
@@ -343,6 +346,11 @@ class Share:
             return clients.scope_allows(turn.requester.scopes, kind, "r")
 
         return assemble(turn.connection, turn.visibility, ask, base=self._base, now=turn.now, readable=readable)
+
+    def _returns(self, turn: _Turn, ask: Returns) -> Answer:
+        if turn.requester.inside is None:
+            raise Forbidden("What comes back of a case is its own programme's.")
+        return came_back(turn.connection, turn.visibility, turn.requester.inside, ask)
 
     # --- account ------------------------------------------------------------------------------------------
 

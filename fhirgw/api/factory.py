@@ -42,6 +42,7 @@ EXITS: Mapping[tuple[str, str], How] = MappingProxyType(
         ("POST", "/hl7v2"): "public",
         ("POST", "/icm/cases"): "public",
         ("POST", "/icm/records"): "public",
+        ("GET", "/icm/returns"): "released",
         ("GET", "/health"): "public",
         ("GET", "/metrics"): "public",
         ("GET", "/fhir"): "released",
@@ -98,8 +99,9 @@ def create_api(
     interactions = Interactions(share, ingest, smart, base=settings.base, max_bytes=settings.max_message_bytes)
     paths = _paths(interactions, smart, Health(database, senders, clock), settings.base, token_url)
     paths["/hl7v2"] = {"POST": Hl7v2(feeds, smart, settings).post}
-    stated = Cases(ingest, smart, max_bytes=settings.max_message_bytes)
+    stated = Cases(share, ingest, smart, max_bytes=settings.max_message_bytes)
     paths |= {"/icm/cases": {"POST": stated.cases}, "/icm/records": {"POST": stated.records}}
+    paths["/icm/returns"] = {"GET": stated.returns}
     routes: list[BaseRoute] = [Route(template, Exit(template, methods)) for template, methods in paths.items()]
     app = FastAPI(
         title="fhirgw", routes=routes, redirect_slashes=False, openapi_url=None, docs_url=None, redoc_url=None

@@ -3,6 +3,8 @@
 A registered client of a programme with the scope ``system/icm``. One statement as JSON is stored or refused as a
 whole, with an OperationOutcome that has every error; many, as NDJSON or CSV, are each stored or refused alone, and
 the answer has a result for each by its number. Sending the same again stores nothing twice.
+
+``GET /icm/returns``: what was written through FHIR and says something of its cases, for it to state.
 """
 
 from collections.abc import AsyncIterator
@@ -15,28 +17,34 @@ from fhirgw.api import negotiation
 from fhirgw.api.middleware import request_id
 from fhirgw.api.negotiation import media_type
 from fhirgw.api.smart import Smart
+from fhirgw.came_back import Returns
 from fhirgw.errors import Forbidden, GatewayError, InvalidElement, MalformedMessage, TooLarge, UnsupportedMedia
 from fhirgw.icm.statements import CASES, Records, Statement, rows, statement
 from fhirgw.ingest import Ingest
 from fhirgw.outcome import operation_outcome
-from fhirgw.released import Public
+from fhirgw.released import Public, Released
+from fhirgw.share import Requester, Share
 from fhirgw.store.clients import ICM
 
 JSON, NDJSON, CSV = "application/json", "application/x-ndjson", "text/csv"
+DIGITS = 19
+"""From so many on a number is none of ours."""
 Read = Statement | ExceptionGroup[GatewayError]
 
 
 class Cases:
     """The routes."""
 
-    def __init__(self, ingest: Ingest, smart: Smart, *, max_bytes: int) -> None:
+    def __init__(self, share: Share, ingest: Ingest, smart: Smart, *, max_bytes: int) -> None:
         """Compose.
 
         Args:
+            share: The only way out.
             ingest: The only way in.
             smart: Reads tokens.
             max_bytes: Cap of one statement, and of a table.
         """
+        self._share = share
         self._ingest = ingest
         self._smart = smart
         self._max_bytes = max_bytes
@@ -49,6 +57,18 @@ class Cases:
         """``POST /icm/records``: what changed of cases; of a table, ``?table=contacts`` says of which list."""
         table = dict(negotiation.query(request)).get("table")
         return await self._post(request, Records, table)
+
+    async def returns(self, request: Request) -> Released:
+        """``GET /icm/returns``: what came back, in order; ``?after=`` is the last number that is known."""
+        requester = await self._requester(request)
+        match negotiation.query(request):
+            case []:
+                number = "0"
+            case [("after", number)] if number.isdecimal() and len(number) < DIGITS:
+                pass
+            case _:
+                raise InvalidElement("Returns are asked for after a number.", location="after")
+        return await self._share.release(requester, Returns(int(number)))
 
     async def _post(self, request: Request, kind: type, table: str | None) -> Public:
         programs = await self._programs(request)
@@ -70,11 +90,16 @@ class Cases:
 
     async def _programs(self, request: Request) -> frozenset[str] | None:
         """Of which programmes this client may state cases; None: of all."""
+        inside = (await self._requester(request)).inside
+        return None if inside is None or "*" in inside else inside
+
+    async def _requester(self, request: Request) -> Requester:
+        """Who asks, if it speaks for a programme."""
         requester = await self._smart.requester(request, request_id(request.scope))
         request.scope["fhirgw.client"] = requester.client
         if ICM not in requester.scopes or requester.inside is None:
             raise Forbidden(f"This takes a client of the programme with the scope {ICM}.")
-        return None if "*" in requester.inside else requester.inside
+        return requester
 
     async def _result(self, one: Read, kind: type, programs: frozenset[str] | None) -> dict[str, Any]:
         try:

@@ -7,6 +7,7 @@ in records is the case, stated whole, that comes of them.
 import csv
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Annotated, Any, get_args, get_origin
@@ -104,6 +105,22 @@ def read_case(raw: bytes) -> Case:
         raise _findings(error) from None
 
 
+def with_news(body: bytes, records: Iterable[Records]) -> Case:
+    """A case with what records have beside it; what it has itself stays as its system stated it.
+
+    Args:
+        body: The JSON of the case.
+        records: In their order. What makes no case with the rest is left out.
+    """
+    stated = orjson.loads(body)
+    case, amended = read_case(body), stated
+    for one in records:
+        with suppress(ExceptionGroup):
+            more = _merged(amended, _beside(stated, one.records))
+            case, amended = read_case(orjson.dumps(more)), more
+    return case
+
+
 def rows(table: str, lines: Iterable[str]) -> Iterator[Statement | ExceptionGroup[GatewayError]]:
     """The statements of a table (CSV); what cannot be read is an error in its place.
 
@@ -196,6 +213,19 @@ def _merged(old: Json, new: Mapping[str, Any]) -> Json:
         else:
             merged[name] = value
     return merged
+
+
+def _beside(case: Json, records: Mapping[str, Any]) -> Json:
+    """The members of lists whose ids the case does not have."""
+    beside: Json = {}
+    for name, value in records.items():
+        before = case.get(name)
+        if isinstance(value, dict):
+            beside[name] = _beside(before or {}, value)
+        elif isinstance(value, list) and _has_ids(value):
+            known = {one["id"] for one in before or ()}
+            beside[name] = [one for one in value if one["id"] not in known]
+    return {name: value for name, value in beside.items() if value}
 
 
 def _has_ids(listed: list[Any]) -> bool:

@@ -13,6 +13,7 @@ from fhirgw.ingest.messages import Messages
 from fhirgw.ingest.persons import Persons
 from fhirgw.ingest.records import Records
 from fhirgw.ingest.resources import Resources, Written, register_organization
+from fhirgw.ingest.returns import Returns
 from fhirgw.ingest.reviews import Reviews
 from fhirgw.matching import Model, load
 from fhirgw.programs import Program
@@ -70,4 +71,5 @@ class Ingest:
             persons=self.persons,
         )
         self.cases = Cases(database, programs=programs, id_key=id_key)
-        self.resources = Resources(database, ledger, new_id=new_id)
+        returns = Returns(programs=programs, id_key=id_key)
+        self.resources = Resources(database, ledger, returns, new_id=new_id)

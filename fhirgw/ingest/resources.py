@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fhirgw.audit import Entry, Ledger
 from fhirgw.consent.model import Json
 from fhirgw.errors import Forbidden, NotFound, VersionConflict
+from fhirgw.ingest.returns import Returns
 from fhirgw.mappers.ids import resource_id
 from fhirgw.profiles.validation import require_valid
 from fhirgw.share import Requester
@@ -25,10 +26,11 @@ class Written:
 class Resources:
     """Writes single resources."""
 
-    def __init__(self, database: Database, ledger: Ledger, *, new_id: Callable[[], str]) -> None:
-        """Compose; the arguments are those of ``Ingest``."""
+    def __init__(self, database: Database, ledger: Ledger, returns: Returns, *, new_id: Callable[[], str]) -> None:
+        """Compose; the arguments are those of ``Ingest``, and who knows what a resource says of a case."""
         self._database = database
         self._ledger = ledger
+        self._returns = returns
         self._new_id = new_id
 
     async def revoke(self, patient: str, tokens: frozenset[str], *, written: bool) -> list[str]:
@@ -72,6 +74,8 @@ class Resources:
     ) -> Written:
         """Create (``id`` None) or update a resource for the programme's own system.
 
+        What it says of a case comes back to that system, and is stored as the case will say it.
+
         Raises:
             Forbidden: The client is not of the programme.
             NotFound: The patient is not of the client's programmes.
@@ -83,14 +87,21 @@ class Resources:
         body = {**resource, "id": id or self._new_id()}
         require_valid(body)
         expected = _version(if_match)
-        return await self._database.write(lambda tx: self._write(tx, requester, body, expected))
+        return await self._database.write(lambda tx: self._write(tx, requester, body, expected, new=id is None))
 
-    def _write(self, tx: Transaction, requester: Requester, body: Json, expected: int | None) -> Written:
+    def _write(
+        self, tx: Transaction, requester: Requester, body: Json, expected: int | None, *, new: bool
+    ) -> Written:
+        if back := self._returns.read(tx, requester.inside, body, new=new):
+            body = back.resource
         kind, logical = body["resourceType"], body["id"]
         before = repository.current(tx.connection, kind, logical)
         if expected is not None and (before is None or before.version != expected):
             raise VersionConflict("The resource was changed since you read it.")
-        stored = repository.put(tx, identity.linked(tx.connection, body) if kind == "Patient" else body)
+        if back:
+            stored = self._returns.take(tx, back)
+        else:
+            stored = repository.put(tx, identity.linked(tx.connection, body) if kind == "Patient" else body)
         visits.fold_anew(tx, visits.scopes_with(tx.direct, kind, logical))
         if not _inside(tx, requester, stored) or (before is not None and not _inside(tx, requester, before)):
             raise NotFound

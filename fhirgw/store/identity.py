@@ -387,6 +387,13 @@ def case(connection: Connection, key: str) -> KnownCase | None:
     return KnownCase(found.version, bytes(found.digest), bytes(found.body), found.patient) if found else None
 
 
+def cases(connection: Connection, patient: str) -> list[tuple[str, KnownCase]]:
+    """The cases of a person, by key."""
+    columns = (icm_case.c.key, icm_case.c.version, icm_case.c.digest, icm_case.c.body, icm_case.c.patient)
+    found = connection.execute(select(*columns).where(icm_case.c.patient == patient).order_by(icm_case.c.key))
+    return [(one.key, KnownCase(one.version, bytes(one.digest), bytes(one.body), patient)) for one in found]
+
+
 def note_case(tx: Transaction, key: str, known: KnownCase) -> None:
     """Note that a case was stored."""
     values = {**asdict(known), "imported_at": tx.now}

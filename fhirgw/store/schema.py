@@ -382,6 +382,21 @@ icm_case = Table(
     Column("imported_at", BigInteger, nullable=False),
 )
 
+icm_return = Table(
+    "icm_return",
+    metadata,
+    Column("number", Serial, primary_key=True),
+    Column("case", String(256), nullable=False),
+    Column("program", String(64), nullable=False),
+    Column("based_on", BigInteger),  # version of the case as it was last stated; None: it has none
+    Column("digest", LargeBinary, nullable=False),  # of the statement that it was last stored from
+    Column("type", String(64), nullable=False),
+    Column("id", String(64), nullable=False),
+    Column("records", LargeBinary, nullable=False),  # JSON, as POST /icm/records takes it
+    Column("at", BigInteger, nullable=False),
+    Index(None, "case"),
+)
+
 client = Table(
     "client",
     metadata,

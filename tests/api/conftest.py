@@ -135,7 +135,7 @@ def registered(private):
         "pcmh": client("pcmh"),
         "agency": client("agency", purposes="HOPERAT COC"),
         "narrow": client("narrow", "system/Patient.r system/CarePlan.rs"),
-        "icm": client("icm", "system/*.cruds", inside=frozenset({"*"})),
+        "icm": client("icm", "system/*.cruds system/icm", inside=frozenset({"*"})),
         "nebraska": client("nebraska", "system/icm", inside=frozenset({"ne-peer"})),
         "writer": client("writer", "system/Patient.cu", inside=frozenset({"adv"})),
     }

@@ -92,7 +92,7 @@ async def test_a_planted_route_is_found(api):
 
 @pytest.mark.parametrize(("method", "template"), sorted(EXITS))
 async def test_an_exit_of_member_data_gives_what_share_released_and_no_other_gives_it(api, method, template):
-    headers = await api.bearer("icm")
+    headers = await api.bearer("icm", "system/*.cruds system/icm")
     query = "?_page=x" if template == "/fhir" else ""
     body = {"json": {"resourceType": "Patient", "id": "p1"}} if "written" in EXITS[method, template] else {}
     if template.endswith("$match"):

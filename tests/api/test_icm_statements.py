@@ -3,6 +3,7 @@
 import orjson
 import pytest
 
+from fhirgw.came_back import Returns
 from fhirgw.errors import DependencyDown, InvalidElement
 
 CASE = {"key": "ne-peer:1", "version": 1, "program": "ne-peer"}
@@ -92,3 +93,27 @@ async def test_a_client_outside_the_programme_states_nothing(api):
 async def test_what_the_next_would_meet_too_ends_the_whole(api):
     api.ingest.error = DependencyDown("The store is down.")
     assert (await post(api, "/icm/cases", orjson.dumps(CASE), "application/x-ndjson")).status_code == 503
+
+
+async def test_what_came_back_is_asked_for_after_a_number(api):
+    headers = await api.bearer("nebraska", "system/icm")
+    for query, number in (("", 0), ("?after=17", 17)):
+        reply = await api.http.get(f"/icm/returns{query}", headers=headers)
+        assert reply.status_code == 200
+        requester, asked = api.share.asked[-1]
+        assert (asked, requester.inside) == (Returns(number), {"ne-peer"})
+
+
+@pytest.mark.parametrize("query", ["after=-1", "after=x", "after=1&after=2", "before=1", f"after={'9' * 19}"])
+async def test_what_is_no_number_is_refused(api, query):
+    reply = await api.http.get(f"/icm/returns?{query}", headers=await api.bearer("nebraska", "system/icm"))
+    assert (reply.status_code, reply.json()["issue"][0]["expression"]) == (400, ["after"])
+    assert not api.share.asked
+
+
+async def test_returns_are_for_a_programmes_own_system(api):
+    for client, scope in (("pcmh", "system/*.rs"), ("icm", "system/*.cruds")):
+        reply = await api.http.get("/icm/returns", headers=await api.bearer(client, scope))
+        assert reply.status_code == 403
+    assert (await api.http.get("/icm/returns")).status_code == 401
+    assert not api.share.asked

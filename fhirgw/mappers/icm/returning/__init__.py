@@ -60,13 +60,15 @@ class Returned:
         home: The case it belongs to.
         records: What the case would be stated with; their version is the one after that of the case.
         changes: Whether the case does not say this already.
-        resources: What is written, as the case will say it, after what it refers to; with it what follows from it:
-            scores, a Task for a danger, the Task to consider a suggestion.
+        resource: What was written, as the case will say it.
+        resources: It, after what it refers to, and before what follows from it: scores, a Task for a danger, the
+            Task to consider a suggestion.
     """
 
     home: Home
     records: Records
     changes: bool
+    resource: Json
     resources: tuple[Json, ...]
 
 
@@ -124,9 +126,15 @@ def _whole(home: Home, reading: Reading, told: Told) -> Returned:
         raise ExceptionGroup("return", [InvalidElement("The case would say nothing of this.", location=kind)])
     if lost := list(unsaid(told.resource, made, home.program)):
         raise ExceptionGroup("return", lost)
-    news = {key: one for key, one in mapped.items() if key not in said and key[0] != "Provenance"}
+    news = {key: one for key, one in mapped.items() if _follows(said.get(key), one)}
     changes = case != home.case.model_copy(update={"version": case.version})
-    return Returned(home, records, changes, tuple(_with(made, news, mapped.values())))
+    return Returned(home, records, changes, made, tuple(_with(made, news, mapped.values())))
+
+
+def _follows(before: Json | None, one: Json) -> bool:
+    """Whether it may follow from what was written: something new, or a score of answers that have changed."""
+    kind = one["resourceType"]
+    return before != one if kind == "Observation" else before is None and kind != "Provenance"
 
 
 def _of_the_resource(kind: str, errors: Iterable[Exception]) -> ExceptionGroup[GatewayError]:

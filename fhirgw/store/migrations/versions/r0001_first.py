@@ -82,6 +82,20 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("key", name=op.f("pk_icm_case")),
     )
     op.create_table(
+        "icm_return",
+        sa.Column("number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("case", sa.String(length=256), nullable=False),
+        sa.Column("program", sa.String(length=64), nullable=False),
+        sa.Column("based_on", sa.BigInteger(), nullable=True),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("type", sa.String(length=64), nullable=False),
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("records", sa.LargeBinary(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_icm_return")),
+    )
+    op.create_index(op.f("ix_icm_return_case"), "icm_return", ["case"], unique=False)
+    op.create_table(
         "identity",
         sa.Column("system", sa.String(length=512), nullable=False),
         sa.Column("value", sa.String(length=256), nullable=False),
@@ -517,6 +531,8 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_identity_home"), table_name="identity")
     op.drop_index(op.f("ix_identity_patient"), table_name="identity")
     op.drop_table("identity")
+    op.drop_index(op.f("ix_icm_return_case"), table_name="icm_return")
+    op.drop_table("icm_return")
     op.drop_table("icm_case")
     op.drop_index(op.f("ix_history_patient_updated_at"), table_name="history")
     op.drop_table("history")
