@@ -1,4 +1,4 @@
-"""Codes, staff and places are read once for a sender; nobody changes what is remembered, and nothing else is kept."""
+"""Codes, staff and places are read once for a sender; nobody changes what is remembered; nothing else is kept."""
 
 from dataclasses import replace
 from pathlib import Path
