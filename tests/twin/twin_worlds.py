@@ -61,6 +61,8 @@ SCENARIOS = (
     Allowed("class", NOTHING, NARROW),
     Allowed("except", frozenset({"SUD", "PSY"})),
     Allowed("several", frozenset({"SUD", "PSY", "HIV"})),
+    Allowed("code", frozenset({"SUD", "PSY", "HIV"}), code="F20.9"),
+    Allowed("instance", frozenset({"SUD", "PSY", "HIV"}), instances=INSTANCES),
     Allowed("none", None),
     Allowed("revoked", None),
     Allowed("other", None),
@@ -603,7 +605,7 @@ _marks = st.sampled_from(["SUD", "PSY", "HIV", ""]).map(
         frozenset({tag} - {""}),
     )
 )
-_speaking = st.sampled_from(SCENARIOS[:5])
+_speaking = st.sampled_from(SCENARIOS[:7])
 
 
 @st.composite
