@@ -19,7 +19,7 @@ from fhirgw.api.negotiation import media_type
 from fhirgw.api.smart import Smart
 from fhirgw.came_back import Returns
 from fhirgw.errors import Forbidden, GatewayError, InvalidElement, MalformedMessage, TooLarge, UnsupportedMedia
-from fhirgw.icm.statements import CASES, Records, Statement, rows, statement
+from fhirgw.icm.statements import CASES, Records, Stated, Statement, rows, stated, statement
 from fhirgw.ingest import Ingest
 from fhirgw.outcome import operation_outcome
 from fhirgw.released import Public, Released
@@ -29,7 +29,6 @@ from fhirgw.store.clients import ICM
 JSON, NDJSON, CSV = "application/json", "application/x-ndjson", "text/csv"
 DIGITS = 19
 """From so many on a number is none of ours."""
-Read = Statement | ExceptionGroup[GatewayError]
 
 
 class Cases:
@@ -74,8 +73,8 @@ class Cases:
         programs = await self._programs(request)
         media, _ = media_type(request.headers.get("content-type", ""))
         if media == JSON:
-            stated = _expected(statement(await negotiation.body(request, self._max_bytes)), kind)
-            stored = await self._ingest.cases.take(stated, programs)
+            alone = _expected(statement(await negotiation.body(request, self._max_bytes)), kind)
+            stored = await self._ingest.cases.take(alone, programs)
             return _answer({"stored": stored})
         if media == NDJSON:
             read = _lines(request, self._max_bytes)
@@ -101,7 +100,7 @@ class Cases:
             raise Forbidden(f"This takes a client of the programme with the scope {ICM}.")
         return requester
 
-    async def _result(self, one: Read, kind: type, programs: frozenset[str] | None) -> dict[str, Any]:
+    async def _result(self, one: Stated, kind: type, programs: frozenset[str] | None) -> dict[str, Any]:
         try:
             if isinstance(one, ExceptionGroup):
                 raise one
@@ -114,34 +113,34 @@ class Cases:
             return {"outcome": operation_outcome([error])}
 
 
-def _expected(stated: Statement, kind: type) -> Statement:
+def _expected(one: Statement, kind: type) -> Statement:
     """A case where cases are taken, records where records are.
 
     Raises:
         InvalidElement: The other.
     """
-    if isinstance(stated.content, Records) != (kind is Records):
+    if isinstance(one.content, Records) != (kind is Records):
         raise InvalidElement("Cases go to /icm/cases, records of cases to /icm/records.", location="case")
-    return stated
+    return one
 
 
-async def _lines(request: Request, cap: int) -> AsyncIterator[Read]:
+async def _lines(request: Request, cap: int) -> AsyncIterator[Stated]:
     """The statements of NDJSON, as they come."""
     held = b""
     try:
         async for chunk in request.stream():
             *whole, held = (held + chunk).split(b"\n")
             for line in filter(bytes.strip, whole):
-                yield _read(line)
+                yield stated(line)
             if len(held) > cap:
                 raise TooLarge(f"A line is over the limit of {cap} bytes.")
     except ClientDisconnect:
         raise MalformedMessage("The connection ended before the body did.") from None
     if held.strip():
-        yield _read(held)
+        yield stated(held)
 
 
-async def _rows(table: str, body: bytes) -> AsyncIterator[Read]:
+async def _rows(table: str, body: bytes) -> AsyncIterator[Stated]:
     """The statements of a table."""
     try:
         lines = body.decode("utf-8-sig").splitlines()
@@ -149,13 +148,6 @@ async def _rows(table: str, body: bytes) -> AsyncIterator[Read]:
         raise InvalidElement("A table is in UTF-8.") from None
     for one in rows(table, lines):
         yield one
-
-
-def _read(line: bytes) -> Read:
-    try:
-        return statement(line)
-    except ExceptionGroup as error:
-        return error
 
 
 def _answer(result: dict[str, Any]) -> Public:

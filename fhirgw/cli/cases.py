@@ -14,9 +14,8 @@ from fhirgw.cli.feeds import import_v2
 from fhirgw.cli.terminal import emit, fail, local, people
 from fhirgw.errors import GatewayError, InvalidElement
 from fhirgw.icm.model import Case
-from fhirgw.icm.statements import Statement, columns, rows, statement
+from fhirgw.icm.statements import Stated, columns, rows, stated
 
-Stated = Statement | ExceptionGroup[GatewayError]
 BAR_FROM = 1 << 20
 """Bytes from which on people are shown how far it is."""
 
@@ -101,9 +100,9 @@ def _statements(file: BinaryIO, path: Path, table: str | None) -> Iterator[State
     if path.suffix == ".csv" or table:
         yield from rows(table or path.stem, _text(file))
     elif path.suffix == ".ndjson":
-        yield from (_read(line) for line in file if line.strip())
+        yield from (stated(line) for line in file if line.strip())
     else:
-        yield _read(file.read())
+        yield stated(file.read())
 
 
 def _text(file: BinaryIO) -> Iterator[str]:
@@ -113,10 +112,3 @@ def _text(file: BinaryIO) -> Iterator[str]:
             yield line.decode("utf-8-sig")
         except UnicodeDecodeError:
             raise InvalidElement("A table is in UTF-8.") from None
-
-
-def _read(raw: bytes) -> Stated:
-    try:
-        return statement(raw)
-    except ExceptionGroup as error:
-        return error

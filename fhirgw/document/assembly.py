@@ -20,9 +20,10 @@ from fhirgw.consent.model import Json
 from fhirgw.consent.predicate import Visibility
 from fhirgw.document import pages
 from fhirgw.document.pages import Presentation
-from fhirgw.document.plan import CUSTODIAN, read
+from fhirgw.document.plan import read
 from fhirgw.document.wording import Page, Shared, page
 from fhirgw.errors import Withheld
+from fhirgw.mappers.icm.shape import CUSTODIAN
 from fhirgw.store import clients, index, repository, search
 from fhirgw.store.stored import instant
 from fhirgw.terminology import LOINC, URI_IDENTIFIER

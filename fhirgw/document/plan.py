@@ -7,13 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fhirgw.mappers.icm.shape import CUSTODIAN, PERTAINS_TO_GOAL
 from fhirgw.terminology import BASE
 
 Json = dict[str, Any]
 
-CUSTODIAN = "http://hl7.org/fhir/us/mcc/StructureDefinition/custodian"
 PLAN_STEP, ON_CALL = (f"{BASE}/StructureDefinition/icm-{name}" for name in ("plan-step", "on-call"))
-PERTAINS_TO_GOAL = "http://hl7.org/fhir/StructureDefinition/resource-pertainsToGoal"
 ROLE, SECTION, TERM = (f"{BASE}/CodeSystem/icm-{name}" for name in ("role", "plan-section", "goal-term"))
 SERVICE = f"{BASE}/CodeSystem/icm-service"
 REACHED = frozenset({"completed"})

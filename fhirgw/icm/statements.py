@@ -72,25 +72,37 @@ class Statement:
         return read_case(orjson.dumps(self.content))
 
 
+Stated = Statement | ExceptionGroup[GatewayError]
+"""One of many: what is wrong with it stands in its place."""
+
+
+def stated(raw: bytes | Json) -> Stated:
+    """As ``statement``, for one of many."""
+    try:
+        return statement(raw)
+    except ExceptionGroup as error:
+        return error
+
+
 def statement(raw: bytes | Json) -> Statement:
     """A statement from its JSON: an object with ``records`` or ``remove`` is records, any other a case.
 
     Raises:
         ExceptionGroup: It cannot be read, or does not say which case it is about.
     """
-    stated = _object(raw) if isinstance(raw, bytes) else raw
-    digest = hashlib.sha256(orjson.dumps(stated, option=orjson.OPT_SORT_KEYS)).digest()
-    if "records" in stated or "remove" in stated:
+    said = _object(raw) if isinstance(raw, bytes) else raw
+    digest = hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).digest()
+    if "records" in said or "remove" in said:
         try:
-            records = Records.model_validate(stated)
+            records = Records.model_validate(said)
         except ValueError as error:
             raise _findings(error) from None
         return Statement(records.case, records.version, digest, records)
-    key, version = stated.get("key"), stated.get("version")
+    key, version = said.get("key"), said.get("version")
     if not isinstance(key, str) or not isinstance(version, int | None):
-        read_case(orjson.dumps(stated))  # says what is wrong with it, beside this
+        read_case(orjson.dumps(said))  # says what is wrong with it, beside this
         raise ExceptionGroup("case", [InvalidElement("A case has a key, and a number as version.", location="key")])
-    return Statement(key, version, digest, stated)
+    return Statement(key, version, digest, said)
 
 
 def read_case(raw: bytes) -> Case:
@@ -121,7 +133,7 @@ def with_news(body: bytes, records: Iterable[Records]) -> Case:
     return case
 
 
-def rows(table: str, lines: Iterable[str]) -> Iterator[Statement | ExceptionGroup[GatewayError]]:
+def rows(table: str, lines: Iterable[str]) -> Iterator[Stated]:
     """The statements of a table (CSV); what cannot be read is an error in its place.
 
     A column is the path of a field: ``name.family``, ``identifiers.0.value``; ``by[]`` holds several, separated by
@@ -135,13 +147,13 @@ def rows(table: str, lines: Iterable[str]) -> Iterator[Statement | ExceptionGrou
     read = ({name: cell for name, cell in row.items() if name and cell} for row in csv.DictReader(lines))
     if table == CASES:
         for row in read:
-            yield _stated(_nested(row) | _version(row))
+            yield stated(_nested(row) | _version(row))
         return
     for of, together in groupby(read, lambda row: {"case": row.get("case")} | _version(row)):
         listed = [_nested({name: cell for name, cell in row.items() if name not in of}) for row in together]
         records: Json = {}
         _put(records, table.split("."), listed)
-        yield _stated({**of, "records": records})
+        yield stated({**of, "records": records})
 
 
 def columns(table: str) -> list[str]:
@@ -233,13 +245,6 @@ def _has_ids(listed: list[Any]) -> bool:
 
 
 # --- tables ------------------------------------------------------------------------------------------------------
-
-
-def _stated(stated: Json) -> Statement | ExceptionGroup[GatewayError]:
-    try:
-        return statement(stated)
-    except ExceptionGroup as error:
-        return error
 
 
 def _version(row: Mapping[str, str]) -> Json:

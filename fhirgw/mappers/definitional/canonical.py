@@ -2,7 +2,7 @@
 
 import re
 
-from fhirgw.mappers.icm.shape import CANONICAL, Json, coding, concept, local
+from fhirgw.mappers.icm.shape import CANONICAL, Json, coding, concept, program_concept
 from fhirgw.programs import Program
 from fhirgw.programs.facts import Fact
 from fhirgw.terminology import THO
@@ -42,11 +42,6 @@ def of_program(program: Program) -> Json:
         ],
         "jurisdiction": [_jurisdiction(program.jurisdiction)],
     }
-
-
-def program_concept(program: Program) -> Json:
-    """The programme as a code."""
-    return concept(local("icm-program", program.id, program.name))
 
 
 def citations(program: Program, fact: Fact) -> list[Json]:

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from fhirgw.mappers.definitional.activity import activity_url, participants
-from fhirgw.mappers.definitional.canonical import SITE_SETS, citations, head, of_program, program_concept
+from fhirgw.mappers.definitional.canonical import SITE_SETS, citations, head, of_program
 from fhirgw.mappers.definitional.codes import own
-from fhirgw.mappers.icm.shape import CANONICAL, Json, coding, compact, concept, local
+from fhirgw.mappers.icm.shape import CANONICAL, Json, coding, compact, concept, local, program_concept
 from fhirgw.programs import Action, Clock, Criterion, Program, Span, Trigger
 from fhirgw.programs.facts import CodedFact, Fact
 from fhirgw.programs.triggers import Visits

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from fhirgw.mappers.definitional.canonical import passages, program_concept
+from fhirgw.mappers.definitional.canonical import passages
 from fhirgw.mappers.definitional.codes import own
-from fhirgw.mappers.icm.shape import Json, compact, concept
+from fhirgw.mappers.icm.shape import Json, compact, concept, program_concept
 from fhirgw.programs import Program
 
 

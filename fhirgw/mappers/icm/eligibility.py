@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from fhirgw.icm.eligibility import Authorization, Explanation, LinkOut, Prerequisite, Recommendation, Screening
-from fhirgw.mappers.icm.enrolment import program_concept
 from fhirgw.mappers.icm.people import practitioner, staff_ref
 from fhirgw.mappers.icm.shape import (
     CANONICAL,
@@ -20,6 +19,7 @@ from fhirgw.mappers.icm.shape import (
     local,
     organization,
     period,
+    program_concept,
     reference_to,
 )
 from fhirgw.terminology import THO
@@ -55,7 +55,7 @@ def _recommendation(scope: Scope, stated: Recommendation) -> Iterator[Json]:
                 "status": "completed",
                 "intent": "proposal",
                 "category": [concept(local("icm-referral-source", "physician-recommendation"))],
-                "code": program_concept(scope),
+                "code": program_concept(scope.program),
                 "subject": scope.patient,
                 "authoredOn": instant(stated.on),
                 "requester": reference_to(physician),

@@ -20,6 +20,7 @@ from fhirgw.mappers.icm.shape import (
     local,
     organization,
     period,
+    program_concept,
     reference_to,
 )
 from fhirgw.programs import Section
@@ -47,11 +48,6 @@ _PAST: Mapping[str, tuple[str, str]] = {
 }
 
 
-def program_concept(scope: Scope) -> Json:
-    """The programme as a code."""
-    return concept(local("icm-program", scope.program.id, scope.program.name))
-
-
 def episode(scope: Scope) -> Iterator[Json]:
     """EpisodeOfCare: the relation to the programme."""
     case = scope.case
@@ -67,7 +63,7 @@ def episode(scope: Scope) -> Iterator[Json]:
                 {"status": _EPISODE_STATUS[one.status], "period": period(one.starts_on, one.ends_on)}
                 for one in case.past_statuses
             ],
-            "type": [program_concept(scope)],
+            "type": [program_concept(scope.program)],
             "patient": scope.patient,
             "managingOrganization": scope.manager,
             "period": period(case.admitted_on, _ended_on(case)),
@@ -139,7 +135,7 @@ def referral(scope: Scope) -> Iterator[Json]:
                 "status": "active" if case.relation == "candidate" else "completed",
                 "intent": "order",
                 "category": [concept(local("icm-referral-source", stated.source))],
-                "code": program_concept(scope),
+                "code": program_concept(scope.program),
                 "subject": scope.patient,
                 "authoredOn": instant(stated.received_at),
                 "requester": requester,

@@ -12,6 +12,7 @@ from fhirgw.mappers.icm.goals import concerns, goals, reveals
 from fhirgw.mappers.icm.people import actor_ref, role, staff_ref
 from fhirgw.mappers.icm.shape import (
     CANONICAL,
+    CUSTODIAN,
     PERTAINS_TO_GOAL,
     US_CORE_CODES,
     Json,
@@ -30,7 +31,6 @@ from fhirgw.mappers.icm.shape import (
     timing,
 )
 
-_CUSTODIAN = "http://hl7.org/fhir/us/mcc/StructureDefinition/custodian"
 _ASSESS_PLAN = concept(coding(f"{US_CORE_CODES}careplan-category", "assess-plan"))
 
 
@@ -197,7 +197,7 @@ def _head(scope: Scope, plan: CarePlan, reviewed_on: tuple[date, ...], *parts: s
         "resourceType": "CarePlan",
         "id": scope.id(*parts),
         "extension": [
-            {"url": _CUSTODIAN, "valueReference": scope.manager},
+            {"url": CUSTODIAN, "valueReference": scope.manager},
             *(extension("icm-reviewed", valueDate=instant(day)) for day in reviewed_on),
         ],
         "status": plan.status,

@@ -28,6 +28,7 @@ ACT_REASON = f"{THO}v3-ActReason"
 NUCC = "http://nucc.org/provider-taxonomy"
 US_CORE_CODES = "http://hl7.org/fhir/us/core/CodeSystem/"
 NO_FIXED_ADDRESS = "http://hl7.org/fhir/ca/baseline/StructureDefinition/ext-nofixedaddress"
+CUSTODIAN = "http://hl7.org/fhir/us/mcc/StructureDefinition/custodian"
 PERTAINS_TO_GOAL = "http://hl7.org/fhir/StructureDefinition/resource-pertainsToGoal"
 TEXT_REVIEW = {"system": f"{CANONICAL}/CodeSystem/icm-text-review", "code": "cleared"}
 """Tag: the free text of this resource was classified by a person; without it a text counts as unclassified."""
@@ -74,6 +75,11 @@ def local(system: str, code: str, display: str | None = None) -> Json:
 def coding(system: str, code: str, display: str | None = None) -> Json:
     """A Coding."""
     return {"system": system, "code": code} | ({"display": display} if display else {})
+
+
+def program_concept(program: Program) -> Json:
+    """The programme as a code."""
+    return concept(local("icm-program", program.id, program.name))
 
 
 def concept(*codings: Json, text: str | None = None) -> Json:
