@@ -200,13 +200,22 @@ def twin(world: World) -> Iterator[tuple[int, list[Json], str | None]]:
 
 
 def visible(world: World, version: Version) -> bool:
+    """Also of what must be about something: that is, or was, visible."""
     allowed = world.allowed[version.patient]
     if not allowed.see(version.kind, version.own) or allowed.singles_out(version):
         return False
     return all(
-        allowed.see(str(part.target).split("/", maxsplit=1)[0], part.tags)
+        allowed.see(str(part.target).split("/", maxsplit=1)[0], part.tags) and _was_visible(world, part.target)
         for part in version.parts
         if part.name == version.mandatory
+    )
+
+
+def _was_visible(world: World, reference: str | None) -> bool:
+    return any(
+        step.version.reference == reference and visible(world, step.version)
+        for step in world.steps
+        if isinstance(step, Put)
     )
 
 
