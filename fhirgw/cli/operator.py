@@ -1,32 +1,35 @@
-"""Commands of the operator and the privacy officer over the local store: consent, audit, migrate.
+"""Commands of the operator and the privacy officer over the local store: consent, migrate.
 
 They are not exits: local, and accounted for in the ledger where they touch a member's data (DESIGN §1).
 """
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
+import orjson
 import typer
+from sqlalchemy import Connection
 
 from fhirgw.app import Gateway, new_id
-from fhirgw.audit import Entry, disclosures
-from fhirgw.audit import verify as verify_ledger
-from fhirgw.cli.terminal import emit, emit_all, local, patient_id, people, read, read_json
+from fhirgw.cli.terminal import account, emit, emit_all, local, patient_id, people, read, read_json, written
 from fhirgw.consent.cases import Cases
 from fhirgw.consent.closure import Supporting
-from fhirgw.consent.explain import explain as explain_policy
+from fhirgw.consent.explain import Asker, explain
 from fhirgw.consent.lint import lint
-from fhirgw.consent.model import ConsentSettings
+from fhirgw.consent.model import ConsentSettings, PatientPolicy
 from fhirgw.consent.wire import decision_json, resources
+from fhirgw.document import officer
+from fhirgw.document.plan import name_of
 from fhirgw.errors import InvalidElement
 from fhirgw.share import Requester
 from fhirgw.store import clients, policy, repository
 
 consent_app = typer.Typer(help="Decide, explain, revoke.", no_args_is_help=True)
-audit_app = typer.Typer(help="The ledger of what was released.", no_args_is_help=True)
 
 Patient = Annotated[str, typer.Option(help="Logical id, or system|value of an identifier.", show_default=False)]
 Recipient = Annotated[str, typer.Option(help="Client id, or system|value of the organization.", show_default=False)]
@@ -36,7 +39,6 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(migrate)
     app.add_typer(consent_app, name="consent")
-    app.add_typer(audit_app, name="audit")
 
 
 def migrate() -> None:
@@ -102,25 +104,71 @@ def consent_lint(
     raise typer.Exit(code=int(grave))
 
 
+class Form(StrEnum):
+    """How an explanation is printed."""
+
+    JSON = "json"
+    TEXT = "text"
+    HTML = "html"
+
+
 @consent_app.command("explain")
 def consent_explain(
     patient: Patient,
-    recipient: Recipient,
-    purpose: Annotated[str, typer.Option(help="v3-ActReason code.")] = "TREAT",
+    recipient: Annotated[str | None, typer.Option(help="Only this client or organization; none: all.")] = None,
+    purpose: Annotated[
+        str | None, typer.Option(help="v3-ActReason code; none: those they are registered for.")
+    ] = None,
+    form: Annotated[Form, typer.Option("--format", help="HTML is one file that needs nothing else.")] = Form.JSON,
+    output: Annotated[Path | None, typer.Option(help="Write to this file.")] = None,
 ) -> None:
-    """Why a recipient sees what it sees of a member; this is accounted for.
+    """Who can see what of a member and why, and what is to be settled; this is accounted for.
 
-    Example: fhirgw consent explain --patient 'http://example.org/sid|M1' --recipient pcmh-elm
+    Example: fhirgw consent explain --patient 'http://example.org/sid|M1' --format html --output M1.html
     """
     with local() as gateway:
         who = patient_id(gateway, patient)
+        at = datetime.now(UTC)
         with gateway.database.read() as connection:
-            requester = _requester(gateway, recipient, purpose)
-            request = gateway.share.request(connection, requester, datetime.now(UTC))
+            askers = list(_askers(gateway, connection, recipient, purpose, at))
             [known] = policy.load(connection, [who])
-            resources = [(one.body, one.labels) for one in repository.compartment(connection, who)]
-        emit(explain_policy(request, known, gateway.share.consent, resources))
-        _account(gateway, who, "consent-explain", (f"Patient/{who}",))
+            record = [(one.body, one.labels) for one in repository.compartment(connection, who)]
+            names = _names(connection, known)
+        explained = explain(askers, known, record, gateway.share.consent, at)
+        account(gateway, who, "consent-explain", (f"Patient/{who}",))
+    member = next((name_of(body, {}) for body, _ in record if body["resourceType"] == "Patient"), "") or "a member"
+    if form == Form.JSON:
+        written(orjson.dumps(explained) + b"\n", output)
+    else:
+        written(
+            officer.html(explained, member, names)
+            if form == Form.HTML
+            else officer.text(explained, member, names).encode(),
+            output,
+        )
+
+
+def _askers(
+    gateway: Gateway, connection: Connection, recipient: str | None, purpose: str | None, at: datetime
+) -> Iterator[Asker]:
+    """The registered recipients outside the programme, for each purpose; or the one that is named."""
+    if recipient is not None and clients.find(connection, recipient) is None:
+        requester = _requester(gateway, recipient, purpose or "TREAT")
+        yield Asker(recipient, recipient, gateway.share.request(connection, requester, at))
+        return
+    for client in clients.registered(connection):
+        if client.revoked or client.inside is not None or recipient not in (None, client.id):
+            continue
+        for one in (purpose,) if purpose else client.purposes:
+            requester = Requester(client.id, client.organization, one, (), None, new_id())
+            yield Asker(client.id, client.name, gateway.share.request(connection, requester, at))
+
+
+def _names(connection: Connection, known: PatientPolicy) -> dict[str, str]:
+    """What those are called whom the member's Consents name."""
+    found = {reference: repository.current(connection, *reference.split("/")) for reference in known.actors}
+    bodies = {reference: stored.body for reference, stored in found.items() if stored is not None}
+    return {reference: name for reference, body in bodies.items() if (name := name_of(body, bodies))}
 
 
 @consent_app.command("revoke")
@@ -152,35 +200,3 @@ def _requester(gateway: Gateway, named: str, purpose: str) -> Requester:
     if organization is None:
         raise InvalidElement("No client and no organization here has this name.", location="--recipient")
     return Requester(named, organization, purpose, (), None, new_id())
-
-
-def _account(gateway: Gateway, patient: str | None, command: str, resources: tuple[str, ...]) -> None:
-    entry = Entry(patient, "operator", None, "HCOMPL", False, command, resources, (), new_id())
-    gateway.database.write_sync(lambda tx: gateway.ledger.append(tx, [entry]))
-
-
-# --- audit ----------------------------------------------------------------------------------------------------
-
-
-@audit_app.command("verify")
-def audit_verify() -> None:
-    """Check the ledger's chains and signed roots. Example: fhirgw audit verify"""
-    with local() as gateway, gateway.database.read() as connection:
-        found = list(verify_ledger(connection, gateway.keys.audit))
-    emit({"ok": not found, "problems": found})
-    raise typer.Exit(code=int(bool(found)))
-
-
-@audit_app.command("disclosures")
-def audit_disclosures(patient: Patient) -> None:
-    """What was disclosed of a member, to whom, when, under which consent; this is accounted for.
-
-    Example: fhirgw audit disclosures --patient 'http://fhirgw.org/fhir/sid/ct-medicaid|CT-TEST-0001'
-    """
-    with local() as gateway:
-        who = patient_id(gateway, patient)
-        with gateway.database.read() as connection:
-            found = disclosures(connection, who)
-        for one in found:
-            emit(asdict(one))
-        _account(gateway, who, "audit-disclosures", (f"Patient/{who}",))

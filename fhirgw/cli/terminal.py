@@ -66,6 +66,22 @@ def read_json(path: Path) -> Any:
         raise InvalidElement(f"{path} is not JSON: line {error.lineno}, column {error.colno}") from None
 
 
+def written(content: bytes, output: Path | None) -> None:
+    """Bytes into a file, else onto stdout.
+
+    Raises:
+        InvalidElement: The file cannot be written.
+    """
+    if output is None:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+        return
+    try:
+        output.write_bytes(content)
+    except OSError as error:
+        raise InvalidElement(f"{output}: {error.strerror}") from None
+
+
 @contextlib.contextmanager
 def local() -> Iterator["Gateway"]:
     """The gateway over the local store, migrated; other processes may be using it meanwhile."""
@@ -102,3 +118,12 @@ def patient_id(gateway: "Gateway", named: str) -> str:
     if len(known) != 1:
         raise InvalidElement("Nobody here has this identifier.", location="--patient")
     return known.pop()
+
+
+def account(gateway: "Gateway", patient: str | None, command: str, resources: tuple[str, ...]) -> None:
+    """Enter in the ledger that the operator saw something of a member."""
+    from fhirgw.app import new_id  # noqa: PLC0415 - as above
+    from fhirgw.audit import Entry  # noqa: PLC0415
+
+    entry = Entry(patient, "operator", None, "HCOMPL", False, command, resources, (), new_id())
+    gateway.database.write_sync(lambda tx: gateway.ledger.append(tx, [entry]))

@@ -16,7 +16,7 @@ from fhirgw.consent.criteria import Criteria
 from fhirgw.consent.elements import bare
 from fhirgw.consent.instants import Span
 from fhirgw.consent.legal import completeness
-from fhirgw.consent.model import ConsentSettings, Json
+from fhirgw.consent.model import ConsentSettings, Json, PatientPolicy
 from fhirgw.consent.rules import Actor, Rule
 from fhirgw.consent.standing import Standing, reading_of, standing
 
@@ -55,30 +55,38 @@ class Report:
 
 def lint(consents: Sequence[Json], supporting: Supporting, at: datetime, settings: ConsentSettings) -> list[Report]:
     """Read Consents of one or several patients; what one says of another's permits counts within a patient."""
-    read = [(consent, reading_of(consent, settings.zone)) for consent in consents]
     reports = []
-    for consent, reading in read:
+    for consent in consents:
         patient = _patient(consent, supporting)
         policy = supporting.policy(patient.removeprefix("Patient/"), tuple(consents))
-        judged = standing(consent, reading, policy, at, settings)
-        denies = [
-            (str(other.get("id", "")), rule)
-            for other, rules in read
-            if other is not consent and _patient(other, supporting) == patient and other.get("status") == "active"
-            for rule in rules.rules
-            if rule.effect == "deny"
-        ]
-        findings = [
-            *(Finding("unenforceable", f"not understood: {problem}") for problem in reading.problems),
-            *_among(reading.rules),
-            *_by_others(reading.rules, denies),
-            *_legal(consent, reading.rules, judged, settings),
-            *_in_time(judged, reading.rules, at),
-        ]
-        said = {effect: tuple(_words(rule) for rule in reading.rules if rule.effect == effect)
-                for effect in ("permit", "deny")}  # fmt: skip
-        reports.append(Report(str(consent.get("id", "")), said["permit"], said["deny"], tuple(findings)))
+        others = [one for one in consents if one is not consent and _patient(one, supporting) == patient]
+        reports.append(report(consent, others, policy, at, settings))
     return reports
+
+
+def report(
+    consent: Json, others: Sequence[Json], policy: PatientPolicy, at: datetime, settings: ConsentSettings
+) -> Report:
+    """Read one Consent beside the others of its patient."""
+    reading = reading_of(consent, settings.zone)
+    judged = standing(consent, reading, policy, at, settings)
+    denies = [
+        (str(other.get("id", "")), rule)
+        for other in others
+        if other.get("status") == "active"
+        for rule in reading_of(other, settings.zone).rules
+        if rule.effect == "deny"
+    ]
+    findings = [
+        *(Finding("unenforceable", f"not understood: {problem}") for problem in reading.problems),
+        *_among(reading.rules),
+        *_by_others(reading.rules, denies),
+        *_legal(consent, reading.rules, judged, settings),
+        *_in_time(judged, reading.rules, at),
+    ]
+    said = {effect: tuple(_words(rule) for rule in reading.rules if rule.effect == effect)
+            for effect in ("permit", "deny")}  # fmt: skip
+    return Report(str(consent.get("id", "")), said["permit"], said["deny"], tuple(findings))
 
 
 def _patient(consent: Json, supporting: Supporting) -> str:

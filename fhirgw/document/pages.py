@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import orjson
 import typst
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select_autoescape
 
 from fhirgw.document.wording import Page
 
@@ -30,7 +30,7 @@ class Presentation(StrEnum):
 
 def html(page: Page, *, large: bool) -> bytes:
     """One self-contained page."""
-    return _template("page.html.jinja").render(page=page, size=_HTML_SIZE[large]).encode()
+    return template("page.html.jinja").render(page=page, size=_HTML_SIZE[large]).encode()
 
 
 def pdf(page: Page, *, large: bool) -> bytes:
@@ -46,7 +46,7 @@ def pdf(page: Page, *, large: bool) -> bytes:
 
 def narrative(page: Page, index: int) -> str:
     """A section as the XHTML of ``Composition.section.text``."""
-    return _template("narrative.xhtml.jinja").render(section=page.sections[index], language=page.language)
+    return template("narrative.xhtml.jinja").render(section=page.sections[index], language=page.language)
 
 
 PRINTERS: Mapping[Presentation, Callable[..., bytes]] = MappingProxyType(
@@ -55,9 +55,14 @@ PRINTERS: Mapping[Presentation, Callable[..., bytes]] = MappingProxyType(
 
 
 @cache
-def _template(name: str) -> Template:
+def template(name: str) -> Template:
+    """A template of this package; all but those of plain text (``.txt.jinja``) escape what they print."""
     loader = PackageLoader("fhirgw.document", package_path="")
     environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=loader,
+        autoescape=select_autoescape(default=True, disabled_extensions=("txt.jinja",)),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     return environment.get_template(name)

@@ -167,7 +167,7 @@ def _aim(goal: Json, requests: Sequence[Json], resources: Mapping[str, Json]) ->
 
 
 def _step(request: Json, resources: Mapping[str, Json]) -> Step:
-    by = [name for one in _referred(request.get("performer"), resources) if (name := _name(one, resources))]
+    by = [name for one in _referred(request.get("performer"), resources) if (name := name_of(one, resources))]
     repeat = request.get("occurrenceTiming", {}).get("repeat", {})
     often = (
         Often(repeat["frequency"], repeat["period"], repeat.get("periodMax"), repeat["periodUnit"])
@@ -189,7 +189,7 @@ def _helpers(plan: Json, resources: Mapping[str, Json]) -> Iterator[Helper]:
             told.add(reference)
             yield Helper(
                 of=f"CareTeam/{team['id']}",
-                name=_name(who, resources),
+                name=name_of(who, resources),
                 roles=tuple(_codes(participant.get("role"), ROLE)) or tuple(_codes(who.get("relationship"), None)),
                 phones=tuple(_phones(who, resources)),
             )
@@ -245,11 +245,11 @@ def _is_contact(request: Json) -> bool:
     return any(one.code == "contact" for one in _codes(request.get("category"), SERVICE))
 
 
-def _name(who: Json, resources: Mapping[str, Json]) -> str:
+def name_of(who: Json, resources: Mapping[str, Json]) -> str:
     """How somebody who helps is called: the person, else the organization."""
     if who["resourceType"] == "PractitionerRole":
         named = _referred([who.get("practitioner"), who.get("organization")], resources)
-        return next((name for one in named if (name := _name(one, resources))), "")
+        return next((name for one in named if (name := name_of(one, resources))), "")
     return str(who["name"]) if who["resourceType"] == "Organization" and "name" in who else _full_name(who)
 
 

@@ -21,7 +21,6 @@ from consent_cases import (
 )  # fmt: skip
 
 from fhirgw.consent.decide import decide, decide_for_all
-from fhirgw.consent.explain import explain
 from fhirgw.consent.model import ConsentSettings, Enrolment, Recipient
 from fhirgw.consent.rules import actor_tokens, read
 
@@ -297,14 +296,6 @@ def test_an_expiry_event_is_an_expiry():
     }
     endless = permit(period={"start": "2026"}, purpose=purpose("TREAT", "PATRQT"))
     assert asked(endless | {"extension": [event]}).effect == "PERMIT"
-
-
-def test_explain_says_why_and_what_a_revocation_would_change():
-    ended = roi() | {"id": "old", "status": "inactive"}
-    said = explain(request(), policy(roi(), ended), SETTINGS, [(CONDITION, labels())])
-    assert [each["whyNot"] for each in said["consents"]] == [[], ["status-inactive"]]
-    assert said["ifRevoked"] == [{"consentId": "c1", "closes": ["Condition/x"]}]
-    assert said["decisions"][0]["effect"] == "PERMIT"
 
 
 def test_category_is_asked_for():

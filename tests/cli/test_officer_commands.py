@@ -1,0 +1,74 @@
+"""What the privacy officer types, over a store with people in it."""
+
+import os
+import subprocess
+import sys
+
+import orjson
+import pytest
+from composed_gateway import ALMA, composed
+
+ALMA_NAMED = "|".join(ALMA)
+
+
+@pytest.fixture
+def office(tmp_path):
+    """Run a command over the demo's store: its exit code, what it printed."""
+    with composed(tmp_path):
+        pass
+
+    def run(*words):
+        done = subprocess.run(
+            [sys.executable, "-c", "from fhirgw.cli import main; main()", *words],
+            env={**os.environ, "FHIRGW_DATA_DIR": str(tmp_path / "data")},
+            cwd=tmp_path,
+            capture_output=True,
+            check=False,
+        )
+        assert b"Traceback" not in done.stderr
+        return done.returncode, done.stdout
+
+    return run
+
+
+def test_a_member_is_explained_for_all_who_are_registered_and_that_is_accounted_for(office):
+    code, printed = office("consent", "explain", "--patient", ALMA_NAMED)
+    said = orjson.loads(printed)
+    assert code == 0
+    assert [(view["client"], view["purpose"]) for view in said["views"]] == [
+        ("agency-dss", "COC"), ("pcmh-elm", "TREAT"), ("pcmh-oak", "TREAT"),
+    ]  # fmt: skip
+    assert len(said["consents"]) == 3
+    assert office("audit", "verify") == (0, b'{"ok":true,"problems":[]}\n')
+
+
+def test_the_page_is_a_file_that_its_owner_alone_reads(office, tmp_path):
+    code, printed = office(
+        "consent",
+        "explain",
+        "--patient",
+        ALMA_NAMED,
+        "--recipient",
+        "pcmh-elm",
+        "--format",
+        "html",
+        "--output",
+        "a.html",
+    )
+    assert (code, printed) == (0, b"")
+    page = tmp_path / "a.html"
+    assert "Who sees what of Alma Testperson" in page.read_text("utf-8")
+    assert page.stat().st_mode & 0o077 == 0
+
+
+def test_an_organization_is_explained_though_no_client_is_registered_for_it(office):
+    code, printed = office(
+        "consent", "explain", "--patient", ALMA_NAMED, "--recipient", "http://hl7.org/fhir/sid/us-npi|1234567893",
+        "--purpose", "HPAYMT", "--format", "text",
+    )  # fmt: skip
+    assert code == 0
+    assert b"for HPAYMT: 0 of" in printed
+
+
+def test_a_recipient_that_nobody_knows_is_an_error(office):
+    assert office("consent", "explain", "--patient", ALMA_NAMED, "--recipient", "nobody")[0] == 1
