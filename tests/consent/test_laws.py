@@ -131,13 +131,18 @@ def test_making_a_fact_unknown_never_opens(request, held, switches):
     assert not Case(request, held, switches).permits(unreadable)
 
 
+def is_permit_rooted(consent):
+    """Whether its root says permit and nothing else: one that says OPTOUT as well is a refusal, which may end."""
+    return consent["provision"]["type"] == "permit" and "OPTOUT" not in json.dumps(consent.get("policyRule"))
+
+
 @few
 @given(requests, policies(), settings)
 def test_ending_a_permit_rooted_roi_never_opens(request, held, switches):
     """Law (d): revoked or expired, its exceptions remain."""
     before = permitted(request, held, switches)
     for at, each in enumerate(held.consents):
-        if each["provision"]["type"] != "permit" or each.get("status") != "active":
+        if not is_permit_rooted(each) or each.get("status") != "active":
             continue
         revoked = each | {"status": "inactive"}
         expired = each | {"provision": each["provision"] | {"period": {"start": "2025-01-01", "end": "2026-06-14"}}}
