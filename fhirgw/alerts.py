@@ -9,7 +9,7 @@ not know of is no fact there, and the alert about it is not sent (consent specif
 See: Da Vinci Unsolicited Notifications 1.1.0, http://hl7.org/fhir/us/davinci-alerts.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -30,6 +30,8 @@ PROFILES = {
 }
 BEGUN = frozenset({"arrived", "triaged", "in-progress", "onleave", "finished"})
 """Encounter.status of visits that took place; a planned or cancelled one is told to nobody."""
+
+NO_META: Mapping[str, Json] = {}
 
 HELD = frozenset({"active", "completed", "reserved"})
 """Encounter.location.status of beds that the patient has, had, or comes back to."""
@@ -138,12 +140,20 @@ def message(
     }
     if hospital := shown[0].body.get("serviceProvider"):
         header["sender"] = hospital
+    meta: Json = {"meta": {"profile": [f"{DAVINCI}/StructureDefinition/notifications-bundle"]}}
+    return bundle(base, header, shown, id=id, timestamp=timestamp, meta=meta)
+
+
+def bundle(
+    base: str, header: Json, shown: Sequence[Shown], *, id: str, timestamp: int, meta: Mapping[str, Json] = NO_META
+) -> Json:
+    """A FHIR message: its header, and what it is about."""
     entries = [{"fullUrl": f"{base}/MessageHeader/{header['id']}", "resource": header}]
     entries += [{"fullUrl": f"{base}/{one.stored.type}/{one.stored.id}", "resource": one.body} for one in shown]
     return {
         "resourceType": "Bundle",
         "id": id,
-        "meta": {"profile": [f"{DAVINCI}/StructureDefinition/notifications-bundle"]},
+        **meta,
         "type": "message",
         "timestamp": instant(timestamp),
         "entry": entries,

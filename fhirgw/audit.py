@@ -7,7 +7,7 @@ See: DESIGN §6; 45 CFR 164.528 (accounting: date, recipient, what, purpose); 42
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from fhirgw.store.database import Transaction
 from fhirgw.store.prepared import Prepared
 from fhirgw.store.schema import ledger, ledger_root
 from fhirgw.store.stored import instant
+from fhirgw.terminology import NUCC, US_NPI
 
 GENESIS = bytes(32)
 DAY = 86_400_000_000
@@ -34,6 +35,7 @@ OPERATOR_TYPE = {
     "display": "Application Activity",
 }
 INTERACTION = "http://hl7.org/fhir/restful-interaction"
+PART2_LABEL = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "42CFRPart2"}
 PURPOSE = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
 
 _LAST = Prepared(
@@ -59,6 +61,8 @@ class Entry:
         resources: References with the version shown: ``CarePlan/x/_history/3``.
         consents: References of the Consents it was released under, or names of agreements after ``AGREEMENT``.
         request_id: The ``X-Request-Id`` of the answer.
+        part2: Those of the resources that held records under 42 CFR Part 2 when they were disclosed.
+        emergency: The facts of the emergency claim it was asked under (42 CFR 2.51(c)), or None.
     """
 
     patient: str | None
@@ -70,12 +74,14 @@ class Entry:
     resources: tuple[str, ...]
     consents: tuple[str, ...]
     request_id: str
+    emergency: Mapping[str, str] | None = None
+    part2: tuple[str, ...] = ()
 
 
 def audit_event(entry: Entry, recorded_at: int) -> dict[str, Any]:
     """The FHIR R4 AuditEvent of an entry."""
     entities: list[dict[str, Any]] = [
-        {"what": _what(reference), "role": {"system": _ROLE, "code": code}}
+        {"what": _what(reference), "role": {"system": _ROLE, "code": code}, **_labelled(entry, reference)}
         for code, references in (("1", _patient(entry)), ("4", entry.resources), ("13", entry.consents))
         for reference in references
     ]
@@ -88,15 +94,49 @@ def audit_event(entry: Entry, recorded_at: int) -> dict[str, Any]:
         "recorded": instant(recorded_at),
         "outcome": "0",
         "purposeOfEvent": [{"coding": [{"system": PURPOSE, "code": entry.purpose}]}],
-        "agent": [{"who": {**who, "identifier": {"value": entry.recipient}}, "requestor": True}],
+        "agent": [
+            {"who": {**who, "identifier": {"value": entry.recipient}}, "requestor": entry.emergency is None},
+            *_claimants(entry),
+        ],
         "source": {"observer": {"display": "fhirgw"}},
     }
+    entities += _emergencies(entry)
     entities.append({"what": {"identifier": {"value": entry.request_id}}, "name": "X-Request-Id"})
     return {**event, "entity": entities}
 
 
 AGREEMENT = "urn:fhirgw:agreement:"
 """Before the name of an agreement under which the law has something disclosed: no resource, an identifier."""
+
+
+EMERGENCY = "urn:fhirgw:emergency:"
+"""Before the id of an emergency claim."""
+
+
+def _claimants(entry: Entry) -> list[dict[str, Any]]:
+    """The person for whom an emergency is claimed, and their affiliation."""
+    claim = entry.emergency
+    if claim is None:
+        return []
+    person = {"identifier": {"system": US_NPI, "value": claim["npi"]}, "display": claim["person"]}
+    role = {"coding": [{"system": NUCC, "code": claim["role"]}], "text": claim["affiliation"]}
+    return [{"role": [role], "who": person, "requestor": True}]
+
+
+def _emergencies(entry: Entry) -> list[dict[str, Any]]:
+    """The claim, as what something was released under; its reason."""
+    claim = entry.emergency
+    if claim is None:
+        return []
+    what = {"identifier": {"value": f"{EMERGENCY}{claim['id']}"}}
+    role = {"system": _ROLE, "code": "13"}
+    since = {"type": "since", "valueString": claim["since"]}
+    return [{"what": what, "role": role, "description": claim["reason"], "detail": [since]}]
+
+
+def _labelled(entry: Entry, reference: str) -> dict[str, Any]:
+    """The security label of a resource that held records under Part 2: what an accounting asks (42 CFR 2.25)."""
+    return {"securityLabel": [PART2_LABEL]} if reference in entry.part2 else {}
 
 
 def _what(reference: str) -> dict[str, Any]:
@@ -227,28 +267,46 @@ def _verify_roots(roots: Sequence[Row[Any]], key: bytes, seen: dict[tuple[str, i
 
 @dataclass(frozen=True, slots=True)
 class Disclosure:
-    """One line of a member's accounting."""
+    """One release outside the programme, as the ledger has it.
+
+    Attributes:
+        recorded: When (FHIR instant).
+        recipient: Client id.
+        organization: Reference of the recipient's Organization, or None.
+        purpose: v3-ActReason code.
+        resources: References with the version shown.
+        consents: What it was released under: Consents, agreements, an emergency.
+        request_id: The ``X-Request-Id`` of the answer.
+        part2: Whether records under 42 CFR Part 2 were among it.
+    """
 
     recorded: str
     recipient: str
+    organization: str | None
     purpose: str
     resources: tuple[str, ...]
     consents: tuple[str, ...]
     request_id: str
+    part2: bool
+
+
+def events(connection: Connection, patient: str) -> list[dict[str, Any]]:
+    """The AuditEvents of what was disclosed about this member outside the programme, oldest first."""
+    rows = connection.execute(
+        select(ledger.c.event)
+        .where(ledger.c.patient == patient, ledger.c.disclosure)
+        .order_by(ledger.c.recorded_at, ledger.c.seq)
+    )
+    return [orjson.loads(row.event) for row in rows]
 
 
 def disclosures(connection: Connection, patient: str) -> list[Disclosure]:
     """What was disclosed about this member outside the programme, oldest first (45 CFR 164.528)."""
-    rows = connection.execute(
-        select(ledger)
-        .where(ledger.c.patient == patient, ledger.c.disclosure)
-        .order_by(ledger.c.recorded_at, ledger.c.seq)
-    )
-    return [_disclosure(row) for row in rows]
+    return [disclosure(event) for event in events(connection, patient)]
 
 
-def _disclosure(row: Row[Any]) -> Disclosure:
-    event = orjson.loads(row.event)
+def disclosure(event: dict[str, Any]) -> Disclosure:
+    """What an AuditEvent says of a release."""
     by_role: dict[str, list[str]] = {}
     request_id = ""
     for entity in event["entity"]:
@@ -258,11 +316,14 @@ def _disclosure(row: Row[Any]) -> Disclosure:
             by_role.setdefault(entity["role"]["code"], []).append(said)
         else:
             request_id = entity["what"]["identifier"]["value"]
+    who = event["agent"][0]["who"]
     return Disclosure(
         recorded=event["recorded"],
-        recipient=row.recipient,
-        purpose=row.purpose,
+        recipient=who["identifier"]["value"],
+        organization=who.get("reference"),
+        purpose=event["purposeOfEvent"][0]["coding"][0]["code"],
         resources=tuple(by_role.get("4", ())),
         consents=tuple(by_role.get("13", ())),
         request_id=request_id,
+        part2=any(PART2_LABEL in entity.get("securityLabel", ()) for entity in event["entity"]),
     )

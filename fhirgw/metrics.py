@@ -39,6 +39,7 @@ expired = Counter(
     ["why"],
     registry=registry,
 )
+emergencies = Counter("fhirgw_emergency_claims", "Emergencies that clients claimed", registry=registry)
 journal_rows = Gauge("fhirgw_journal_rows", "Journal rows by processing state", ["state"], registry=registry)
 journal_open = Gauge(
     "fhirgw_journal_open",

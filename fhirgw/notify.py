@@ -121,7 +121,7 @@ class Notifier:
         message_id = resource_id(self._id_key, "Bundle", "alert", str(row.id))
         ask = Notification(row.focus, row.code, row.key, row.undone, client.notify_url, message_id)
         try:
-            released = await self._share.release(_requester(client, request_id), ask)
+            released = await self._share.release(_requester(client, request_id, row.code), ask)
         except NotFound:
             return Outcome("withheld")
         headers = {"X-Request-Id": request_id, **_header(client)}
@@ -132,13 +132,14 @@ class Notifier:
         return Outcome("sent") if 200 <= status < 300 else Outcome("due", f"HTTP status {status}")
 
 
-def _requester(client: Client, request_id: str) -> Requester:
+def _requester(client: Client, request_id: str, code: str) -> Requester:
+    """A programme's own system is told of a visit what anybody would be; of a claim, what its staff may see."""
     return Requester(
         client=client.id,
         organization=client.organization,
         purpose=client.purposes[0] if len(client.purposes) == 1 else PURPOSE,
         scopes=(),
-        inside=None,
+        inside=client.inside if code in clients.NOTICES else None,
         request_id=request_id,
         channel="notification",
     )

@@ -5,8 +5,8 @@ operator and never read from the store.
 """
 
 import ssl
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from ipaddress import ip_address
 from typing import Any
@@ -29,6 +29,10 @@ FHIR_JSON = "application/fhir+json"
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ASSERTION_SECONDS = 240
 TIMEOUT = httpx.Timeout(10.0)
+UPSTREAM_TIMEOUT = httpx.Timeout(120.0, connect=10.0)
+"""A JPA server takes seconds for a transaction of a hundred resources."""
+PIECE = 64 * 1024
+"""Between two pieces, an upload can be ended (consent specification §2.3)."""
 CHALLENGE = 'Bearer realm="fhirgw"'
 
 
@@ -102,6 +106,71 @@ async def post(url: str, answer: Released | Public, *, headers: Mapping[str, str
     return reply.status_code
 
 
+# --- an upstream server -------------------------------------------------------------------------------------------
+
+
+class RecalledError(Exception):
+    """What was being sent may not be sent any more: the connection was closed before its end."""
+
+
+async def hand_over(
+    url: str, answer: Released | Public, *, headers: Mapping[str, str], still: Callable[[], bool]
+) -> "Reply":
+    """POST an answer in pieces, for as long as it may go.
+
+    Args:
+        url: Where it goes.
+        answer: What may be sent.
+        headers: Further ones.
+        still: Asked before the headers, and before each piece, is handed to the socket.
+
+    Raises:
+        RecalledError: ``still`` said no; the partner has not got it whole.
+        Forbidden: Another machine would be reached without TLS.
+        DependencyDown: The partner does not answer.
+    """
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(answer.body), PIECE):
+            if not still():
+                raise RecalledError
+            yield answer.body[start : start + PIECE]
+
+    async def trace(event: str, _info: Mapping[str, Any]) -> None:
+        if event.endswith("send_request_headers.started") and not still():
+            raise RecalledError
+
+    sent = {**answer.headers, **headers, "Content-Type": answer.media_type, "Content-Length": str(len(answer.body))}
+    return await _exchange("POST", url, headers=sent, content=pieces(), extensions={"trace": trace})
+
+
+async def fetch(url: str, *, headers: Mapping[str, str]) -> "Reply":
+    """GET what a partner's server holds; nothing is sent but the address.
+
+    Raises:
+        Forbidden: Another machine would be reached without TLS.
+        DependencyDown: The partner does not answer.
+    """
+    return await _exchange("GET", url, headers={"Accept": FHIR_JSON, **headers})
+
+
+async def _exchange(method: str, url: str, **how: Any) -> "Reply":
+    _require_private(url)
+    try:
+        async with httpx.AsyncClient(verify=_tls(), timeout=UPSTREAM_TIMEOUT, trust_env=False) as client:
+            reply = await client.request(method, url, **how)
+    except (httpx.HTTPError, httpx.InvalidURL):
+        raise DependencyDown("The server does not answer.") from None
+    return Reply(reply.status_code, dict(reply.headers), reply.content)
+
+
+def expunge() -> Public:
+    """What asks a server to forget the older versions of a resource (HAPI's ``$expunge``)."""
+    names = ("expungePreviousVersions", "expungeDeletedResources")
+    body = {"resourceType": "Parameters", "parameter": [{"name": one, "valueBoolean": True} for one in names]}
+    return Public(orjson.dumps(body), FHIR_JSON)
+
+
 @cache
 def _tls() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)
@@ -133,6 +202,7 @@ class Credentials:
         kid: The registered ``kid``, where the key does not say it; None: the key's RFC 7638 thumbprint.
         scope: SMART scopes v2, space separated; what is asked beyond the registered ones is not given.
         purpose: v3-ActReason code; None leaves it to the client's registered default.
+        extensions: Of the assertion, by name: an emergency claim.
     """
 
     client: str
@@ -140,6 +210,7 @@ class Credentials:
     kid: str | None = None
     scope: str = "system/*.cruds"
     purpose: str | None = None
+    extensions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,8 +296,13 @@ def assertion(credentials: Credentials, audience: str, *, now: int, jti: str) ->
         "exp": now + ASSERTION_SECONDS,
         "jti": jti,
     }
+    extensions = {name: dict(stated) for name, stated in credentials.extensions.items()}
     if credentials.purpose:
-        claims["extensions"] = {"hl7-b2b": {"version": "1", "purpose_of_use": [credentials.purpose]}}
+        extensions["hl7-b2b"] = {
+            "version": "1", **extensions.get("hl7-b2b", {}), "purpose_of_use": [credentials.purpose],
+        }  # fmt: skip
+    if extensions:
+        claims["extensions"] = extensions
     algorithm = "ES384" if isinstance(key, ECKey) else "RS384"
     header = {"alg": algorithm, "kid": credentials.kid or key.kid or key.thumbprint()}
     return jwt.encode(header, claims, key, algorithms=[algorithm])

@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 import orjson
+import structlog
 from sqlalchemy import Connection
 
-from fhirgw import alerts
+from fhirgw import alerts, emergency, metrics
 from fhirgw.answer import (
     Answer,
     PageSeal,
@@ -32,19 +33,23 @@ from fhirgw.audit import AGREEMENT, Entry, Ledger
 from fhirgw.came_back import Returns, came_back
 from fhirgw.consent.authority import any_agreement
 from fhirgw.consent.compile import compile_visibility
+from fhirgw.consent.decide import PUSH_CHANNELS
 from fhirgw.consent.labels import TABLE_VERSION
 from fhirgw.consent.model import ConsentSettings, Recipient, Request
 from fhirgw.consent.predicate import ALWAYS, Grant, Visibility
-from fhirgw.document import Document, assemble
+from fhirgw.document import Disclosures, Document, assemble, disclosed
+from fhirgw.emergency import Claim
 from fhirgw.errors import DependencyDown, Forbidden, Withheld
 from fhirgw.lookup import Match, look_up
 from fhirgw.matching import Model, load
 from fhirgw.released import Released
+from fhirgw.replica import Replica, next_transaction
 from fhirgw.store import clients, policy, repository, search
 from fhirgw.store.database import Database, Transaction
 from fhirgw.store.repository import Stored
 from fhirgw.store.versions import kept_versions
 
+log = structlog.get_logger(__name__)
 PART2_HEADER = "X-42CFR-Part-2"
 PART2_NOTICE = "42 CFR part 2 prohibits unauthorized use or disclosure of these records."
 """Statement 2 of 42 CFR 2.32, verbatim. Only on answers that hold such records: the notice itself reveals them."""
@@ -64,7 +69,8 @@ class Requester:
         scopes: SMART scopes granted.
         inside: Programmes whose own staff it serves, ``{"*"}`` for all; None: outside.
         request_id: ``X-Request-Id`` of the answer.
-        channel: ``api`` or ``notification``.
+        channel: ``api``, ``notification`` or ``mirror``.
+        emergency: The emergency that the token was given for. Such a token shows one patient, and nobody else.
     """
 
     client: str
@@ -74,11 +80,12 @@ class Requester:
     inside: frozenset[str] | None
     request_id: str
     channel: str = "api"
+    emergency: Claim | None = None
 
     @property
     def action(self) -> str:
         """An outbound push discloses, everything else is access."""
-        return "disclose" if self.channel == "notification" else "access"
+        return "disclose" if self.channel in PUSH_CHANNELS else "access"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +152,7 @@ class Notification:
     id: str
 
 
-Ask = Read | VRead | History | Search | NextPage | Notification | Match | Document | Returns
+Ask = Read | VRead | History | Search | NextPage | Notification | Match | Document | Disclosures | Returns | Replica
 
 
 class PolicyMovedError(Exception):
@@ -163,6 +170,9 @@ class _Turn:
 
     def shown(self, rows: Sequence[Stored]) -> list[Shown]:
         return [one for stored in rows if (one := show(stored, self.visibility))]
+
+    def readable(self, kind: str) -> bool:
+        return clients.scope_allows(self.requester.scopes, kind, "r")
 
 
 class Share:
@@ -216,6 +226,18 @@ class Share:
             return _released(answer)
         raise DependencyDown("The consent policy keeps changing; ask again.")
 
+    async def claimed(self, requester: Requester) -> None:
+        """Document an emergency claim and tell of it, before anything is asked under it, and whatever it opens."""
+        claim = requester.emergency
+        if claim is None:
+            return
+        entry = replace(_entry(requester, None, inside=False), interaction="emergency-claim", disclosure=False)
+        await self._database.write(
+            lambda tx: self._ledger.append(tx, [emergency.documented(tx, claim, entry)]), urgent=True
+        )
+        metrics.emergencies.inc()
+        log.warning("an emergency was claimed; it is to be reviewed", client=requester.client, claim=claim.id)
+
     def _select(self, requester: Requester, ask: Ask, now: int) -> tuple[Visibility, Answer]:
         with self._database.read() as connection:
             visibility = self.visibility(connection, requester, now)
@@ -231,6 +253,8 @@ class Share:
             own = Grant(patients=None, programs=programs, predicate=ALWAYS)
             return Visibility(grants=(own,), inside=True, revision=revision, label_table=TABLE_VERSION)
         at = datetime.fromtimestamp(now / 1_000_000, UTC)
+        if requester.emergency is not None:
+            return self._in_emergency(connection, requester, requester.emergency, at)
         key = (requester.organization, requester.purpose, requester.action, requester.channel)
         kept = self._compiled.get(key)
         if kept and kept.revision == revision and (kept.expires_at is None or at < kept.expires_at):
@@ -242,6 +266,16 @@ class Share:
         policies = policy.load(connection, concerned)
         self._compiled[key] = compile_visibility(request, policies, self.consent, revision=revision)
         return self._compiled[key]
+
+    def _in_emergency(self, connection: Connection, requester: Requester, claim: Claim, at: datetime) -> Visibility:
+        """What a claim lets be seen: of one patient, what it permits and what a release does; of nobody else."""
+        patient = emergency.patient(connection, claim)
+        policies = policy.load(connection, {patient} if patient else ())
+        request = self.request(connection, requester, at)
+        if patient:
+            person = emergency.recipient(connection, claim, request.recipient.tokens)
+            request = replace(request, recipient=person, emergency=emergency.as_asked(claim, patient))
+        return compile_visibility(request, policies, self.consent, revision=policy.revision(connection))
 
     def request(self, connection: Connection, requester: Requester, at: datetime) -> Request:
         """The ask as the decision sees it.
@@ -269,11 +303,14 @@ class Share:
             case NextPage(token=token):
                 return self._search(turn, self._pages.open(token, _bound_to(turn.requester), turn.now))
             case Notification():
-                return self._notification(turn, ask)
+                notice = self._emergency_notice if ask.code == clients.EMERGENCY else self._notification
+                return notice(turn, ask)
             case Match():
                 return look_up(turn.connection, turn.visibility, self._matching, ask, self._base)
-            case Document():
-                return self._document(turn, ask)
+            case Document() | Replica():
+                return self._record(turn, ask)
+            case Disclosures():
+                return self._disclosures(turn, ask)
             case Returns():
                 return self._returns(turn, ask)
 
@@ -341,11 +378,26 @@ class Share:
         body = alerts.message(self._base, ask.code, ask.endpoint, receiver, shown, id=ask.id, timestamp=turn.now)
         return Answer(body, shown, "operation")
 
-    def _document(self, turn: _Turn, ask: Document) -> Answer:
-        def readable(kind: str) -> bool:
-            return clients.scope_allows(turn.requester.scopes, kind, "r")
+    def _emergency_notice(self, turn: _Turn, ask: Notification) -> Answer:
+        """The Task to review a claim, for the programme's own system: outside, nobody can see it."""
+        stored = repository.read(turn.connection, "Task", ask.focus.removeprefix("Task/"), turn.visibility)
+        shown = turn.shown([stored] if stored and not stored.deleted else [])
+        if not shown:
+            raise Withheld
+        receiver = f"Organization/{turn.requester.organization}"
+        body = emergency.notice(self._base, ask.endpoint, receiver, shown[0], id=ask.id, timestamp=turn.now)
+        return Answer(body, shown, "operation")
 
-        return assemble(turn.connection, turn.visibility, ask, base=self._base, now=turn.now, readable=readable)
+    def _record(self, turn: _Turn, ask: Document | Replica) -> Answer:
+        connection, visibility, readable = turn.connection, turn.visibility, turn.readable
+        if isinstance(ask, Replica):
+            return next_transaction(connection, visibility, ask, readable=readable)
+        return assemble(connection, visibility, ask, base=self._base, now=turn.now, readable=readable)
+
+    def _disclosures(self, turn: _Turn, ask: Disclosures) -> Answer:
+        if turn.requester.inside is None:
+            raise Forbidden("A member's accounting is given to the member by the programme.")
+        return disclosed(turn.connection, turn.visibility, ask, turn.now)
 
     def _returns(self, turn: _Turn, ask: Returns) -> Answer:
         if turn.requester.inside is None:
@@ -391,24 +443,36 @@ def _bound_to(requester: Requester) -> tuple[str, str]:
 
 def _entries(requester: Requester, visibility: Visibility, answer: Answer) -> list[Entry]:
     """One entry per patient of the answer; what is about nobody is not accounted for."""
-    by_patient: dict[str, list[str]] = {}
+    by_patient: dict[str, list[Shown]] = {}
     for one in answer.shown:
         if one.stored.patient is not None:
-            by_patient.setdefault(one.stored.patient, []).append(one.reference)
+            by_patient.setdefault(one.stored.patient, []).append(one)
     return [
-        Entry(
-            patient=patient,
-            recipient=requester.client,
-            organization=f"Organization/{requester.organization}",
-            purpose=requester.purpose,
-            disclosure=not visibility.inside,
+        replace(
+            _entry(requester, patient, inside=visibility.inside),
             interaction=answer.interaction,
-            resources=tuple(references),
+            resources=tuple(one.reference for one in shown),
             consents=_consents(visibility, patient),
-            request_id=requester.request_id,
+            part2=tuple(one.reference for one in shown if one.part2),
         )
-        for patient, references in by_patient.items()
+        for patient, shown in by_patient.items()
     ]
+
+
+def _entry(requester: Requester, patient: str | None, *, inside: bool) -> Entry:
+    """Who asked, about whom; what they got is put in."""
+    return Entry(
+        patient=patient,
+        recipient=requester.client,
+        organization=f"Organization/{requester.organization}",
+        purpose=requester.purpose,
+        disclosure=not inside,
+        interaction="",
+        resources=(),
+        consents=(),
+        request_id=requester.request_id,
+        emergency=emergency.account(requester.emergency) if requester.emergency else None,
+    )
 
 
 def _consents(visibility: Visibility, patient: str) -> tuple[str, ...]:

@@ -43,6 +43,7 @@ LANGUAGE = "urn:ietf:bcp:47"
 
 URI_IDENTIFIER = "urn:ietf:rfc:3986"
 US_NPI = "http://hl7.org/fhir/sid/us-npi"
+NUCC = "http://nucc.org/provider-taxonomy"
 
 UCUM = "http://unitsofmeasure.org"
 V2_FIELD = BASE + "/CodeSystem/v2-field"  # a field of HL7 v2 as the question that it asks: PV2-42

@@ -48,6 +48,7 @@ EXITS: Mapping[tuple[str, str], How] = MappingProxyType(
         ("GET", "/fhir"): "released",
         ("POST", "/fhir/Patient/$match"): "released",
         ("GET", "/fhir/CarePlan/{id}/$document"): "released",
+        ("GET", "/fhir/Patient/{id}/$disclosures"): "released",
         ("GET", "/fhir/{type}"): "released",
         ("POST", "/fhir/{type}"): "written, then released",
         ("POST", "/fhir/{type}/_search"): "released",
@@ -89,6 +90,7 @@ def create_api(
     token_url = f"{settings.base.removesuffix('/fhir')}/auth/token"
     smart = Smart(
         database,
+        share,
         audience=settings.base,
         token_url=token_url,
         key=keys.token,
@@ -126,6 +128,7 @@ def _paths(
         "/fhir": {"GET": fhir.page},
         "/fhir/Patient/$match": {"POST": fhir.match},
         "/fhir/CarePlan/{id}/$document": {"GET": fhir.document},
+        "/fhir/Patient/{id}/$disclosures": {"GET": fhir.disclosures},
         "/fhir/{type}": {"GET": fhir.search, "POST": fhir.create},
         "/fhir/{type}/_search": {"POST": fhir.search_by_post},
         "/fhir/{type}/_history": {"GET": fhir.history_type},

@@ -3,13 +3,13 @@
 Purpose of use comes from the signed assertion, else from the client's single registered default: never from a
 header or the query. Whatever is absent denies (leak 45).
 See: SMART App Launch 2.2, backend-services and client-confidential-asymmetric; RFC 7523; RFC 6749 §5.2;
-UDAP Security 1.0, B2B Authorization Extension Object.
+UDAP Security 1.0, B2B Authorization Extension Object; for emergencies ``fhirgw.emergency``.
 """
 
 import asyncio
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any, TypeGuard
 
@@ -20,10 +20,12 @@ from joserfc.jwk import OctKey
 from joserfc.jws import extract_compact
 from starlette.requests import Request
 
+from fhirgw import emergency
 from fhirgw.api.negotiation import form
-from fhirgw.errors import GatewayError, Unauthenticated
+from fhirgw.emergency import Claim
+from fhirgw.errors import Forbidden, GatewayError, Unauthenticated
 from fhirgw.released import Public
-from fhirgw.share import Requester
+from fhirgw.share import Requester, Share
 from fhirgw.store import clients
 from fhirgw.store.clients import Client, scopes_meet
 from fhirgw.store.database import Database
@@ -65,6 +67,7 @@ class _Grant:
     purpose: str
     scopes: tuple[str, ...]
     expires: float
+    claim: Claim | None = None
 
 
 class Smart:
@@ -73,6 +76,7 @@ class Smart:
     def __init__(
         self,
         database: Database,
+        share: Share,
         *,
         audience: str,
         token_url: str,
@@ -85,6 +89,7 @@ class Smart:
 
         Args:
             database: Where the clients and the used assertions are.
+            share: Documents emergency claims.
             audience: Base URL of the FHIR API: what a token is good for.
             token_url: What an assertion is good for.
             key: 48 bytes or more; signs tokens.
@@ -93,6 +98,7 @@ class Smart:
             ids: Fresh opaque ids.
         """
         self._database = database
+        self._share = share
         self._audience = audience
         self._token_url = token_url
         self._key = OctKey.import_key(key)
@@ -129,7 +135,26 @@ class Smart:
         scopes = scopes_meet(fields.get("scope", "").split(), client.scopes)
         if not scopes:
             raise _RefusedError("invalid_scope", "None of these scopes is registered for this client.")
-        return self._given(client.id, purpose, scopes)
+        identity, seconds = self._ids(), self._token_seconds
+        claim = self._claim(claims, client, purpose, identity)
+        if claim is not None:
+            seconds = self._share.consent.break_glass_minutes * 60
+            await self._share.claimed(_requester(client, purpose, scopes, identity, claim))
+        return self._given(_Grant(client.id, purpose, scopes, self._clock() // SECOND + seconds, claim), identity)
+
+    def _claim(self, claims: Mapping[str, Any], client: Client, purpose: str, identity: str) -> Claim | None:
+        """The emergency that the assertion claims. Whoever is claimed about, what is refused here is refused alike."""
+        try:
+            claim = emergency.read(claims.get("extensions", {}), id=identity, now=self._clock())
+        except Forbidden as error:
+            raise _RefusedError("invalid_grant", error.text) from None
+        if claim is None:
+            return None
+        if not client.emergency:
+            raise _RefusedError("invalid_grant", "This client is not registered for claiming emergencies.")
+        if not emergency.is_purpose(purpose):
+            raise _RefusedError("invalid_grant", "An emergency is claimed for the purpose ETREAT or BTG.")
+        return claim
 
     async def _authenticated(self, assertion: str) -> tuple[Client, Mapping[str, Any]]:
         """The client that signed the assertion; the assertion is used up."""
@@ -175,23 +200,25 @@ class Smart:
             raise _RefusedError("invalid_client", f"The jti of the assertion has 1 to {JTI_LENGTH} characters.")
         return int(expires * SECOND)
 
-    def _given(self, client: str, purpose: str, scopes: tuple[str, ...]) -> Public:
+    def _given(self, grant: _Grant, identity: str) -> Public:
         now = self._clock() // SECOND
         claims = {
             "iss": self._audience,
             "aud": self._audience,
-            "sub": client,
-            "purpose": purpose,
-            "scope": " ".join(scopes),
+            "sub": grant.client,
+            "purpose": grant.purpose,
+            "scope": " ".join(grant.scopes),
             "iat": now,
-            "exp": now + self._token_seconds,
-            "jti": self._ids(),
+            "exp": int(grant.expires),
+            "jti": identity,
         }
+        if grant.claim is not None:
+            claims["emergency"] = asdict(grant.claim)
         header = {"alg": SIGNED_WITH, "typ": ACCESS_TYPE}
         answer = {
             "access_token": jwt.encode(header, claims, self._key, algorithms=[SIGNED_WITH]),
             "token_type": "bearer",
-            "expires_in": self._token_seconds,
+            "expires_in": int(grant.expires) - now,
             "scope": claims["scope"],
         }
         return Public(orjson.dumps(answer), "application/json", 200, {"Pragma": "no-cache"})
@@ -208,14 +235,9 @@ class Smart:
         client = await self._client(grant.client)
         if client is None or client.revoked or grant.purpose not in client.purposes:
             raise _not_valid()
-        return Requester(
-            client=client.id,
-            organization=client.organization,
-            purpose=grant.purpose,
-            scopes=_meet(grant.scopes, client.scopes),
-            inside=client.inside,
-            request_id=request_id,
-        )
+        if grant.claim is not None and not client.emergency:
+            raise _not_valid()
+        return _requester(client, grant.purpose, _meet(grant.scopes, client.scopes), request_id, grant.claim)
 
     def _grant(self, token: str) -> _Grant:
         grant = self._read.get(token) or self._verified(token)
@@ -235,7 +257,8 @@ class Smart:
             if read.header.get("typ") != ACCESS_TYPE or claims["aud"] != self._audience:
                 raise _not_valid()
             scopes = tuple(claims["scope"].split())
-            return _Grant(claims["sub"], claims["purpose"], scopes, float(claims["exp"]))
+            claim = Claim(**claims["emergency"]) if "emergency" in claims else None
+            return _Grant(claims["sub"], claims["purpose"], scopes, float(claims["exp"]), claim)
         except (JoseError, KeyError, RecursionError, TypeError, ValueError, AttributeError):
             raise _not_valid() from None
 
@@ -245,6 +268,20 @@ class Smart:
     def _find(self, client: str) -> Client | None:
         with self._database.read() as connection:
             return clients.find(connection, client)
+
+
+def _requester(
+    client: Client, purpose: str, scopes: tuple[str, ...], request_id: str, claim: Claim | None
+) -> Requester:
+    return Requester(
+        client=client.id,
+        organization=client.organization,
+        purpose=purpose,
+        scopes=scopes,
+        inside=client.inside,
+        request_id=request_id,
+        emergency=claim,
+    )
 
 
 def _not_valid() -> Unauthenticated:

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -70,9 +71,14 @@ def add(
     inside: Annotated[list[str] | None, typer.Option(help="Programme whose own staff it serves, or '*'.")] = None,
     notify: Annotated[str | None, typer.Option(help="URL that notifications are sent to.")] = None,
     notify_on: Annotated[
-        list[str] | None, typer.Option(help="admit, transfer or discharge; repeat. Default: all of them.")
+        list[str] | None,
+        typer.Option(
+            help="admit, transfer or discharge; repeat. Default: all of them. "
+            "emergency-claimed: for a programme's own system."
+        ),
     ] = None,
     notify_header: Annotated[str | None, typer.Option(help="'Name: value' that this URL asks for.")] = None,
+    emergency: Annotated[bool, typer.Option("--emergency", help="It may claim emergencies (break-glass).")] = False,
 ) -> None:
     """Register a client.
 
@@ -94,8 +100,9 @@ def add(
         purposes=tuple(purpose),
         inside=frozenset(inside) if inside else None,
         notify_url=notify,
-        notify_on=frozenset(f"notification-{one}" for one in notify_on) if notify_on else clients.NOTIFICATIONS,
+        notify_on=frozenset(map(_notice, notify_on)) if notify_on else clients.NOTIFICATIONS,
         notify_header=notify_header,
+        emergency=emergency,
     )
     try:
         with local() as gateway:
@@ -121,6 +128,7 @@ def list_() -> None:
                     "scopes": one.scopes,
                     "inside": sorted(one.inside) if one.inside is not None else None,
                     "notify": sorted(one.notify_on) if one.notify_url else [],
+                    "emergency": one.emergency,
                     "revoked": one.revoked,
                 }
             )
@@ -136,16 +144,36 @@ def revoke(client_id: Annotated[str, typer.Argument(help="Client id.", show_defa
     emit({"client": client_id, "revoked": True})
 
 
+@client.command("emergency")
+def emergency_(
+    client_id: Annotated[str, typer.Argument(help="Client id.", show_default=False)],
+    allow: Annotated[bool, typer.Option("--allow/--forbid", help="Whether it may claim emergencies.")],
+) -> None:
+    """Let a client claim emergencies (break-glass), or no more. Example: fhirgw client emergency elm --allow"""
+    with local() as gateway:
+        known = gateway.database.write_sync(lambda tx: clients.allow_emergencies(tx, client_id, allowed=allow))
+    if not known:
+        raise InvalidElement("No such client is in force.", location="client")
+    emit({"client": client_id, "emergency": allow})
+
+
+def _notice(name: str) -> str:
+    return name if name in clients.NOTICES else f"notification-{name}"
+
+
 @client.command("token")
 def token_(
     client_id: Annotated[str, typer.Argument(help="Client id.", show_default=False)],
     key: Annotated[Path, typer.Option(help="Its private key (PEM or JWK).")],
     scope: Annotated[str, typer.Option(help="Scopes, separated by spaces.")] = "system/*.rs",
     purpose: Annotated[str | None, typer.Option(help="Purpose of use; default: the registered one.")] = None,
+    claim: Annotated[Path | None, typer.Option(help="An emergency: extensions of the assertion (JSON).")] = None,
     base: Annotated[str | None, typer.Option(help="Base URL of the FHIR API.")] = None,
 ) -> None:
     """Print an access token, for curl. Example: fhirgw client token elm --key elm.jwk --scope system/hl7v2"""
-    credentials = Credentials(client_id, key.read_text("utf-8"), purpose=purpose, scope=scope)
+    credentials = Credentials(
+        client_id, key.read_text("utf-8"), purpose=purpose, scope=scope, extensions=_extensions(claim)
+    )
     print(token(base or Settings().base, credentials, now=int(time.time()), jti=new_id()))
 
 
@@ -160,6 +188,7 @@ def call_(
     ] = None,
     body: Annotated[Path | None, typer.Option(help="A JSON body.")] = None,
     purpose: Annotated[str | None, typer.Option(help="Purpose of use; default: the registered one.")] = None,
+    claim: Annotated[Path | None, typer.Option(help="An emergency: extensions of the assertion (JSON).")] = None,
     if_match: Annotated[str | None, typer.Option(help="If-Match, for an update.")] = None,
     base: Annotated[str | None, typer.Option(help="Base URL of the FHIR API.")] = None,
 ) -> None:
@@ -177,7 +206,7 @@ def call_(
         content = orjson.dumps(read_json(body))
     reply = call(
         base or Settings().base,
-        Credentials(client_id, key.read_text("utf-8"), purpose=purpose),
+        Credentials(client_id, key.read_text("utf-8"), purpose=purpose, extensions=_extensions(claim)),
         method.upper(),
         path,
         now=int(time.time()),
@@ -190,6 +219,13 @@ def call_(
     people.print(f"HTTP {reply.status}", *(f"{name}: {value}" for name, value in shown.items()), sep="\n")
     typer.echo(reply.body)  # a printed document is no text
     raise typer.Exit(code=int(reply.status >= 400))
+
+
+def _extensions(claim: Path | None) -> Mapping[str, Mapping[str, str]]:
+    stated = read_json(claim) if claim else {}
+    if not isinstance(stated, dict) or not all(isinstance(one, dict) for one in stated.values()):
+        raise InvalidElement("A claim is a JSON object of the extensions hl7-b2b and fhirgw-emergency.")
+    return stated
 
 
 SHOWN = frozenset({"etag", "last-modified", "x-request-id", "x-42cfr-part-2", "location"})

@@ -4,6 +4,7 @@ See: the consent specification, §2.5 step 3. A permit fires on TRUE alone, a de
 """
 
 from datetime import datetime
+from typing import Final
 
 from fhirgw.consent import vocabulary
 from fhirgw.consent.elements import PERSONS, TEAMS
@@ -11,6 +12,8 @@ from fhirgw.consent.instants import within
 from fhirgw.consent.kleene import Kleene, conjunction, disjunction
 from fhirgw.consent.model import ConsentSettings, Member, PatientPolicy, Recipient, Request
 from fhirgw.consent.rules import ACTIONS, Actor, Rule
+
+PRACTITIONERS: Final = frozenset({"Practitioner", "PractitionerRole"})
 
 
 def actor(rule: Rule, request: Request, policy: PatientPolicy, settings: ConsentSettings) -> Kleene:
@@ -70,9 +73,26 @@ def _names_person(
     if own & recipient.tokens:
         return True
     if recipient.person:
-        return False if known is not None or named.resolved else None
+        told_apart = known is not None or named.resolved
+        persons = own | {token for token in known or () if "|" not in token}
+        return False if told_apart and _comparable(persons, recipient) else None
     where = policy.affiliations.get(named.literal, known if mixed else None)
     return False if where is not None and not where & recipient.tokens else None
+
+
+def _comparable(named: frozenset[str], recipient: Recipient) -> bool:
+    """Whether two persons that share no token are two.
+
+    A practitioner and a person who is known by tokens of other kinds alone may be one. A relative of the patient is
+    known by nothing that practitioners are known by, and is another.
+    """
+    kinds = {_kind(token) for token in named} - {"Organization"}
+    return not kinds & PRACTITIONERS or bool(kinds & {_kind(token) for token in recipient.tokens})
+
+
+def _kind(token: str) -> str:
+    """What it is a token of: the identifier's system, or the type of the resource."""
+    return token.rpartition("|")[0] if "|" in token else token.partition("/")[0]
 
 
 def _names_member(

@@ -49,9 +49,16 @@ RESOURCE_TYPES: Final = "http://hl7.org/fhir/resource-types"
 
 RECIPIENT_ROLES: Final[frozenset[str]] = frozenset(_TABLE["roles"]["recipient"])
 MEDICAL_PERSONNEL: Final[frozenset[str]] = frozenset(_TABLE["emergency"]["personnel"])
+_PERSONNEL_CODES: Final[tuple[str, ...]] = tuple(_TABLE["emergency"]["taxonomy"])
 AGENCIES: Final[frozenset[str]] = frozenset(_TABLE["emergency"]["agencies"])
 INTERACTIVE_CHANNELS: Final[frozenset[str]] = frozenset(_TABLE["emergency"]["channels"])
+TAXONOMY_LENGTH: Final = 10
 DISCLOSER_ROLES: Final[frozenset[str]] = frozenset(_TABLE["roles"]["discloser"])
+
+
+def is_medical(taxonomy: str) -> bool:
+    """Whether a code of the NUCC Health Care Provider Taxonomy is one of medical personnel (42 CFR 2.51)."""
+    return len(taxonomy) == TAXONOMY_LENGTH and taxonomy.isalnum() and taxonomy.startswith(_PERSONNEL_CODES)
 
 
 def canonical_system(system: object) -> str:

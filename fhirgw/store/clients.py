@@ -16,6 +16,7 @@ from joserfc.jwk import ECKey, KeySet, RSAKey
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from fhirgw.consent.vocabulary import purpose_line
 from fhirgw.errors import InvalidElement
 from fhirgw.store.database import Transaction
 from fhirgw.store.prepared import Prepared
@@ -34,6 +35,9 @@ BESIDE = (FEED, ICM)
 RSA_BITS = 2048
 NOTIFICATIONS = frozenset({"notification-admit", "notification-transfer", "notification-discharge"})
 """What a client may take notifications of: Da Vinci Unsolicited Notifications 1.1.0, notification-event."""
+EMERGENCY = "emergency-claimed"
+NOTICES = frozenset({EMERGENCY})
+"""What a system of the programme's own may take notices of besides: that somebody claimed an emergency."""
 HEADER = re.compile(r"([!#$%&'*+.^_`|~A-Za-z0-9-]+): ?([\x21-\x7e][\x20-\x7e]*)", re.ASCII)
 
 _FIND = Prepared(select(table).where(table.c.id == bindparam("client")))
@@ -57,8 +61,9 @@ class Client:
         purposes: v3-ActReason codes it may ask for; one alone is also the default.
         inside: Programmes whose own staff it serves, ``{"*"}`` for all; None: outside.
         notify_url: Where notifications about its members go; None: none are sent.
-        notify_on: Which of NOTIFICATIONS it takes.
+        notify_on: Which of NOTIFICATIONS and NOTICES it takes.
         notify_header: ``Name: value`` that its endpoint asks for, such as an Authorization.
+        emergency: Whether it may claim an emergency, for persons that it names.
         revoked: Whether its registration has ended.
     """
 
@@ -72,6 +77,7 @@ class Client:
     notify_url: str | None = None
     notify_on: frozenset[str] = NOTIFICATIONS
     notify_header: str | None = None
+    emergency: bool = False
     revoked: bool = False
 
     def keys(self) -> KeySet:
@@ -100,6 +106,7 @@ def register(tx: Transaction, client: Client) -> None:
         "notify_url": client.notify_url,
         "notify_on": " ".join(sorted(client.notify_on)),
         "notify_header": client.notify_header,
+        "emergency": client.emergency,
         "created_at": tx.now,
         "revoked_at": None,
     }
@@ -115,6 +122,21 @@ def revoke(tx: Transaction, client: str) -> bool:
         update(table).where(table.c.id == client, table.c.revoked_at.is_(None)).values(revoked_at=tx.now)
     )
     return ended.rowcount > 0
+
+
+def allow_emergencies(tx: Transaction, client: str, *, allowed: bool) -> bool:
+    """Say whether a client may claim emergencies, from this commit on; False when no such client is in force.
+
+    Raises:
+        InvalidElement: It has no purpose for it, or is the programme's own.
+    """
+    known = find(tx.connection, client)
+    if known is None or known.revoked:
+        return False
+    if allowed:
+        _require_emergency_purpose(known)
+    tx.connection.execute(update(table).where(table.c.id == client).values(emergency=allowed))
+    return True
 
 
 def find(connection: Connection, client: str) -> Client | None:
@@ -168,6 +190,7 @@ def _client(values: tuple[Any, ...]) -> Client:
         notify_url=row["notify_url"],
         notify_on=frozenset(row["notify_on"].split()),
         notify_header=row["notify_header"],
+        emergency=bool(row["emergency"]),
         revoked=row["revoked_at"] is not None,
     )
 
@@ -179,11 +202,25 @@ def _require_valid(client: Client) -> None:
         raise InvalidElement("Scopes are written system/Patient.rs, with cruds in this order.", location="scopes")
     if not client.purposes or not all(PURPOSE.fullmatch(purpose) for purpose in client.purposes):
         raise InvalidElement("Purposes are v3-ActReason codes, at least one.", location="purposes")
-    if not client.notify_on <= NOTIFICATIONS:
-        raise InvalidElement(f"Notifications are {', '.join(sorted(NOTIFICATIONS))}.", location="notify-on")
+    if not client.notify_on <= (NOTIFICATIONS if client.inside is None else NOTIFICATIONS | NOTICES):
+        raise InvalidElement(
+            f"Notifications are {', '.join(sorted(NOTIFICATIONS))}; and, for a programme's own system, "
+            f"{', '.join(sorted(NOTICES))}.", location="notify-on",
+        )  # fmt: skip
+    if client.emergency:
+        _require_emergency_purpose(client)
     if client.notify_header is not None and not HEADER.fullmatch(client.notify_header):
         raise InvalidElement("A header is written Name: value.", location="notify-header")
     _require_public_keys(client.jwks)
+
+
+def _require_emergency_purpose(client: Client) -> None:
+    """An emergency is claimed from outside the programme, for emergency treatment."""
+    if client.inside is not None or not any("ETREAT" in purpose_line(one) for one in client.purposes):
+        raise InvalidElement(
+            "A client that may claim emergencies is outside, and has the purpose ETREAT or BTG.",
+            location="emergency",
+        )
 
 
 def _require_public_keys(jwks: str) -> None:

@@ -156,14 +156,20 @@ def releases(connection: Connection, patient: str, tokens: Collection[str]) -> l
 
 def organization(connection: Connection, identifier: str) -> str | None:
     """The logical id of the Organization with this identifier (``system|value``)."""
+    found = min(bearers(connection, "Organization", identifier), default=None)
+    return found and found.removeprefix("Organization/")
+
+
+def bearers(connection: Connection, kind: str, identifier: str) -> frozenset[str]:
+    """References to the resources of a type with this identifier (``system|value``)."""
     system, _, value = identifier.rpartition("|")
     found = (
         select(resource.c.id)
         .join(search_token, search_token.c.resource == resource.c.pk)
-        .where(search_token.c.type == "Organization", search_token.c.param == "identifier")
+        .where(search_token.c.type == kind, search_token.c.param == "identifier")
         .where(search_token.c.system == system, search_token.c.code == value)
     )
-    return connection.scalar(found.order_by(resource.c.id).limit(1))
+    return frozenset(f"{kind}/{logical}" for logical in connection.scalars(found))
 
 
 def organization_tokens(connection: Connection, organization: str) -> frozenset[str]:

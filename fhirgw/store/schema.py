@@ -410,6 +410,7 @@ client = Table(
     Column("notify_url", Text),  # where notifications about its members go; None: none are sent
     Column("notify_on", Text, nullable=False),  # which it takes, space separated: notification-admit …
     Column("notify_header", Text),  # 'Name: value' that its endpoint asks for
+    Column("emergency", Boolean, nullable=False),  # may claim an emergency, for persons that it names
     Column("created_at", BigInteger, nullable=False),
     Column("revoked_at", BigInteger),
 )

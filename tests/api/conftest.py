@@ -11,6 +11,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, OctKey, RSAKey
 
 from fhirgw.api import create_api
+from fhirgw.consent.model import ConsentSettings
 from fhirgw.ingest import Written
 from fhirgw.released import Released
 from fhirgw.settings import Keys, Settings
@@ -29,7 +30,12 @@ class RecordedShare:
 
     def __init__(self):
         self.asked = []
+        self.claims = []
         self.error = None
+        self.consent = ConsentSettings()
+
+    async def claimed(self, requester):
+        self.claims.append(requester)
 
     async def release(self, requester, ask):
         self.asked.append((requester, ask))
@@ -128,11 +134,14 @@ def registered(private):
     """The clients of a gateway: a practice, one with several purposes, the programme's own."""
     jwks = orjson.dumps(KeySet([private["ec"], private["rsa"]]).as_dict(private=False)).decode()
 
-    def client(name, scopes="system/*.rs", purposes="TREAT", inside=None):
-        return Client(name, name, f"org-{name}", jwks, tuple(scopes.split()), tuple(purposes.split()), inside)
+    def client(name, scopes="system/*.rs", purposes="TREAT", inside=None, **more):
+        return Client(
+            name, name, f"org-{name}", jwks, tuple(scopes.split()), tuple(purposes.split()), inside, **more
+        )
 
     return {
         "pcmh": client("pcmh"),
+        "hospital": client("hospital", purposes="TREAT BTG", emergency=True),
         "agency": client("agency", purposes="HOPERAT COC"),
         "narrow": client("narrow", "system/Patient.r system/CarePlan.rs"),
         "icm": client("icm", "system/*.cruds system/icm", inside=frozenset({"*"})),

@@ -266,3 +266,64 @@ async def test_tokens_read_are_kept_in_bounds_and_none_is_lost(api, monkeypatch)
     several = [await api.bearer() for _ in range(4)]
     for headers in several * 2:
         assert (await api.http.get("/fhir/Patient/1", headers=headers)).status_code == 200
+
+
+PERSON = {
+    "version": "1", "subject_name": "Dr Ada Alvarez", "subject_id": "1234567893", "subject_role": "207P00000X",
+    "organization_name": "Elm General, Emergency", "purpose_of_use": ["BTG"],
+}  # fmt: skip
+ABOUT = {"version": "1", "patient": "Patient/p", "reason": "Unconscious after a fall"}
+
+
+def claim(client="hospital", *, person=(), about=()):
+    """The claims of an assertion: an emergency; a fact given as None is left out."""
+    stated = {"hl7-b2b": PERSON | dict(person), "fhirgw-emergency": ABOUT | dict(about)}
+    facts = {name: {fact: said for fact, said in one.items() if said is not None} for name, one in stated.items()}
+    return {"iss": client, "sub": client, "extensions": facts}
+
+
+async def test_a_claim_is_documented_with_the_token_and_good_for_an_hour(api):
+    reply = await api.ask_token(api.sign(**claim()))
+    assert (reply.status_code, reply.json()["expires_in"]) == (200, 3600)
+    [claimed] = api.share.claims
+    assert (claimed.client, claimed.purpose, claimed.emergency.person) == ("hospital", "BTG", "Dr Ada Alvarez")
+    headers = {"Authorization": f"Bearer {reply.json()['access_token']}"}
+    api.time[0] += 3599
+    await api.http.get("/fhir/Patient/p", headers=headers)
+    assert api.share.asked[0][0].emergency == claimed.emergency
+    api.time[0] += 1
+    assert (await api.http.get("/fhir/Patient/p", headers=headers)).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("stated", "error"),
+    [
+        (claim("pcmh", person={"purpose_of_use": ["TREAT"]}), "invalid_grant"),
+        (claim(person={"purpose_of_use": ["TREAT"]}), "invalid_grant"),
+        (claim(person={"subject_role": "174400000X"}), "invalid_grant"),
+        (claim(person={"subject_role": "20"}), "invalid_grant"),
+        *(
+            (claim(person={fact: None}), "invalid_request")
+            for fact in ("subject_name", "subject_id", "subject_role", "organization_name")
+        ),
+        (claim(person={"subject_name": "  "}), "invalid_request"),
+        (claim(person={"subject_id": "12345"}), "invalid_request"),
+        (claim(about={"patient": None}), "invalid_request"),
+        (claim(about={"patient": "*"}), "invalid_request"),
+        (claim(about={"patient": ["Patient/p", "Patient/q"]}), "invalid_request"),
+        (claim(about={"reason": ""}), "invalid_request"),
+        (claim(about={"reason": "x" * 501}), "invalid_request"),
+        (claim() | {"extensions": {"hl7-b2b": PERSON, "fhirgw-emergency": "help"}}, "invalid_request"),
+    ],
+)
+async def test_a_claim_that_lacks_something_is_no_token_and_leaves_nothing(api, stated, error):
+    """Whoever it is about: nothing of a patient is looked up."""
+    assert refused(await api.ask_token(api.sign(**stated)), error, 400)
+    assert api.share.claims == []
+
+
+async def test_a_registration_that_ends_ends_the_claims(api):
+    reply = await api.ask_token(api.sign(**claim()))
+    headers = {"Authorization": f"Bearer {reply.json()['access_token']}"}
+    await api.database.write(lambda tx: clients.allow_emergencies(tx, "hospital", allowed=False))
+    assert (await api.http.get("/fhir/Patient/p", headers=headers)).status_code == 401

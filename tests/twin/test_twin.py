@@ -19,8 +19,21 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from twin_stores import BASE, Twins, asks, bearer, follow, over_http, requester, requesters, sweep
-from twin_worlds import World, left, visible, worlds
+from twin_stores import (
+    BASE,
+    IDS,
+    Twins,
+    asks,
+    bearer,
+    claim,
+    claim_signed,
+    follow,
+    over_http,
+    requester,
+    requesters,
+    sweep,
+)
+from twin_worlds import Allowed, World, left, visible, worlds
 
 from fhirgw.answer import show
 from fhirgw.consent.decide import decide
@@ -252,9 +265,40 @@ def test_over_http_both_stores_answer_alike(template, folders):
         twins = Twins(world, next(folders), template)
 
         async def all_of_them():
+            for name in (
+                "elm",
+                "oak",
+            ):  # who may not claim, and who may
+                for patient in IDS["Patient"]:
+                    form = claim_signed(name, patient, twins.whole.now)
+                    await _same_reply(twins, "POST", "/auth/token", data=form)
             for ask in asked:
                 for method, url, more in _requests(ask):
                     await _same_reply(twins, method, url, **more)
+
+        try:
+            asyncio.run(all_of_them())
+        finally:
+            twins.close()
+
+    holds()
+
+
+def test_a_claim_by_whom_the_patient_refused_opens_nothing(template, folders):
+    """Dr Barker claims an emergency about each patient, whose refusal names him; and about nobody."""
+
+    @thrifty(2)
+    @given(worlds(), st.sampled_from(["refusal", "dv"]))
+    def holds(world, kind):
+        refusing = replace(world, allowed=dict.fromkeys(world.allowed, Allowed(kind, None))).settled()
+        twins = Twins(refusing, next(folders), template)
+
+        async def all_of_them():
+            for patient in IDS["Patient"]:
+                barker = requester("oak", "BTG", claim=claim(patient, now=twins.whole.now))
+                for ask in sweep():
+                    await put_to_both(twins, barker, ask)
+                assert orjson.loads(await same(twins, barker, Search("Patient", ())))["total"] == 0
 
         try:
             asyncio.run(all_of_them())

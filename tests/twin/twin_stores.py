@@ -19,6 +19,7 @@ from fhirgw.api import create_api
 from fhirgw.audit import Ledger
 from fhirgw.consent.model import ConsentSettings
 from fhirgw.document import Document, Presentation
+from fhirgw.emergency import Claim
 from fhirgw.errors import GatewayError
 from fhirgw.lookup import Match
 from fhirgw.settings import Keys, Settings
@@ -33,7 +34,8 @@ ORIGIN = "https://gw.example.org"
 BASE = f"{ORIGIN}/fhir"
 KEYS = Keys.derive(b"twins")
 SCOPES = ("system/*.rs",)
-JWKS = orjson.dumps(KeySet([ECKey.generate_key("P-384", {"kid": "ec"})]).as_dict(private=False)).decode()
+KEY = ECKey.generate_key("P-384", {"kid": "ec"})
+JWKS = orjson.dumps(KeySet([KEY]).as_dict(private=False)).decode()
 
 
 class Gateway:
@@ -67,6 +69,8 @@ class Gateway:
             for name, inside in (("elm", None), ("staff", frozenset({"*"}))):
                 registered = Client(name, name, f"org-{name}", JWKS, SCOPES, ("TREAT", "HMARKT"), inside)
                 clients.register(tx, registered)
+            hospital = Client("oak", "oak", "org-oak", JWKS, SCOPES, ("TREAT", "BTG"), emergency=True)
+            clients.register(tx, hospital)
 
         self.database.write_sync(unit)
 
@@ -121,9 +125,30 @@ async def outcome(share: Share, requester: Requester, ask: Any) -> Any:
     return released.body, dict(released.headers)
 
 
-def requester(name: str = "elm", purpose: str = "TREAT", channel: str = "api", scopes=SCOPES) -> Requester:
+def requester(
+    name: str = "elm", purpose: str = "TREAT", channel: str = "api", scopes=SCOPES, claim: Claim | None = None
+) -> Requester:
     inside = frozenset({"*"}) if name == "staff" else None
-    return Requester(name, f"org-{name}", purpose, scopes, inside, "req-1", channel)
+    return Requester(name, f"org-{name}", purpose, scopes, inside, "req-1", channel, claim)
+
+
+def claim(patient: str, npi: str = "npi-bob", *, now: int) -> Claim:
+    """An emergency that a person claims about a patient."""
+    return Claim("claim", "Dr Barker", npi, "207P00000X", "Oak", f"Patient/{patient}", "A fall", now)
+
+
+def claim_signed(name: str, patient: str, now: int) -> dict[str, str]:
+    """The form that a client claims an emergency with, at the token endpoint."""
+    who = {"subject_name": "Dr Adler", "subject_id": "1720000006", "subject_role": "207P00000X",
+           "organization_name": "Oak", "purpose_of_use": ["BTG"] if name == "oak" else ["TREAT"]}  # fmt: skip
+    about = {"patient": f"Patient/{patient}", "reason": "A fall"}
+    claims = {"iss": name, "sub": name, "aud": f"{ORIGIN}/auth/token", "exp": now // 1_000_000 + 200,
+              "jti": f"{name}{patient}", "extensions": {"hl7-b2b": who, "fhirgw-emergency": about}}  # fmt: skip
+    return {
+        "grant_type": "client_credentials", "scope": "system/*.rs",
+        "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+        "client_assertion": jwt.encode({"alg": "ES384", "kid": "ec"}, claims, KEY, algorithms=["ES384"]),
+    }  # fmt: skip
 
 
 def bearer(name: str, purpose: str, now: int) -> dict[str, str]:

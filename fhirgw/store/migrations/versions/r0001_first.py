@@ -26,6 +26,7 @@ def upgrade() -> None:
         sa.Column("notify_url", sa.Text(), nullable=True),
         sa.Column("notify_on", sa.Text(), nullable=False),
         sa.Column("notify_header", sa.Text(), nullable=True),
+        sa.Column("emergency", sa.Boolean(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("revoked_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_client")),
