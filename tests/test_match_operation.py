@@ -1,15 +1,15 @@
 """``Patient/$match``: graded candidates, of those whom the asker may see, by what the asker may see of them."""
 
 import asyncio
-import subprocess
-import sys
 
 import orjson
 import pytest
 from composed_gateway import ALMA, FIXTURES, MEDICAID, case, composed
+from typer.testing import CliRunner
 
 from fhirgw.api.operations import match_asked
 from fhirgw.audit import disclosures
+from fhirgw.cli import app
 from fhirgw.errors import InvalidElement
 from fhirgw.lookup import MATCH_GRADE, Match
 from fhirgw.store import identity, repository
@@ -169,13 +169,8 @@ def test_a_question_is_read():
 
 
 def command(data, *words):
-    done = subprocess.run(
-        [sys.executable, "-c", "from fhirgw.cli import main; main()", "match", *words],
-        env={"FHIRGW_DATA_DIR": str(data), "PATH": ""},
-        capture_output=True,
-        check=False,
-    )
-    return done.returncode, [orjson.loads(line) for line in done.stdout.splitlines()], done.stderr.decode()
+    done = CliRunner().invoke(app, ["match", *words], env={"FHIRGW_DATA_DIR": str(data)})
+    return done.exit_code, [orjson.loads(line) for line in done.stdout.splitlines()], done.stderr
 
 
 def test_an_operator_sees_a_review_confirms_it_and_merges_and_parts_two_people(tmp_path):
