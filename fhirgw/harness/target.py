@@ -150,7 +150,7 @@ class Target:
         if token := self._token():
             headers["Authorization"] = f"Bearer {token}"
         if resource is not None:
-            headers["Content-Type"] = FHIR_JSON
+            headers.setdefault("Content-Type", FHIR_JSON)
         self.requests += 1
         try:
             content = orjson.dumps(resource) if resource is not None else None
