@@ -290,19 +290,19 @@ class Disclosure:
     part2: bool
 
 
-def events(connection: Connection, patient: str) -> list[dict[str, Any]]:
-    """The AuditEvents of what was disclosed about this member outside the programme, oldest first."""
+def events(connection: Connection, patient: str) -> list[tuple[str, dict[str, Any]]]:
+    """What was disclosed about this member outside the programme, oldest first: hash of the entry, AuditEvent."""
     rows = connection.execute(
-        select(ledger.c.event)
+        select(ledger.c.hash, ledger.c.event)
         .where(ledger.c.patient == patient, ledger.c.disclosure)
         .order_by(ledger.c.recorded_at, ledger.c.seq)
     )
-    return [orjson.loads(row.event) for row in rows]
+    return [(bytes(row.hash).hex(), orjson.loads(row.event)) for row in rows]
 
 
 def disclosures(connection: Connection, patient: str) -> list[Disclosure]:
-    """What was disclosed about this member outside the programme, oldest first (45 CFR 164.528)."""
-    return [disclosure(event) for event in events(connection, patient)]
+    """The same, as an accounting reads it (45 CFR 164.528)."""
+    return [disclosure(event) for _, event in events(connection, patient)]
 
 
 def disclosure(event: dict[str, Any]) -> Disclosure:

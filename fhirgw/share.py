@@ -309,10 +309,8 @@ class Share:
                 return look_up(turn.connection, turn.visibility, self._matching, ask, self._base)
             case Document() | Replica():
                 return self._record(turn, ask)
-            case Disclosures():
-                return self._disclosures(turn, ask)
-            case Returns():
-                return self._returns(turn, ask)
+            case Disclosures() | Returns():
+                return self._own(turn, ask)
 
     def _history(self, turn: _Turn, kind: str, logical: str | None) -> Answer:
         versions = self._versions(turn, kind, logical)
@@ -394,14 +392,12 @@ class Share:
             return next_transaction(connection, visibility, ask, readable=readable)
         return assemble(connection, visibility, ask, base=self._base, now=turn.now, readable=readable)
 
-    def _disclosures(self, turn: _Turn, ask: Disclosures) -> Answer:
+    def _own(self, turn: _Turn, ask: Disclosures | Returns) -> Answer:
+        """What the programme's own systems alone may ask; nobody else learns whether there is anything."""
         if turn.requester.inside is None:
-            raise Forbidden("A member's accounting is given to the member by the programme.")
-        return disclosed(turn.connection, turn.visibility, ask, turn.now)
-
-    def _returns(self, turn: _Turn, ask: Returns) -> Answer:
-        if turn.requester.inside is None:
-            raise Forbidden("What comes back of a case is its own programme's.")
+            raise Forbidden("This is for the programme's own systems.")
+        if isinstance(ask, Disclosures):
+            return disclosed(turn.connection, turn.visibility, ask, turn.now)
         return came_back(turn.connection, turn.visibility, turn.requester.inside, ask)
 
     # --- account ------------------------------------------------------------------------------------------

@@ -353,6 +353,16 @@ def test_a_notice_of_a_hidden_visit_is_withheld(gateway):
 # -- the account ---------------------------------------------------------------------------------------------------
 
 
+def test_the_ledger_tells_releases_that_held_part_2_records_from_others(gateway):
+    """What 42 CFR 2.25 has listed is known long after the labels may have changed."""
+    gateway.put(release(labels=SUBSTANCE))
+    gateway.put(plan("k"), plan("sud", category=[concept("F11.20")]))
+    for logical in ("k", "sud"):
+        gateway.ask(Read("CarePlan", logical))
+    with gateway.database.read() as connection:
+        assert [one.part2 for one in disclosures(connection, "p")] == [False, True]
+
+
 def test_what_is_released_is_accounted_for_and_what_is_not_is_not(gateway):
     gateway.put(plan())
     gateway.ask(Read("CarePlan", "k"))

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from fhirgw.api import negotiation
 from fhirgw.api.middleware import request_id
 from fhirgw.api.negotiation import LOGICAL_ID
-from fhirgw.api.operations import PRESENTATIONS, document_asked, match_asked
+from fhirgw.api.operations import PRESENTATIONS, disclosures_asked, document_asked, match_asked
 from fhirgw.api.smart import Smart
 from fhirgw.errors import Forbidden, InvalidElement, NotFound, NotSupported
 from fhirgw.ingest import Ingest, Written
@@ -126,11 +126,16 @@ class Interactions:
         requester = await self._identified(request)
         if not scope_allows(requester.scopes, "CarePlan", "r"):
             raise Forbidden("The scope of this token does not cover this interaction.")
-        presentation = negotiation.presentation(request, PRESENTATIONS)
-        asked = negotiation.search_parameters(negotiation.query(request))
-        if len(asked) > len(dict(asked)):
-            raise InvalidElement("Every parameter is given once.")
-        return await self._share.release(requester, document_asked(_id(request, "id"), presentation, dict(asked)))
+        presentation, pairs = _printed(request)
+        return await self._share.release(requester, document_asked(_id(request, "id"), presentation, pairs))
+
+    async def disclosures(self, request: Request) -> Released:
+        """``GET /fhir/Patient/{id}/$disclosures``: a Bundle, HTML or PDF; for the programme's own staff."""
+        requester = await self._identified(request)
+        if not scope_allows(requester.scopes, "AuditEvent", "r"):
+            raise Forbidden("The scope of this token does not cover this interaction.")
+        presentation, pairs = _printed(request)
+        return await self._share.release(requester, disclosures_asked(_id(request, "id"), presentation, pairs))
 
     # --- in -------------------------------------------------------------------------------------------------------
 
@@ -191,6 +196,15 @@ class Interactions:
         requester = await self._smart.requester(request, request_id(request.scope))
         request.scope["fhirgw.client"] = requester.client
         return requester
+
+
+def _printed(request: Request) -> tuple[str, dict[str, str]]:
+    """How a document is wanted, and the parameters of the operation."""
+    presentation = negotiation.presentation(request, PRESENTATIONS)
+    asked = negotiation.search_parameters(negotiation.query(request))
+    if len(asked) > len(dict(asked)):
+        raise InvalidElement("Every parameter is given once.")
+    return presentation, dict(asked)
 
 
 def _type(request: Request) -> str:

@@ -17,7 +17,10 @@ STATED = date(2026, 11, 22)
 """When what is offered last changed, by our hand."""
 
 OPERATIONS = {
-    "Patient": (("match", "http://hl7.org/fhir/OperationDefinition/Patient-match"),),
+    "Patient": (
+        ("match", "http://hl7.org/fhir/OperationDefinition/Patient-match"),
+        ("disclosures", f"{BASE}/OperationDefinition/Patient-disclosures"),
+    ),
     "CarePlan": (("document", f"{BASE}/OperationDefinition/CarePlan-document"),),
 }
 

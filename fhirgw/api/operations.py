@@ -4,9 +4,10 @@ See: FHIR R4 operations.html; http://hl7.org/fhir/R4/patient-operation-match.htm
 """
 
 from collections.abc import Mapping
+from datetime import date
 
 from fhirgw.api.negotiation import ACCEPTED, FORMAT_PARAMETER, Json
-from fhirgw.document import LANGUAGES, Document, Presentation
+from fhirgw.document import LANGUAGES, Disclosures, Document, Presentation
 from fhirgw.errors import InvalidElement
 from fhirgw.lookup import MOST, Match
 from fhirgw.profiles.validation import require_valid
@@ -16,7 +17,7 @@ PRESENTATIONS: Mapping[str, frozenset[str]] = {
     Presentation.HTML: frozenset({"text/html", "html"}),
     Presentation.PDF: frozenset({"application/pdf", "pdf"}),
 }
-"""How ``CarePlan/$document`` can be had, by what a client may call it."""
+"""How ``CarePlan/$document`` and ``Patient/$disclosures`` can be had, by what a client may call it."""
 
 _MATCH = {"resource": "resource", "onlyCertainMatches": "valueBoolean", "count": "valueInteger"}
 
@@ -58,9 +59,39 @@ def document_asked(logical: str, presentation: str, pairs: Mapping[str, str]) ->
     """
     if unknown := pairs.keys() - {"language", "largePrint"}:
         raise InvalidElement("$document takes language and largePrint, each once.", location=min(unknown))
+    return Document(logical, Presentation(presentation), *_printed(pairs))
+
+
+def disclosures_asked(logical: str, presentation: str, pairs: Mapping[str, str]) -> Disclosures:
+    """The question of ``Patient/$disclosures``.
+
+    Args:
+        logical: Id of the Patient.
+        presentation: One of ``PRESENTATIONS``.
+        pairs: The parameters, as text.
+
+    Raises:
+        InvalidElement: A parameter that the operation does not have, or a value that it does not take.
+    """
+    if unknown := pairs.keys() - {"start", "end", "language", "largePrint"}:
+        text = "$disclosures takes start, end, language and largePrint, each once."
+        raise InvalidElement(text, location=min(unknown))
+    start, end = (_day(pairs[name], name) if name in pairs else None for name in ("start", "end"))
+    return Disclosures(logical, Presentation(presentation), *_printed(pairs), start=start, end=end)
+
+
+def _printed(pairs: Mapping[str, str]) -> tuple[str, bool]:
+    """The language, and whether it is printed large."""
     language, large = pairs.get("language", LANGUAGES[0]), pairs.get("largePrint", "false")
     if language not in LANGUAGES:
         raise InvalidElement(f"Documents are in {' or '.join(LANGUAGES)}.", location="language")
     if large not in ("true", "false"):
         raise InvalidElement("largePrint is true or false.", location="largePrint")
-    return Document(logical, Presentation(presentation), language, large == "true")
+    return language, large == "true"
+
+
+def _day(text: str, name: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise InvalidElement("A day is written 2026-11-22.", location=name) from None

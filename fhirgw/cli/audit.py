@@ -4,12 +4,21 @@ They are not exits: local, and accounted for in the ledger where they touch a me
 """
 
 from dataclasses import asdict
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from fhirgw import accounting
 from fhirgw.audit import disclosures, verify
-from fhirgw.cli.terminal import account, emit, local, patient_id
+from fhirgw.cli.terminal import account, emit, local, patient_id, written
+from fhirgw.document import LANGUAGES, Presentation, pages
+from fhirgw.document.disclosed import page
+from fhirgw.document.plan import name_of
+from fhirgw.errors import InvalidElement
+from fhirgw.store import repository
 
 audit_app = typer.Typer(help="The ledger of what was released.", no_args_is_help=True)
 
@@ -43,3 +52,45 @@ def audit_disclosures(patient: Patient) -> None:
         for one in found:
             emit(asdict(one))
         account(gateway, who, "audit-disclosures", (f"Patient/{who}",))
+
+
+class Print(StrEnum):
+    """How an accounting is printed."""
+
+    HTML = "html"
+    PDF = "pdf"
+
+
+@audit_app.command("accounting")
+def audit_accounting(
+    patient: Patient,
+    output: Annotated[Path, typer.Option(help="Write to this file.", show_default=False)],
+    form: Annotated[Print, typer.Option("--format", help="For a screen, or for paper.")] = Print.PDF,
+    start: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day; none: six years ago.")
+    ] = None,
+    end: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day; none: today.")] = None,
+    language: Annotated[str, typer.Option(help="en or es.")] = LANGUAGES[0],
+    large_print: Annotated[bool, typer.Option(help="Print large.")] = False,
+) -> None:
+    """Print a member's accounting of disclosures (45 CFR 164.528, 42 CFR 2.25), for the member; accounted for.
+
+    Example: fhirgw audit accounting --patient 'http://example.org/sid|M1' --language es --output M1.pdf
+    """
+    if language not in LANGUAGES:
+        raise InvalidElement(f"Documents are in {' or '.join(LANGUAGES)}.", location="--language")
+    today = datetime.now(UTC).date()
+    first = start.date() if start else accounting.earliest(today)
+    last = end.date() if end else today
+    with local() as gateway:
+        who = patient_id(gateway, patient)
+        with gateway.database.read() as connection:
+            told = [one for one in disclosures(connection, who) if first <= accounting.on_day(one) <= last]
+            lines = accounting.lines(connection, told, today)
+            stored = repository.current(connection, "Patient", who)
+        if stored is None:
+            raise InvalidElement("Nobody here has this id.", location="--patient")
+        said = page(name_of(stored.body, {}), lines, language, (first, last))
+        account(gateway, who, "audit-accounting", (f"Patient/{who}",))
+    presentation = Presentation.HTML if form == Print.HTML else Presentation.PDF
+    written(pages.PRINTERS[presentation](said, large=large_print), output)

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from fhirgw.consent import vocabulary
 from fhirgw.consent.explain import Decided, Explanation
 from fhirgw.document.pages import template
+from fhirgw.document.wording import words_of
 
 WORDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     tomllib.loads(files(__package__).joinpath("officer.toml").read_text("utf-8"))
@@ -62,7 +63,8 @@ def _legend(explanation: Explanation) -> list[tuple[str, str]]:
     decided = [one for view in explanation.views for one in view.decided]
     listed = {code for one in decided for codes in (one.labels, one.left_out) for code in codes}
     used = {one.confidentiality for one in decided} | {view.purpose for view in explanation.views} | listed
-    return [(code, said) for code, said in WORDS["codes"].items() if code in used]
+    codes = {**WORDS["codes"], **words_of("en")["purposes"]}
+    return [(code, said) for code, said in codes.items() if code in used]
 
 
 def _called(reference: str, names: Mapping[str, str]) -> str:

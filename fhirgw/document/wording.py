@@ -74,29 +74,32 @@ def page(plan: Plan, language: str, shared: Sequence[Shared] | None, *, part2: b
         shared: What was shared with whom; None: this copy does not say.
         part2: Whether the notice of 42 CFR 2.32 goes with it.
     """
-    speaker = _Speaker(language, _words(language))
+    speaker = Speaker(language, words_of(language))
     foot = [speaker.say("emergency"), speaker.say("own"), *([speaker.say("part2")] if part2 else [])]
     sections = tuple(one for one in speaker.sections(plan, shared) if one.items)
     return Page(language, speaker.say("title"), tuple(speaker.opening(plan)), sections, tuple(foot))
 
 
 @cache
-def _words(language: str) -> Words:
+def words_of(language: str) -> Words:
+    """Every phrase in a language."""
     whole = tomllib.loads(files(__package__).joinpath("words.toml").read_text("utf-8"))
     return MappingProxyType(whole[language])
 
 
 @dataclass(frozen=True, slots=True)
-class _Speaker:
+class Speaker:
     """Says things in one language."""
 
     language: str
     words: Words
 
     def say(self, key: str, **values: object) -> str:
+        """A phrase, with what is put into it."""
         return str(self.words[key]).format(**values)
 
     def opening(self, plan: Plan) -> Iterator[str]:
+        """Whose plan it is, and when it was made."""
         yield self.say("for", name=plan.name)
         if plan.created and plan.program:
             yield self.say("from", date=self.day(plan.created), program=plan.program)

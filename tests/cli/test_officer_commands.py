@@ -72,3 +72,15 @@ def test_an_organization_is_explained_though_no_client_is_registered_for_it(offi
 
 def test_a_recipient_that_nobody_knows_is_an_error(office):
     assert office("consent", "explain", "--patient", ALMA_NAMED, "--recipient", "nobody")[0] == 1
+
+
+@pytest.mark.parametrize(("form", "begins"), [("pdf", b"%PDF"), ("html", b"<!DOCTYPE html>")])
+def test_an_accounting_is_printed_for_the_member_and_that_is_accounted_for(office, tmp_path, form, begins):
+    words = ("--patient", ALMA_NAMED, "--language", "es", "--format", form, "--output", "a")
+    assert office("audit", "accounting", *words) == (0, b"")
+    assert (tmp_path / "a").read_bytes().startswith(begins)
+    assert office("audit", "accounting", *words, "--start", "yesterday")[0] == 2
+
+
+def test_an_accounting_of_nobody_is_an_error(office):
+    assert office("audit", "accounting", "--patient", "nobody", "--output", "a.pdf")[0] == 1

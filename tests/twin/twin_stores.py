@@ -17,8 +17,8 @@ from twin_worlds import PEOPLE, REGISTRY, World, consents, twin, whole
 from fhirgw.answer import PageSeal
 from fhirgw.api import create_api
 from fhirgw.audit import Ledger
-from fhirgw.consent.model import ConsentSettings
-from fhirgw.document import Document, Presentation
+from fhirgw.consent.model import ConsentSettings, Profile
+from fhirgw.document import Disclosures, Document, Presentation
 from fhirgw.emergency import Claim
 from fhirgw.errors import GatewayError
 from fhirgw.lookup import Match
@@ -38,6 +38,20 @@ KEY = ECKey.generate_key("P-384", {"kid": "ec"})
 JWKS = orjson.dumps(KeySet([KEY]).as_dict(private=False)).decode()
 
 
+PRACTICE = frozenset({"covered-entity"})
+LEAST = Profile(
+    "least", frozenset({"payer"}), frozenset({"TREAT"}),
+    (
+        ("CarePlan", frozenset({"status", "intent", "subject", "category", "goal"})),
+        ("Condition", frozenset({"subject", "code", "recorder"})),
+        ("Encounter", frozenset({"status", "class", "type", "subject", "diagnosis", "location"})),
+        ("Goal", None),
+        ("Patient", frozenset({"identifier", "generalPractitioner"})),
+    ),
+)  # fmt: skip
+"""What the payer is given: neither names nor dates, of people those who diagnose, of types five."""
+
+
 class Gateway:
     """A share and an API over one store."""
 
@@ -47,7 +61,7 @@ class Gateway:
         self.database = Database(f"sqlite:///{path}", clock=lambda: self.now)
         self.share = Share(
             self.database, Ledger("twin", KEYS.audit), base=BASE, pages=PageSeal(KEYS.cursor, 900),
-            consent=ConsentSettings(), clock=lambda: self.now,
+            consent=ConsentSettings(minimum=(LEAST,)), clock=lambda: self.now,
         )  # fmt: skip
         numbers = itertools.count()
         self.api = create_api(
@@ -67,10 +81,15 @@ class Gateway:
                 for one in consents(patient, allowed):
                     repository.put(tx, one)
             for name, inside in (("elm", None), ("staff", frozenset({"*"}))):
-                registered = Client(name, name, f"org-{name}", JWKS, SCOPES, ("TREAT", "HMARKT"), inside)
+                registered = Client(
+                    name, name, f"org-{name}", JWKS, SCOPES, ("TREAT", "HMARKT"), inside, classes=PRACTICE
+                )
                 clients.register(tx, registered)
-            hospital = Client("oak", "oak", "org-oak", JWKS, SCOPES, ("TREAT", "BTG"), emergency=True)
-            clients.register(tx, hospital)
+            for name, of, more in (("oak", "oak", {"emergency": True}), ("payer", "elm", {})):
+                classes = frozenset({"payer"}) if name == "payer" else PRACTICE
+                purposes = ("TREAT", "BTG")
+                known = Client(name, name, f"org-{of}", JWKS, SCOPES, purposes, classes=classes, **more)
+                clients.register(tx, known)
 
         self.database.write_sync(unit)
 
@@ -96,10 +115,11 @@ BESIDE = {"Practitioner", "Location", "Organization", "PractitionerRole"}
 class Twins:
     """The store with everything, and the store without what is hidden."""
 
-    def __init__(self, world: World, folder: Path, template: Path) -> None:
+    def __init__(self, world: World, folder: Path, template: Path, other: World | None = None) -> None:
+        """Both stores; ``other``: the world as the recipient may know it, before what consent hides of it."""
         self.world, self._folder = world, folder
         self.whole, self.twin = Gateway(folder / "whole.db", template), Gateway(folder / "twin.db", template)
-        for gateway, script in ((self.whole, whole(world)), (self.twin, twin(world))):
+        for gateway, script in ((self.whole, whole(world)), (self.twin, twin(other or world))):
             gateway.set_up(world)
             gateway.play(script)
         for gateway in (self.whole, self.twin):
@@ -129,7 +149,8 @@ def requester(
     name: str = "elm", purpose: str = "TREAT", channel: str = "api", scopes=SCOPES, claim: Claim | None = None
 ) -> Requester:
     inside = frozenset({"*"}) if name == "staff" else None
-    return Requester(name, f"org-{name}", purpose, scopes, inside, "req-1", channel, claim)
+    organization = "org-elm" if name == "payer" else f"org-{name}"
+    return Requester(name, organization, purpose, scopes, inside, "req-1", channel, claim)
 
 
 def claim(patient: str, npi: str = "npi-bob", *, now: int) -> Claim:
@@ -377,6 +398,7 @@ _somebody = st.fixed_dictionaries(
 _documents = st.builds(
     Document, _ids("CarePlan"), st.sampled_from(Presentation), st.sampled_from(["en", "es"]), st.booleans()
 )
+_accountings = st.builds(Disclosures, _ids("Patient"), st.sampled_from(Presentation))
 _matches = st.builds(Match, _somebody, st.booleans(), st.sampled_from([1, 50]))
 asks = st.one_of(
     searches(),
@@ -390,6 +412,7 @@ asks = st.one_of(
     _pages,
     _matches,
     _documents,
+    _accountings,
 )
 requesters = st.sampled_from(
     [requester()] * 8
@@ -405,6 +428,7 @@ def sweep() -> list[Any]:
         asks += [Search(kind, (("_count", "2"),)), Search(kind, (("_sort", "-_lastUpdated"),)), History(kind, None)]
         asks += [ask for logical in IDS[kind] for ask in (Read(kind, logical), History(kind, logical))]
     asks += [Document(logical, form) for logical in IDS["CarePlan"] for form in Presentation]
+    asks += [Disclosures(logical) for logical in IDS["Patient"]]
     return asks
 
 

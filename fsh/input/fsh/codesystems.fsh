@@ -156,3 +156,11 @@ Description: "Free text carries every sensitivity that its patient has, unless a
 * insert Terms
 * #cleared "Cleared" "A person has read the text: it says nothing more sensitive than the resource's labels do."
 * #unreviewed "Not reviewed" "Nobody has read the text yet."
+
+CodeSystem: IcmAccounting
+Id: icm-accounting
+Title: "Why a disclosure is in an accounting"
+Description: "Which law has a disclosure listed in the accounting that a member may ask for; beside it, members are told of every disclosure."
+* insert Terms
+* #hipaa "45 CFR 164.528" "Of the last six years: neither for treatment, payment or operations, nor authorized by the member."
+* #part2 "42 CFR 2.25" "Of the last three years: records under 42 CFR Part 2, disclosed with the member's consent."
