@@ -18,7 +18,7 @@ from ssl import SSLContext
 import structlog
 import uvicorn
 
-from fhirgw import clocks, matching, programs, retention
+from fhirgw import clocks, matching, mirror, programs, retention
 from fhirgw.admission import Admission
 from fhirgw.answer import PageSeal
 from fhirgw.api import create_api
@@ -31,6 +31,7 @@ from fhirgw.ingest import Ingest
 from fhirgw.ingest.definitions import publish
 from fhirgw.intake import Intake
 from fhirgw.mappers.definitional import definitions
+from fhirgw.mirror import Mirror
 from fhirgw.notify import Notifier
 from fhirgw.programs import Program
 from fhirgw.replies import Replies
@@ -101,6 +102,7 @@ class Gateway:
     ingest: Ingest
     notifier: Notifier
     doors: Doors
+    mirror: Mirror | None = None
 
 
 def now() -> int:
@@ -190,7 +192,8 @@ def build(settings: Settings, *, clock: Callable[[], int] = now) -> Gateway:
     notifier = Notifier(database, share, new_id=new_id, id_key=keys.ids, clock=clock)
     replies = Replies(intake, clock=clock, tls=lambda: _return_context(settings))
     doors = Doors(intake, replies, settings, new_id=new_id)
-    return Gateway(settings, keys, known, database, ledger, share, intake, ingest, notifier, doors)
+    kept = mirror.configured(settings, database, share, new_id=new_id, clock=clock)
+    return Gateway(settings, keys, known, database, ledger, share, intake, ingest, notifier, doors, kept)
 
 
 def require_safe_binding(settings: Settings) -> None:
@@ -246,6 +249,8 @@ async def running(gateway: Gateway) -> AsyncIterator[MllpServer]:
         asyncio.create_task(retention.keep(retention.of(gateway.database, gateway.settings, gateway.keys))),
         asyncio.create_task(doors.replies.run()),
     ]
+    if gateway.mirror is not None:
+        workers.append(asyncio.create_task(gateway.mirror.keep()))
     try:
         yield server
     finally:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ZField = Annotated[str, StringConstraints(pattern=r"^Z[A-Z0-9]{2}-[1-9]\d{0,2}(\.[1-9]\d{0,2})?$")]
@@ -158,6 +158,10 @@ class Settings(BaseSettings):
     alert_days: int | None = None
     token_seconds: int = 300
     cursor_seconds: int = 900
+    upstream: str | None = None
+    upstream_client: str | None = None
+    upstream_token: SecretStr | None = None
+    upstream_key: Path | None = None
 
     @property
     def database(self) -> str:

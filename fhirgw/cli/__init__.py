@@ -15,8 +15,8 @@ from fhirgw.cli.terminal import fail
 from fhirgw.errors import GatewayError
 
 _ALL = (
-    "servers", "files", "feeds", "cases", "operator", "audit", "journal", "codes", "outbox", "reviews", "clients",
-    "package", "trial",
+    "servers", "files", "feeds", "cases", "operator", "audit", "journal", "codes", "outbox", "mirrors", "reviews",
+    "clients", "package", "trial",
 )  # fmt: skip
 _ALONE = {"map adt": "map_adt"}
 """Commands that are run over and over, and need none of the others' modules: those take a second to load."""

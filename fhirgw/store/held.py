@@ -25,7 +25,7 @@ from fhirgw.consent.labels import TABLE_VERSION, LabelContext, Labels, label
 from fhirgw.consent.marks import Marks
 from fhirgw.consent.model import Json
 from fhirgw.consent.vocabulary import MARKS
-from fhirgw.store import index, policy
+from fhirgw.store import index, mirror, policy
 from fhirgw.store.compartment import PATIENT_FREE
 from fhirgw.store.database import Transaction
 from fhirgw.store.predicate import one_of
@@ -280,6 +280,15 @@ class Held:
             is_new = row.pk in inserted
             changes.add(row.pk, row.type, draft.body, draft.elements, of, self._now, new=is_new)
         changes.write()
+        mirror.touch(self._connection, self._now, self._whose(drafts))
+
+    def _whose(self, drafts: Sequence[_Draft]) -> Iterator[tuple[str, str, str | None]]:
+        """Type, id and patient of what changes, also of the patient whose it was before this unit."""
+        for row in (draft.row for draft in drafts):
+            before = self._found.get((row.type, row.id))
+            yield row.type, row.id, row.patient
+            if before is not None and before.patient != row.patient:
+                yield row.type, row.id, before.patient
 
 
 def relabelled(

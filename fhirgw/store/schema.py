@@ -479,3 +479,61 @@ outbox = Table(
     UniqueConstraint("focus", "client", "code", "key", "nth"),
     Index(None, "state", "due_at"),
 )
+
+mirror = Table(
+    "mirror",
+    metadata,
+    Column("client", String(128), primary_key=True),  # as which the upstream server is registered
+    Column("base", Text, nullable=False),  # of its FHIR API; another one is another server, with nothing on it
+    Column("revision", BigInteger),  # of the policy under which its members were last weighed
+    Column("weighed_until", BigInteger),  # when a consent starts or ends by itself
+    Column("holder", String(32)),  # the process that speaks with it now
+    Column("held_until", BigInteger, nullable=False),
+    Column("resume_at", BigInteger, nullable=False),  # it is left alone until then
+    Column("failures", Integer, nullable=False),  # in a row
+    Column("error", Text),
+)
+"""The upstream servers that are kept in step."""
+
+mirror_member = Table(
+    "mirror_member",
+    metadata,
+    Column("client", String(128), primary_key=True),
+    Column("patient", String(64), primary_key=True),  # '': what is about several
+    Column("permit", LargeBinary),  # digest of what may be seen of it; None: nothing
+    Column("changed", Integer, nullable=False),  # how often; counted in the transaction of each change
+    Column("due_at", BigInteger),  # None: there is nothing to do
+    Column("attempts", Integer, nullable=False),  # that the upstream server refused
+    Column("retry_at", BigInteger),
+    Column("refused", LargeBinary),  # digests of the transactions it refused
+    Column("error", Text),
+    Index(None, "client", "due_at"),
+)
+"""The mirror's outbox: whose record may look otherwise upstream than it should."""
+
+mirror_copy = Table(
+    "mirror_copy",
+    metadata,
+    Column("client", String(128), primary_key=True),
+    Column("type", String(64), primary_key=True),
+    Column("id", String(64), primary_key=True),
+    Column("patient", String(64)),  # None: about nobody
+    Column("digest", LargeBinary),  # of the body that was sent; None: it was deleted there
+    Column("version", Text),  # which the upstream server gave it
+    Column("history_left", Boolean, nullable=False),  # older versions are there that it may be able to expunge
+    Column("foreign_at", BigInteger),  # when somebody else's edit of it was noticed
+    Index(None, "client", "patient"),
+)
+"""What was sent upstream."""
+
+mirror_reference = Table(
+    "mirror_reference",
+    metadata,
+    Column("client", String(128), primary_key=True),
+    Column("type", String(64), primary_key=True),
+    Column("id", String(64), primary_key=True),
+    Column("target_type", String(64), primary_key=True),
+    Column("target_id", String(64), primary_key=True),
+    Index(None, "client", "target_type", "target_id"),
+)
+"""What of a copy refers to something that is about nobody: that goes when nothing refers to it any more."""

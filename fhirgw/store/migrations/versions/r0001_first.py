@@ -232,6 +232,63 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_ledger_root")),
     )
     op.create_table(
+        "mirror",
+        sa.Column("client", sa.String(length=128), nullable=False),
+        sa.Column("base", sa.Text(), nullable=False),
+        sa.Column("revision", sa.BigInteger(), nullable=True),
+        sa.Column("weighed_until", sa.BigInteger(), nullable=True),
+        sa.Column("holder", sa.String(length=32), nullable=True),
+        sa.Column("held_until", sa.BigInteger(), nullable=False),
+        sa.Column("resume_at", sa.BigInteger(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("client", name=op.f("pk_mirror")),
+    )
+    op.create_table(
+        "mirror_copy",
+        sa.Column("client", sa.String(length=128), nullable=False),
+        sa.Column("type", sa.String(length=64), nullable=False),
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("patient", sa.String(length=64), nullable=True),
+        sa.Column("digest", sa.LargeBinary(), nullable=True),
+        sa.Column("version", sa.Text(), nullable=True),
+        sa.Column("history_left", sa.Boolean(), nullable=False),
+        sa.Column("foreign_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("client", "type", "id", name=op.f("pk_mirror_copy")),
+    )
+    op.create_index(op.f("ix_mirror_copy_client_patient"), "mirror_copy", ["client", "patient"], unique=False)
+    op.create_table(
+        "mirror_member",
+        sa.Column("client", sa.String(length=128), nullable=False),
+        sa.Column("patient", sa.String(length=64), nullable=False),
+        sa.Column("permit", sa.LargeBinary(), nullable=True),
+        sa.Column("changed", sa.Integer(), nullable=False),
+        sa.Column("due_at", sa.BigInteger(), nullable=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("retry_at", sa.BigInteger(), nullable=True),
+        sa.Column("refused", sa.LargeBinary(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("client", "patient", name=op.f("pk_mirror_member")),
+    )
+    op.create_index(op.f("ix_mirror_member_client_due_at"), "mirror_member", ["client", "due_at"], unique=False)
+    op.create_table(
+        "mirror_reference",
+        sa.Column("client", sa.String(length=128), nullable=False),
+        sa.Column("type", sa.String(length=64), nullable=False),
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("target_type", sa.String(length=64), nullable=False),
+        sa.Column("target_id", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "client", "type", "id", "target_type", "target_id", name=op.f("pk_mirror_reference")
+        ),
+    )
+    op.create_index(
+        op.f("ix_mirror_reference_client_target_type_target_id"),
+        "mirror_reference",
+        ["client", "target_type", "target_id"],
+        unique=False,
+    )
+    op.create_table(
         "outbox",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
@@ -509,6 +566,13 @@ def downgrade() -> None:
     op.drop_table("policy_revision")
     op.drop_table("patient_mark")
     op.drop_table("person_source")
+    op.drop_index(op.f("ix_mirror_reference_client_target_type_target_id"), table_name="mirror_reference")
+    op.drop_table("mirror_reference")
+    op.drop_index(op.f("ix_mirror_member_client_due_at"), table_name="mirror_member")
+    op.drop_table("mirror_member")
+    op.drop_index(op.f("ix_mirror_copy_client_patient"), table_name="mirror_copy")
+    op.drop_table("mirror_copy")
+    op.drop_table("mirror")
     op.drop_index(op.f("ix_outbox_state_due_at"), table_name="outbox")
     op.drop_table("outbox")
     op.drop_table("ledger_root")
