@@ -64,6 +64,8 @@ class Answer:
     shown: Sequence[Shown]
     interaction: str
     media_type: str = "application/fhir+json"
+    scopes: tuple[str, ...] = ()
+    about: str = ""
 
 
 def show(stored: Stored, visibility: Visibility) -> Shown | None:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from urllib.parse import urlencode
 
 import orjson
@@ -33,13 +34,15 @@ from fhirgw.audit import AGREEMENT, Entry, Ledger
 from fhirgw.came_back import Returns, came_back
 from fhirgw.consent.authority import any_agreement
 from fhirgw.consent.compile import compile_visibility
-from fhirgw.consent.decide import PUSH_CHANNELS
+from fhirgw.consent.decide import PUSH_CHANNELS, Case
 from fhirgw.consent.labels import TABLE_VERSION
 from fhirgw.consent.model import ConsentSettings, Recipient, Request
+from fhirgw.consent.notice import STATEMENT, scopes
 from fhirgw.consent.predicate import ALWAYS, Grant, Visibility
+from fhirgw.consult import Asker, Consult, consult
 from fhirgw.document import Disclosures, Document, assemble, disclosed
 from fhirgw.emergency import Claim
-from fhirgw.errors import DependencyDown, Forbidden, Withheld
+from fhirgw.errors import DependencyDown, Forbidden, TooLarge, Withheld
 from fhirgw.lookup import Match, look_up
 from fhirgw.matching import Model, load
 from fhirgw.released import Released
@@ -51,8 +54,10 @@ from fhirgw.store.versions import kept_versions
 
 log = structlog.get_logger(__name__)
 PART2_HEADER = "X-42CFR-Part-2"
-PART2_NOTICE = "42 CFR part 2 prohibits unauthorized use or disclosure of these records."
-"""Statement 2 of 42 CFR 2.32, verbatim. Only on answers that hold such records: the notice itself reveals them."""
+PART2_SCOPE_HEADER = "X-42CFR-Part-2-Scope"
+"""With the notice, what the releases say that such records are released for (42 CFR 2.32)."""
+SCOPE_CHARACTERS = 6000
+"""What a header may hold: clients and proxies stop reading at 8 KiB."""
 
 ATTEMPTS = 5
 ENCOUNTER_INCLUDES = ("subject", "location", "participant", "service-provider")
@@ -241,7 +246,9 @@ class Share:
     def _select(self, requester: Requester, ask: Ask, now: int) -> tuple[Visibility, Answer]:
         with self._database.read() as connection:
             visibility = self.visibility(connection, requester, now)
-            return visibility, self._answer(_Turn(connection, requester, visibility, now), ask)
+            turn = _Turn(connection, requester, visibility, now)
+            answer = self._answer(turn, ask)
+            return visibility, replace(answer, scopes=self._scopes(turn, answer.shown))
 
     # --- decide -------------------------------------------------------------------------------------------
 
@@ -390,7 +397,28 @@ class Share:
         connection, visibility, readable = turn.connection, turn.visibility, turn.readable
         if isinstance(ask, Replica):
             return next_transaction(connection, visibility, ask, readable=readable)
-        return assemble(connection, visibility, ask, base=self._base, now=turn.now, readable=readable)
+        return assemble(
+            connection, visibility, ask, base=self._base, now=turn.now, readable=readable,
+            scopes=partial(self._scopes, turn),
+        )  # fmt: skip
+
+    def _scopes(self, turn: _Turn, shown: Sequence[Shown]) -> tuple[str, ...]:
+        """What the releases of the patients of Part 2 records say of them."""
+        kinds: dict[str, set[str]] = {}
+        for one in shown:
+            if one.part2 and one.stored.patient is not None:
+                kinds.setdefault(one.stored.patient, set()).add(one.stored.type)
+        if not kinds:
+            return ()
+        request = self.request(turn.connection, turn.requester, datetime.fromtimestamp(turn.now / 1_000_000, UTC))
+        said = (
+            scopes(Case(request, known, self.consent), kinds[known.patient])
+            for known in policy.load(turn.connection, kinds)
+        )
+        found = tuple(dict.fromkeys(sentence for each in said for sentence in each))
+        if sum(map(len, found)) > SCOPE_CHARACTERS:
+            raise TooLarge("More consents are behind this answer than it can state: ask for less at a time.")
+        return found
 
     def _own(self, turn: _Turn, ask: Disclosures | Returns) -> Answer:
         """What the programme's own systems alone may ask; nobody else learns whether there is anything."""
@@ -422,7 +450,9 @@ def _single(shown: Sequence[Shown], interaction: str) -> Answer:
 
 
 def _released(answer: Answer) -> Released:
-    headers = {PART2_HEADER: PART2_NOTICE} if any(one.part2 for one in answer.shown) else {}
+    headers = {PART2_HEADER: STATEMENT} if any(one.part2 for one in answer.shown) else {}
+    if answer.scopes:
+        headers[PART2_SCOPE_HEADER] = "; ".join(answer.scopes)
     if answer.interaction in ("read", "vread"):
         meta = answer.shown[0].body["meta"]
         headers["ETag"] = f'W/"{meta["versionId"]}"'

@@ -188,6 +188,19 @@ def _words(rule: Rule) -> str:
     return f"{rule.path}: " + ", ".join(part for part in parts if part)
 
 
+def scope_of(rule: Rule, when: Span | None) -> str:
+    """What one permit releases, in words for those whom it names: neither whom else, nor what is denied."""
+    ends = when[1] if when else None
+    parts = [
+        f"for {' or '.join(sorted(rule.purposes))}" if rule.purposes else "for any purpose",
+        " or ".join(sorted(rule.types)) if rule.types else "any type of record",
+        _labels(rule),
+        _criteria(rule.criteria) if rule.criteria else "",
+        f"until {ends.date()}" if ends else "",
+    ]
+    return "released with the patient's consent " + ", ".join(part for part in parts if part)
+
+
 def _actors(actors: tuple[Actor, ...] | None) -> str:
     if actors is None:
         return "anybody"

@@ -68,6 +68,7 @@ def assemble(
     base: str,
     now: int,
     readable: Callable[[str], bool],
+    scopes: Callable[[Sequence[Shown]], tuple[str, ...]],
 ) -> Answer:
     """The document, from what is visible and the token lets this client read.
 
@@ -78,6 +79,7 @@ def assemble(
         base: Base URL of the API.
         now: Microseconds since the epoch.
         readable: Whether the token's scope covers reading a type.
+        scopes: What the releases say of the Part 2 records among resources.
 
     Raises:
         Withheld: There is no such plan, or none that may be seen.
@@ -86,8 +88,8 @@ def assemble(
     resources = {f"{one.stored.type}/{one.stored.id}": one.body for one in gathered}
     plan = resources[f"CarePlan/{ask.id}"]
     shared = list(_shared(connection, gathered[0].stored.patient)) if visibility.inside else None
-    part2 = any(one.part2 for one in gathered)
-    said = page(read(plan, resources), ask.language, shared, part2=part2)
+    released_for = scopes(gathered) if any(one.part2 for one in gathered) else None
+    said = page(read(plan, resources), ask.language, shared, released_for)
     if ask.presentation in pages.PRINTERS:
         printed = pages.PRINTERS[ask.presentation](said, large=ask.large)
         return Answer(printed, gathered, "operation", str(ask.presentation))

@@ -14,6 +14,7 @@ from typing import Any
 
 from babel.dates import format_date
 
+from fhirgw.consent.notice import STATEMENT
 from fhirgw.document.plan import Aim, Coded, Helper, Often, Part, Plan, Step
 
 LANGUAGES = ("en", "es")
@@ -65,19 +66,27 @@ class Page:
     foot: tuple[str, ...]
 
 
-def page(plan: Plan, language: str, shared: Sequence[Shared] | None, *, part2: bool) -> Page:
+def page(
+    plan: Plan, language: str, shared: Sequence[Shared] | None, released_for: Sequence[str] | None = None
+) -> Page:
     """The member's copy.
 
     Args:
         plan: What is in it.
         language: One of ``LANGUAGES``.
         shared: What was shared with whom; None: this copy does not say.
-        part2: Whether the notice of 42 CFR 2.32 goes with it.
+        released_for: With records under 42 CFR Part 2, what the releases say of them: the notice of 2.32 goes
+            with it. None: there are no such records.
     """
     speaker = Speaker(language, words_of(language))
-    foot = [speaker.say("emergency"), speaker.say("own"), *([speaker.say("part2")] if part2 else [])]
-    sections = tuple(one for one in speaker.sections(plan, shared) if one.items)
-    return Page(language, speaker.say("title"), tuple(speaker.opening(plan)), sections, tuple(foot))
+    sections = [*speaker.sections(plan, shared), speaker.notice(released_for)]
+    return Page(
+        language,
+        speaker.say("title"),
+        tuple(speaker.opening(plan)),
+        tuple(one for one in sections if one.items),
+        (speaker.say("emergency"), speaker.say("own")),
+    )
 
 
 @cache
@@ -122,6 +131,15 @@ class Speaker:
         if shared is not None:
             told = [Item(self._share(one)) for one in shared] or [Item(self.say("none-shared"))]
             yield self._section("shared", iter(told))
+
+    def notice(self, released_for: Sequence[str] | None) -> Section:
+        """The notice of 42 CFR 2.32 in its own words, and the scope of the release."""
+        items = []
+        if released_for is not None:
+            said = self.say("part2")
+            items.append(Item(said, () if said == STATEMENT else (STATEMENT,)))
+            items += [Item(self.say("scope"), tuple(released_for))] if released_for else []
+        return self._section("notice", iter(items))
 
     def _section(self, key: str, items: Iterator[Item]) -> Section:
         return Section(key, self.say(key), tuple(items))

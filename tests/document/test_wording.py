@@ -48,7 +48,7 @@ def test_how_often_is_said_as_people_say_it(often, said):
     plan = Plan(
         "A", None, None, None, (), (Step("ServiceRequest/1", "Walk.", often, ("Chidi Okafor",)),), (), (), ()
     )
-    (section,) = page(plan, "en", None, part2=False).sections
+    (section,) = page(plan, "en", None).sections
     assert section.items[0].lead == f"Walk, {said}, with Chidi Okafor"
 
 
@@ -61,7 +61,7 @@ def test_a_crisis_plan_says_its_steps_by_kind_and_whom_to_call():
         (OnCall("Warm line", "1-800-555-0100", "evenings"),),
     )
     plan = Plan("A", None, None, None, (), (), (), (), (part,))
-    (section,) = page(plan, "en", None, part2=False).sections
+    (section,) = page(plan, "en", None).sections
     assert section.heading == "Crisis prevention plan"
     assert [(one.lead, one.lines) for one in section.items] == [
         ("Stay with Iris.", ()),
@@ -73,20 +73,20 @@ def test_a_crisis_plan_says_its_steps_by_kind_and_whom_to_call():
 
 def test_what_is_written_is_never_markup():
     plan = Plan("<b>&#</b>", None, None, '"]) #panic("x") <script>', (), (), (), (), ())
-    said = page(plan, "en", None, part2=False)
+    said = page(plan, "en", None)
     assert b"<script>" not in pages.html(said, large=False)
     assert pages.pdf(said, large=False).startswith(b"%PDF-")
 
 
 def test_sharing_is_said_by_day_with_whom_and_what():
     seen = Shared(date(2026, 3, 9), "Elm Street Family Practice", ("Goal", "CarePlan", "Device"))
-    (section,) = page(EMPTY, "es", [seen], part2=True).sections
+    (section,) = page(EMPTY, "es", [seen]).sections
     assert section.items[0].lead == (
         "9 de marzo de 2026: Elm Street Family Practice vio el plan de cuidados, metas, otros registros."
     )
-    (nothing,) = page(EMPTY, "en", [], part2=False).sections
+    (nothing,) = page(EMPTY, "en", []).sections
     assert nothing.items[0].lead == "Nothing was shared outside the program."
-    assert page(EMPTY, "en", None, part2=False).sections == ()
+    assert page(EMPTY, "en", None).sections == ()
 
 
 def test_a_plan_of_which_little_is_visible_is_still_read():
