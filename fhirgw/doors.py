@@ -7,6 +7,7 @@ is waited for.
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -26,6 +27,8 @@ from fhirgw.v2.receiving import Incoming, Push, Reply
 
 HTTP_SECONDS = 30.0
 """How long an HTTP request waits for an application ACK; after that, sending it again gives it."""
+NOTE_SECONDS = 0.05
+"""How long the note that an ACK left waits for others: a unit of work for each delays the next ACK."""
 
 
 class Doors:
@@ -61,6 +64,7 @@ class Doors:
         self.seconds = seconds
         self._told: dict[bool, list[int]] = {True: [], False: []}
         self._noting: asyncio.Task[None] | None = None
+        self._hurry = asyncio.Event()  # no more will come
 
     def welcomes(self, address: str | None) -> bool:
         """Whether anybody could send from this address."""
@@ -68,21 +72,8 @@ class Doors:
 
     def receive(self, raw: bytes, peer: Peer, *, truncated: bool) -> "asyncio.Future[Reply]":
         """One message over MLLP."""
-        since = self.seconds()
-        replied: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-
-        def reply(received: "asyncio.Future[Received]") -> None:
-            if replied.done():
-                return
-            if received.cancelled():
-                replied.cancel()
-            elif error := received.exception():
-                replied.set_exception(error)
-            else:
-                replied.set_result(self.reply(received.result(), since))
-
-        self.intake.receive(raw, "mllp", peer, truncated=truncated).add_done_callback(reply)
-        return replied
+        reply = partial(self.reply, since=self.seconds())
+        return self.intake.reply_to(raw, "mllp", peer, reply, truncated=truncated)
 
     def batch(self, peer: Peer) -> Incoming:
         """A batch over MLLP."""
@@ -135,7 +126,7 @@ class Doors:
         )
 
     def note(self, rows: Sequence[int], *, taken: bool) -> None:
-        """Note, before the sender's next message is kept, whether ACKs left; nobody waits for that."""
+        """Note whether ACKs left, together with those of the next moment; nobody waits for that."""
         self._told[taken] += rows
         if self._noting is None or self._noting.done():
             self._noting = asyncio.create_task(self._note())
@@ -147,12 +138,16 @@ class Doors:
 
     async def drained(self) -> None:
         """Every delivery has been noted."""
+        self._hurry.set()
         if self._noting:
             await self._noting
 
     async def _note(self) -> None:
-        """Note the deliveries that there are, those together that come while others are written."""
+        """Note the deliveries that there are, those together that come within a moment."""
         while any(self._told.values()):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(NOTE_SECONDS):
+                    await self._hurry.wait()
             for taken, rows in self._told.items():
                 if rows:
                     self._told[taken] = []

@@ -8,6 +8,7 @@ are there without which nothing can be made of it. Everything is kept, with what
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
+from typing import Any, TypeVar
 
 import structlog
 
@@ -25,6 +26,8 @@ from fhirgw.store.database import Database
 from fhirgw.v2.ack import AckMode, accept_mode, check_envelope
 from fhirgw.v2.batch import head
 from fhirgw.v2.codec import Message, Segment, header, parse
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 DAY = 86_400_000_000
@@ -69,25 +72,32 @@ class Intake:
     def receive(
         self, raw: bytes, channel: str, peer: Peer, *, truncated: bool = False
     ) -> "asyncio.Future[Received]":
-        """Keep a message, and say, when it is on disk, what its sender is to be told.
+        """Keep a message, and say, when it is on disk, what its sender is to be told. See ``reply_to``."""
+        return self.reply_to(raw, channel, peer, lambda received: received, truncated=truncated)
+
+    def reply_to(
+        self, raw: bytes, channel: str, peer: Peer, then: Callable[[Received], T], *, truncated: bool = False
+    ) -> "asyncio.Future[T]":
+        """The same, as the channel's own reply.
 
         Args:
             raw: The unframed bytes.
             channel: ``mllp``, ``http`` or ``file``.
             peer: Where it came from.
+            then: What the channel makes of that, at once.
             truncated: The rest was over the size cap and is not here.
         """
         judged = self._judge(raw, peer, truncated=truncated)
-        arrival = Arrival(channel, peer, judged)
+        arrival = Arrival(channel, peer, judged, then)
         try:
             seconds = self._pace(judged, peer)
         except DependencyDown as error:
-            arrival.received.set_result(self._keeper.unkept(judged, error, last=True))
-            return arrival.received
+            arrival.tell(self._keeper.unkept(judged, error, last=True))
+            return arrival.told
         if seconds:
             return asyncio.ensure_future(self._receive_later(arrival, seconds))
         self._keeper.take(arrival)
-        return arrival.received
+        return arrival.told
 
     async def discard(self, raw: bytes, peer: Peer) -> None:
         """Keep what was no frame, for inspection; nobody is answered (ADR 0011)."""
@@ -166,10 +176,10 @@ class Intake:
         self._glance.learn(raw, senders, judged)
         return judged
 
-    async def _receive_later(self, arrival: Arrival, seconds: float) -> Received:
+    async def _receive_later(self, arrival: Arrival, seconds: float) -> Any:
         await self._sleep(seconds)
         self._keeper.take(arrival)
-        return await arrival.received
+        return await arrival.told
 
     def _pace(self, judged: Judged, peer: Peer) -> float:
         """How long a message has to wait, in seconds, of a sender that sends more than it may.

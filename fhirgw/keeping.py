@@ -6,14 +6,16 @@ control id that of another) is looked at by itself, in the same unit of work (do
 
 import asyncio
 import hashlib
-from collections import Counter, defaultdict, deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from itertools import count
+from typing import Any
 
 import structlog
+from prometheus_client import Counter
 
 from fhirgw import metrics
 from fhirgw.admission import Peer
@@ -103,13 +105,20 @@ class Arrival:
         channel: ``mllp``, ``http`` or ``file``.
         peer: Where it came from.
         judged: What it says, and what is wrong with it, if anything.
-        received: What becomes of it.
+        then: What its channel makes of what becomes of it.
+        told: That.
     """
 
     channel: str
     peer: Peer
     judged: Judged
-    received: "asyncio.Future[Received]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    then: Callable[[Received], Any]
+    told: "asyncio.Future[Any]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    def tell(self, received: Received) -> None:
+        """What becomes of it, unless nobody waits any more."""
+        if not self.told.done():
+            self.told.set_result(self.then(received))
 
 
 class Keeper:
@@ -130,7 +139,7 @@ class Keeper:
         self._submitted = False  # a unit is on its way that will take all that waits when it begins
 
     def take(self, arrival: Arrival) -> None:
-        """Keep it, with what else the event loop finds to have arrived; ``arrival.received`` tells the outcome."""
+        """Keep it, with what else the event loop finds to have arrived; ``arrival.told`` is the outcome."""
         self._waiting.append(arrival)
         if not self._submitted:
             self._submitted = True
@@ -139,7 +148,7 @@ class Keeper:
     def unkept(self, judged: Judged, error: DependencyDown, *, last: bool = False) -> Received:
         """The answer to what is not on disk."""
         code, answer = self._answer(judged, [error], datetime.now(UTC))
-        metrics.messages.labels(judged.sender, code or "none").inc()
+        _counter(judged.sender, code or "none").inc()
         return Received(answer, None, code, judged.sender, last=last)
 
     # --- in the event loop ----------------------------------------------------------------------------------------
@@ -147,7 +156,7 @@ class Keeper:
     def _submit(self) -> None:
         group: list[Arrival] = []
         try:
-            kept = self._database.submit(partial(self._keep_waiting, group=group), urgent=True)
+            kept = self._database.submit(partial(self._keep_waiting, group=group), urgent=True, here=True)
         except DependencyDown as error:
             self._unkept(group, error)
         else:
@@ -166,26 +175,22 @@ class Keeper:
                 )
 
     def _tell(self, group: list[Arrival], rows: list[journal.Row]) -> None:
-        told = Counter[tuple[str, str]]()
         for arrival, row in zip(group, rows, strict=True):
             judged = arrival.judged
-            told[judged.sender, row.ack_code or "none"] += 1
+            _counter(judged.sender, row.ack_code or "none").inc()
             if row.error_code:  # a line for each that is in order costs more than its ACK
                 told_of = {"state": row.state, "ack": row.ack_code, "error": row.error_code}
                 log.info("message kept", row=row.id, peer=arrival.peer.name, **told_of)
-            if not arrival.received.done():
-                arrival.received.set_result(
-                    Received(
-                        Public(row.ack, media_type=ER7) if row.ack else None,
-                        row.id,
-                        row.ack_code,
-                        judged.sender,
-                        row.application is not None,
-                        judged.registered.idle_timeout_seconds,
-                    )
+            arrival.tell(
+                Received(
+                    Public(row.ack, media_type=ER7) if row.ack else None,
+                    row.id,
+                    row.ack_code,
+                    judged.sender,
+                    row.application is not None,
+                    judged.registered.idle_timeout_seconds,
                 )
-        for labels, number in told.items():
-            metrics.messages.labels(*labels).inc(number)
+            )
 
     def _unkept(self, group: list[Arrival], error: BaseException) -> None:
         """Whatever it is: not kept, so the senders keep it."""
@@ -196,8 +201,7 @@ class Keeper:
             log.error(
                 "not kept", error=type(error).__name__, peer=arrival.peer.name
             )  # no trace: it could hold data
-            if not arrival.received.done():
-                arrival.received.set_result(self.unkept(arrival.judged, down))
+            arrival.tell(self.unkept(arrival.judged, down))
 
     def _take_all(self, group: list[Arrival]) -> None:
         """Everything that waits; what arrives from now on has a unit of its own."""
@@ -213,7 +217,7 @@ class Keeper:
 
     def _keep_all(self, tx: Transaction, arrivals: Sequence[Arrival]) -> list[journal.Row]:
         """The journal rows of messages with their answers; of one that was sent before, the row it has."""
-        now = datetime.fromtimestamp(tx.now / 1_000_000, UTC)
+        now = datetime.fromtimestamp(tx.now // 1_000_000, UTC)  # an ACK says the second
         fresh = self._fresh(tx, arrivals)
         rows: list[journal.Row] = []
         new: list[journal.New] = []
@@ -324,6 +328,13 @@ class Keeper:
             return None, None
         body = acknowledge(message, code, errors, now=now, control_id=next(self._control_ids))
         return code, Public(body, media_type=ER7)
+
+
+@cache
+def _counter(sender: str, code: str) -> Counter:
+    """By a sender's name and MSA-1; finding it takes longer than counting."""
+    counter: Counter = metrics.messages.labels(sender, code)
+    return counter
 
 
 def conclude(tx: Transaction, row: journal.Row, errors: Iterable[Exception] = ()) -> None:

@@ -102,6 +102,7 @@ def _at(fields: Sequence[str], number: int) -> str:
     return fields[number] if number < len(fields) else ""
 
 
+@lru_cache(maxsize=4096)  # the times of a message are often the same, and those of its neighbours
 def _is_time(text: str) -> bool:
     if text[-5:-4] in ("+", "-"):
         text, offset = text[:-5], text[-4:]

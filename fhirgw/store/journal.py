@@ -81,15 +81,18 @@ class Which(TypedDict, total=False):
 _LISTED = tuple(column for column in journal.c if column.name != "raw")
 _KEPT = tuple(column.name for column in journal.c if column.name != "id")
 _KEEP = PreparedInsert(journal, _KEPT)
-_ASKED = 16
-"""Control ids that are looked up together."""
-_USED = Prepared(
-    select(journal.c.control_id).where(
-        journal.c.sender == bindparam("by"),
-        journal.c.control_id.in_([bindparam(f"control_{at}") for at in range(_ASKED)]),
-        journal.c.received_at >= bindparam("since"),
+_ASKED = (16, 1)
+"""Control ids that are looked up together: a lone one is a common case."""
+_USED = {
+    asked: Prepared(
+        select(journal.c.control_id).where(
+            journal.c.sender == bindparam("by"),
+            journal.c.control_id.in_([bindparam(f"control_{at}") for at in range(asked)]),
+            journal.c.received_at >= bindparam("since"),
+        )
     )
-)
+    for asked in _ASKED
+}
 _DUPLICATE = Prepared(
     select(journal)
     .where(
@@ -189,28 +192,23 @@ def keep(tx: Transaction, messages: Sequence[New]) -> list[Row]:
 
 def _values(now: int, new: New) -> tuple[Any, ...]:
     """Of a new row, in the order of the table's columns."""
-    error = _error(new.error)
+    digest = new.digest or hashlib.sha256(new.raw).digest()
+    acked = "unsent" if new.ack is None else "owed"
+    error = _error(new.error).values() if new.error else (None, None, None)
     return (
-        *(
-            now,
-            new.channel,
-            new.sender,
-            new.control_id,
-            new.trigger,
-            new.digest or hashlib.sha256(new.raw).digest(),
-        ),
-        *(new.raw, new.state, "unsent" if new.ack is None else "owed", new.ack_code, new.ack, *error.values()),
-        *(0, None, new.application),
+        *(now, new.channel, new.sender, new.control_id, new.trigger, digest, new.raw),
+        *(new.state, acked, new.ack_code, new.ack, *error, 0, None, new.application),
     )
 
 
 def used(connection: Connection, sender: str, control_ids: Sequence[str], since: int) -> set[str]:
     """Those of these control ids that a message of this sender has, whatever became of it, since an instant."""
     found: set[str] = set()
-    for at in range(0, len(control_ids), _ASKED):
-        asked = control_ids[at : at + _ASKED]
-        names = {f"control_{number}": asked[min(number, len(asked) - 1)] for number in range(_ASKED)}
-        found.update(control for (control,) in _USED.rows(connection, by=sender, since=since, **names))
+    for at in range(0, len(control_ids), max(_ASKED)):
+        asked = control_ids[at : at + max(_ASKED)]
+        size = 1 if len(asked) == 1 else max(_ASKED)
+        names = {f"control_{number}": asked[min(number, len(asked) - 1)] for number in range(size)}
+        found.update(control for (control,) in _USED[size].rows(connection, by=sender, since=since, **names))
     return found
 
 

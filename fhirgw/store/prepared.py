@@ -56,6 +56,18 @@ class Prepared:
         except connection.dialect.loaded_dbapi.OperationalError as error:
             raise OperationalError(None, None, error) from None
 
+    def rows_of(
+        self, connection: Connection, names: tuple[str, ...], values: Sequence[Any]
+    ) -> list[tuple[Any, ...]]:
+        """The same, of values in the order of these names, which most drivers take as they are."""
+        if self._for(connection).positions != names:
+            return self.rows(connection, **dict(zip(names, values, strict=True)))
+        driver: Any = connection.connection.dbapi_connection
+        try:
+            return driver.execute(self._for(connection).sql, values).fetchall()  # type: ignore[no-any-return]
+        except connection.dialect.loaded_dbapi.OperationalError as error:
+            raise OperationalError(None, None, error) from None
+
     def first(self, connection: Connection, **parameters: Any) -> tuple[Any, ...] | None:
         """Execute, and give the first row."""
         found = self.rows(connection, **parameters)
@@ -125,13 +137,13 @@ class PreparedInsert:
     def __init__(self, table: Table, columns: Sequence[str]) -> None:
         (key,) = table.primary_key.columns
         self._columns = columns
-        self._statements: dict[int, Prepared] = {}
+        self._statements: dict[int, tuple[Prepared, tuple[str, ...]]] = {}
         for size in _SIZES:
             values: list[dict[str, Any]] = [
                 {column: bindparam(f"{column}_{at}") for column in columns} for at in range(size)
             ]
-            self._statements[size] = Prepared(insert(table).values(values).returning(key))
-        self._names = [f"{column}_{at}" for at in range(max(_SIZES)) for column in columns]
+            names = tuple(f"{column}_{at}" for at in range(size) for column in columns)
+            self._statements[size] = (Prepared(insert(table).values(values).returning(key)), names)
 
     def keys(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> list[int]:
         """Execute; a row is its values in the order of the columns."""
@@ -139,8 +151,9 @@ class PreparedInsert:
         while len(keys) < len(rows):
             left = len(rows) - len(keys)
             size = next(size for size in _SIZES if size <= left)
-            values = chain.from_iterable(rows[len(keys) : len(keys) + size])
-            made = self._statements[size].rows(connection, **dict(zip(self._names, values)))  # noqa: B905 - the rest of the names is for larger ones
+            statement, names = self._statements[size]
+            values = list(chain.from_iterable(rows[len(keys) : len(keys) + size]))
+            made = statement.rows_of(connection, names, values)
             keys += sorted(key for (key,) in made)  # counted up row by row, and told in any order
         return keys
 

@@ -95,8 +95,8 @@ async def test_urgent_units_go_first(database):
 
 async def test_a_feed_without_a_pause_does_not_stop_the_processing(database, monkeypatch):
     """What nobody waits for has its turn between the ACKs."""
-    monkeypatch.setattr("fhirgw.store.database.URGENT_NS", 0)
-    monkeypatch.setattr("fhirgw.store.database.TURN_NS", 0)
+    monkeypatch.setattr("fhirgw.store.writer.URGENT_NS", 0)
+    monkeypatch.setattr("fhirgw.store.writer.TURN_NS", 0)
     order: list[str] = []
     busy, go = threading.Event(), threading.Event()
 
@@ -112,6 +112,69 @@ async def test_a_feed_without_a_pause_does_not_stop_the_processing(database, mon
     go.set()
     await asyncio.gather(*units)
     assert order == ["later 0", "urgent 0", "later 1", "urgent 1"]
+
+
+async def test_who_finds_nobody_writing_writes_at_once(database):
+    """There and then, in the caller's thread; and another connection sees it before anything is awaited."""
+    await database.write(keep)
+    written = database.submit(lambda tx: (keep(tx), threading.get_ident()), urgent=True, here=True)
+    assert written.done()
+    assert written.result()[1] == threading.get_ident()
+    assert kept(database) == 2
+
+
+async def test_what_fails_at_once_leaves_nothing(database):
+    """The failure is the caller's, and the next one writes as ever."""
+    await database.write(keep)
+
+    def fail(tx: Transaction) -> None:
+        keep(tx)
+        raise NotFound
+
+    with pytest.raises(NotFound):
+        await database.submit(fail, urgent=True, here=True)
+    await database.submit(keep, urgent=True, here=True)
+    assert kept(database) == 2
+
+
+async def test_who_finds_somebody_writing_does_not_wait(database):
+    """The unit is submitted then, and done when its turn comes."""
+    busy, go = threading.Event(), threading.Event()
+
+    def hold(_: Transaction) -> None:
+        busy.set()
+        go.wait(10)
+
+    holding = asyncio.ensure_future(database.write(hold))
+    await asyncio.to_thread(busy.wait, 10)
+    written = database.submit(keep, urgent=True, here=True)
+    assert not written.done()
+    go.set()
+    await asyncio.gather(holding, written)
+    assert kept(database) == 1
+
+
+async def test_who_finds_another_process_writing_does_not_wait(database, tmp_path):
+    """The writer's thread waits for it."""
+    await database.write(keep)
+    with contextlib.closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        written = database.submit(keep, urgent=True, here=True)
+        assert not written.done()
+        other.execute("ROLLBACK")
+    await written
+    assert kept(database) == 2
+
+
+async def test_a_slow_disk_is_left_to_the_thread(database, monkeypatch):
+    """A commit that took long is not waited for again where everything else would wait too."""
+    await database.write(keep)
+    monkeypatch.setattr("fhirgw.store.writer.SLOW_NS", -1)
+    monkeypatch.setattr("fhirgw.store.writer.SPARED", 1_000_000)
+    first, second = (database.submit(keep, urgent=True, here=True) for _ in range(2))
+    assert (first.done(), second.done()) == (True, False)
+    await second
+    assert kept(database) == 3
 
 
 async def test_instants_strictly_increase(database):
