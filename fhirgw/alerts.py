@@ -18,7 +18,9 @@ from fhirgw.consent.model import Json
 from fhirgw.mappers.datatypes import utc
 from fhirgw.store import clients, outbox
 from fhirgw.store.database import Transaction
+from fhirgw.store.endings import RELEASE_ENDED
 from fhirgw.store.stored import instant
+from fhirgw.terminology import BASE
 
 DAVINCI = "http://hl7.org/fhir/us/davinci-alerts"
 EVENT_SYSTEM = f"{DAVINCI}/CodeSystem/notification-event"
@@ -158,3 +160,17 @@ def bundle(
         "timestamp": instant(timestamp),
         "entry": entries,
     }
+
+
+def release_ended(base: str, endpoint: str, receiver: str, patient: str, *, id: str, timestamp: int) -> Json:
+    """The message that a release of this patient to the receiver has ended; it says nothing more."""
+    event = {"system": f"{BASE}/CodeSystem/icm-notice", "code": RELEASE_ENDED, "display": "A release has ended"}
+    header: Json = {
+        "resourceType": "MessageHeader",
+        "id": f"{id}-header",
+        "eventCoding": event,
+        "destination": [{"endpoint": endpoint, "receiver": {"reference": receiver}}],
+        "source": {"name": "fhirgw", "endpoint": base},
+        "focus": [{"reference": f"{base}/Patient/{patient}"}],
+    }
+    return bundle(base, header, (), id=id, timestamp=timestamp)

@@ -58,6 +58,8 @@ class Answer:
         shown: What it shows, for the account.
         interaction: The FHIR interaction.
         media_type: Of the body.
+        scopes: What the releases say of the Part 2 records in it, a sentence for each (42 CFR 2.32).
+        about: Logical id of the Patient whom it tells of, where it shows no resource; '' else.
     """
 
     body: Json | bytes

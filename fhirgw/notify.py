@@ -119,7 +119,7 @@ class Notifier:
             return Outcome("withheld")
         request_id = self._new_id()
         message_id = resource_id(self._id_key, "Bundle", "alert", str(row.id))
-        ask = Notification(row.focus, row.code, row.key, row.undone, client.notify_url, message_id)
+        ask = Notification(row.focus, row.code, row.key, row.undone, client.notify_url, message_id, row.patient)
         try:
             released = await self._share.release(_requester(client, request_id, row.code), ask)
         except NotFound:

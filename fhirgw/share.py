@@ -49,6 +49,7 @@ from fhirgw.released import Released
 from fhirgw.replica import Replica, next_transaction
 from fhirgw.store import clients, policy, repository, search
 from fhirgw.store.database import Database, Transaction
+from fhirgw.store.endings import RELEASE_ENDED, to_tell
 from fhirgw.store.repository import Stored
 from fhirgw.store.versions import kept_versions
 
@@ -147,6 +148,7 @@ class Notification:
         undone: Whether it tells that the fact does not hold any more.
         endpoint: Where it goes.
         id: Of the message: the same at every attempt.
+        patient: Logical id of the Patient it is about, where the focus may be gone: of a release that ended.
     """
 
     focus: str
@@ -155,9 +157,11 @@ class Notification:
     undone: bool
     endpoint: str
     id: str
+    patient: str = ""
 
 
-Ask = Read | VRead | History | Search | NextPage | Notification | Match | Document | Disclosures | Returns | Replica
+Operation = Match | Consult | Document | Disclosures | Returns | Replica
+Ask = Read | VRead | History | Search | NextPage | Notification | Operation
 
 
 class PolicyMovedError(Exception):
@@ -310,10 +314,17 @@ class Share:
             case NextPage(token=token):
                 return self._search(turn, self._pages.open(token, _bound_to(turn.requester), turn.now))
             case Notification():
-                notice = self._emergency_notice if ask.code == clients.EMERGENCY else self._notification
-                return notice(turn, ask)
+                notices = {clients.EMERGENCY: self._emergency_notice, RELEASE_ENDED: self._ended_notice}
+                return notices.get(ask.code, self._notification)(turn, ask)
+            case _:
+                return self._operation(turn, ask)
+
+    def _operation(self, turn: _Turn, ask: Operation) -> Answer:
+        match ask:
             case Match():
                 return look_up(turn.connection, turn.visibility, self._matching, ask, self._base)
+            case Consult():
+                return self._consult(turn, ask)
             case Document() | Replica():
                 return self._record(turn, ask)
             case Disclosures() | Returns():
@@ -392,6 +403,18 @@ class Share:
         receiver = f"Organization/{turn.requester.organization}"
         body = emergency.notice(self._base, ask.endpoint, receiver, shown[0], id=ask.id, timestamp=turn.now)
         return Answer(body, shown, "operation")
+
+    def _ended_notice(self, turn: _Turn, ask: Notification) -> Answer:
+        """That a release has ended, to whom the ledger has it that something was released under it (leak 50)."""
+        consent = ask.focus.removeprefix("Consent/")
+        stored = repository.current(turn.connection, "Consent", consent)
+        if stored is not None and not stored.deleted and stored.body.get("status") == "active":
+            raise Withheld
+        if not any(one.client == turn.requester.client for one in to_tell(turn.connection, ask.patient, consent)):
+            raise Withheld
+        receiver = f"Organization/{turn.requester.organization}"
+        body = alerts.release_ended(self._base, ask.endpoint, receiver, ask.patient, id=ask.id, timestamp=turn.now)
+        return Answer(body, (), "operation", about=ask.patient)
 
     def _record(self, turn: _Turn, ask: Document | Replica) -> Answer:
         connection, visibility, readable = turn.connection, turn.visibility, turn.readable

@@ -15,7 +15,7 @@ import orjson
 import typer
 from sqlalchemy import Connection
 
-from fhirgw.app import Gateway, new_id
+from fhirgw.app import Gateway, new_id, now
 from fhirgw.cli.terminal import account, emit, emit_all, local, patient_id, people, read, read_json, written
 from fhirgw.consent.cases import Cases
 from fhirgw.consent.closure import Supporting
@@ -27,7 +27,7 @@ from fhirgw.document import officer
 from fhirgw.document.plan import name_of
 from fhirgw.errors import InvalidElement
 from fhirgw.share import Requester
-from fhirgw.store import clients, policy, repository
+from fhirgw.store import clients, outbox, policy, repository
 
 consent_app = typer.Typer(help="Decide, explain, revoke.", no_args_is_help=True)
 
@@ -177,7 +177,7 @@ def consent_revoke(
     recipient: Recipient,
     written: Annotated[bool, typer.Option(help="The member revoked in writing; oral is enough.")] = False,
 ) -> None:
-    """End a member's release to a recipient, at once.
+    """End a member's release to a recipient, at once; whoever received something under it is told.
 
     Example: fhirgw consent revoke --patient 'http://example.org/sid|M1' --recipient pcmh-elm
     """
@@ -186,10 +186,14 @@ def consent_revoke(
         with gateway.database.read() as connection:
             requester = _requester(gateway, recipient, "PATRQT")
             tokens = policy.organization_tokens(connection, requester.organization)
+        since = now()
         ended = asyncio.run(gateway.ingest.resources.revoke(who, tokens, written=written))
+        with gateway.database.read() as connection:
+            noted = outbox.about(connection, ended, since)
     if not ended:
         raise InvalidElement("No release of this member to this recipient is in force.")
-    emit({"revoked": ended})
+    told = {state: [one.client for one in noted if one.state == state] for state in ("due", "failed")}
+    emit({"revoked": ended, "told": told["due"], "tell": told["failed"]})
 
 
 def _requester(gateway: Gateway, named: str, purpose: str) -> Requester:

@@ -117,7 +117,7 @@ def _said(line: Line, speaker: Speaker, language: str) -> Iterator[str]:
     what = sorted({kinds.get(kind, kinds["other"]) for kind in line.kinds})
     if line.address:
         yield line.address
-    yield speaker.say("what", what=", ".join(what))
+    yield speaker.say("what", what=", ".join(what) or speaker.say("no-records"))
     yield speaker.say("why", why=purposes.get(line.purpose) or purposes["other"].format(code=line.purpose))
     if line.times > 1:
         yield speaker.say("times", times=line.times)

@@ -4,7 +4,7 @@ A row is told once. It is claimed for the time of an attempt, so that of several
 one die between sending and noting it, the row is sent again under the same message id.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Integer, bindparam, func, insert, select, update
@@ -49,7 +49,7 @@ class Row:
     """One thing that happened, for one client it may concern.
 
     Attributes:
-        focus: ``Encounter/id``.
+        focus: ``Encounter/id``; ``Consent/id`` of a release that ended.
         code: What is told: ``notification-admit``.
         key: What makes it this one and no other of the focus.
         nth: Even: it happened. Odd: what was told before is taken back.
@@ -121,6 +121,25 @@ def announce(
             | {"client": client, "code": code, "key": key, "nth": nth, "state": state}
             | {"ended_at": None if state == "due" else tx.now}
             for client, code, key, nth, state in rows
+        ],
+    )
+
+
+def tell(
+    tx: Transaction, *, patient: str, focus: str, code: str, rows: Sequence[tuple[str, str, str | None]]
+) -> None:
+    """Note what is told and never taken back, each time that it happens: (client, state, why it cannot be sent)."""
+    key = str(tx.now)
+    noted = {client for client, _, known, _, _ in _KNOWN.rows(tx.direct, of=focus) if known == key}
+    common = {"patient": patient, "focus": focus, "code": code, "key": key, "nth": 0, "attempts": 0}
+    _PUT.run(
+        tx.direct,
+        [
+            common
+            | {"created_at": tx.now, "due_at": tx.now, "ended_at": None if state == "due" else tx.now}
+            | {"client": client, "state": state, "error": error}
+            for client, state, error in rows
+            if client not in noted
         ],
     )
 
@@ -219,6 +238,12 @@ def list_(
         found = found.where(outbox.c.state.in_(states))
     if client is not None:
         found = found.where(outbox.c.client == client)
+    return [Row(*row) for row in connection.execute(found)]
+
+
+def about(connection: Connection, focuses: Collection[str], since: int) -> list[Row]:
+    """What was noted of these since an instant."""
+    found = select(outbox).where(outbox.c.focus.in_(focuses), outbox.c.created_at >= since).order_by(outbox.c.id)
     return [Row(*row) for row in connection.execute(found)]
 
 

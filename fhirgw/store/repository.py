@@ -11,7 +11,7 @@ from fhirgw.consent.labels import TABLE_VERSION
 from fhirgw.consent.model import Json
 from fhirgw.consent.predicate import Facts, Visibility, holds
 from fhirgw.errors import VersionConflict
-from fhirgw.store import candidates, index, policy, task_clock
+from fhirgw.store import candidates, endings, index, policy, task_clock
 from fhirgw.store.compartment import FOLLOWERS, place
 from fhirgw.store.database import Transaction
 from fhirgw.store.held import CURRENT, DV_TYPES, held, level
@@ -303,6 +303,9 @@ def _effects(
         candidates.keep(tx, logical, body)
     elif kind == "Consent":
         policy.consent_changed(tx, patient, logical, body)
+        was = orjson.loads(before.body) if before is not None and not before.deleted else {}
+        if patient and _is_active(was) and not _is_active(body or {}):
+            endings.note(tx, patient, logical)
         if before is not None and before.patient not in (None, patient):
             policy.bump(tx, before.patient)
         bodies = [body] if body else []
@@ -317,6 +320,10 @@ def _effects(
             held(tx).spread([(kind, logical)])
     elif kind == "Task":
         task_clock.note(tx, logical, body)
+
+
+def _is_active(consent: Json) -> bool:
+    return consent.get("status") == "active"
 
 
 def settle(tx: Transaction, patient: str) -> None:

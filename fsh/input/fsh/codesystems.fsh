@@ -164,3 +164,11 @@ Description: "Which law has a disclosure listed in the accounting that a member 
 * insert Terms
 * #hipaa "45 CFR 164.528" "Of the last six years: neither for treatment, payment or operations, nor authorized by the member."
 * #part2 "42 CFR 2.25" "Of the last three years: records under 42 CFR Part 2, disclosed with the member's consent."
+
+CodeSystem: IcmNotice
+Id: icm-notice
+Title: "Notices of the gateway"
+Description: "What the gateway tells registered systems of, beside visits (those are Da Vinci notification events)."
+* insert Terms
+* #emergency-claimed "Emergency access claimed" "Told to the programme's own systems: there is a Task to review it."
+* #release-ended "A release has ended" "Told to whoever received something under it: nothing more than whose release it was."
