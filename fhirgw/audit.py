@@ -35,6 +35,7 @@ OPERATOR_TYPE = {
     "display": "Application Activity",
 }
 INTERACTION = "http://hl7.org/fhir/restful-interaction"
+_ACTIONS = {"create": "C", "update": "U", "delete": "D"}
 PART2_LABEL = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "42CFRPart2"}
 PURPOSE = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
 
@@ -90,7 +91,7 @@ def audit_event(entry: Entry, recorded_at: int) -> dict[str, Any]:
         "resourceType": "AuditEvent",
         "type": OPERATOR_TYPE if entry.recipient == "operator" else AUDIT_TYPE,
         "subtype": [{"system": INTERACTION, "code": entry.interaction}],
-        "action": "R",
+        "action": _ACTIONS.get(entry.interaction, "R"),
         "recorded": instant(recorded_at),
         "outcome": "0",
         "purposeOfEvent": [{"coding": [{"system": PURPOSE, "code": entry.purpose}]}],

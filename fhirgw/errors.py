@@ -13,6 +13,7 @@ GatewayError
 ├── Unauthenticated           no token, or one that does not count
 ├── Forbidden                 the client's scope, never a fact about a patient
 ├── VersionConflict           If-Match names another version
+├── StillNeeded               what is to be deleted holds something else up, or would come again
 ├── TooLarge                  over the configured cap
 ├── NotSupported              a search or interaction we refuse, the same way for everybody
 │   ├── WrongMethod           an HTTP method that the route does not have
@@ -124,6 +125,12 @@ class VersionConflict(GatewayError):
     """If-Match names a version that is not the current one."""
 
     issue, http, msa, err = "conflict", 412, None, "207"
+
+
+class StillNeeded(GatewayError):
+    """What is to be deleted holds something else up, or would come again."""
+
+    issue, http, msa, err = "conflict", 409, None, "207"
 
 
 class TooLarge(GatewayError):

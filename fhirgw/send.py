@@ -5,7 +5,7 @@ operator and never read from the store.
 """
 
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from ipaddress import ip_address
@@ -76,6 +76,18 @@ def error_answer(error: Exception, request_id: str) -> Public:
 def nothing() -> Public:
     """An answer without a body: it was done, and the requester may not read what came of it."""
     return Public(b"")
+
+
+def done(version: int) -> Public:
+    """It was done, and there is nothing to say of it but which version says so."""
+    return Public(b"", status=204, headers={"ETag": f'W/"{version}"'})
+
+
+def judged(errors: Sequence[GatewayError]) -> Public:
+    """What is wrong with a resource that the requester sent, as an OperationOutcome; no error holds a value."""
+    sound = {"severity": "information", "code": "informational", "diagnostics": "Nothing is wrong with it."}
+    outcome = operation_outcome(errors) if errors else {"resourceType": "OperationOutcome", "issue": [sound]}
+    return Public(orjson.dumps(outcome), FHIR_JSON)
 
 
 def _leaves(error: Exception) -> list[Exception]:

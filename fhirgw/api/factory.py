@@ -55,6 +55,8 @@ EXITS: Mapping[tuple[str, str], How] = MappingProxyType(
         ("GET", "/fhir/{type}/_history"): "released",
         ("GET", "/fhir/{type}/{id}"): "released",
         ("PUT", "/fhir/{type}/{id}"): "written, then released",
+        ("DELETE", "/fhir/{type}/{id}"): "public",
+        ("POST", "/fhir/{type}/$validate"): "public",
         ("GET", "/fhir/{type}/{id}/_history"): "released",
         ("GET", "/fhir/{type}/{id}/_history/{vid}"): "released",
     }
@@ -132,7 +134,8 @@ def _paths(
         "/fhir/{type}": {"GET": fhir.search, "POST": fhir.create},
         "/fhir/{type}/_search": {"POST": fhir.search_by_post},
         "/fhir/{type}/_history": {"GET": fhir.history_type},
-        "/fhir/{type}/{id}": {"GET": fhir.read, "PUT": fhir.update},
+        "/fhir/{type}/$validate": {"POST": fhir.validate},
+        "/fhir/{type}/{id}": {"GET": fhir.read, "PUT": fhir.update, "DELETE": fhir.delete},
         "/fhir/{type}/{id}/_history": {"GET": fhir.history_instance},
         "/fhir/{type}/{id}/_history/{vid}": {"GET": fhir.vread},
     }

@@ -12,13 +12,20 @@ from starlette.requests import Request
 from fhirgw.api import negotiation
 from fhirgw.api.middleware import request_id
 from fhirgw.api.negotiation import LOGICAL_ID
-from fhirgw.api.operations import PRESENTATIONS, disclosures_asked, document_asked, match_asked
+from fhirgw.api.operations import (
+    PRESENTATIONS,
+    disclosures_asked,
+    document_asked,
+    match_asked,
+    validation_asked,
+)
 from fhirgw.api.smart import Smart
 from fhirgw.errors import Forbidden, InvalidElement, NotFound, NotSupported
 from fhirgw.ingest import Ingest, Written
 from fhirgw.profiles import definitions
+from fhirgw.profiles.validation import errors, problems
 from fhirgw.released import Public, Released
-from fhirgw.send import nothing
+from fhirgw.send import done, judged, nothing
 from fhirgw.share import History, NextPage, Read, Requester, Search, Share, VRead
 from fhirgw.store.clients import scope_allows
 
@@ -118,7 +125,7 @@ class Interactions:
         if not scope_allows(requester.scopes, "Patient", "s"):
             raise Forbidden("The scope of this token does not cover this interaction.")
         negotiation.require_json(request)
-        parameters = await negotiation.resource(request, "Parameters", self._max_bytes)
+        parameters = await negotiation.resource(request, ("Parameters",), self._max_bytes)
         return await self._share.release(requester, match_asked(parameters))
 
     async def document(self, request: Request) -> Released:
@@ -161,10 +168,28 @@ class Interactions:
         written = await self._ingest.resources.write(requester, resource, id=logical, if_match=if_match)
         return await self._saved(requester, written)
 
+    async def delete(self, request: Request) -> Public:
+        """``DELETE /fhir/{type}/{id}``, with If-Match where the client wants to be sure."""
+        requester = await self._admitted(request, "d")
+        negotiation.require_unconditional(request)
+        if_match = request.headers.get("if-match")
+        logical = _id(request, "id")
+        return done(await self._ingest.resources.delete(requester, _type(request), logical, if_match=if_match))
+
+    async def validate(self, request: Request) -> Public:
+        """``POST /fhir/{type}/$validate``: nothing is kept of it."""
+        kind = _type(request)
+        if kind not in self._types:
+            raise NotFound
+        await self._identified(request)
+        negotiation.require_json(request)
+        body = await negotiation.resource(request, (kind, "Parameters"), self._max_bytes)
+        return judged(errors(problems(validation_asked(kind, body))))
+
     async def _resource(self, request: Request) -> negotiation.Json:
         negotiation.require_json(request)
         negotiation.require_unconditional(request)
-        return await negotiation.resource(request, _type(request), self._max_bytes)
+        return await negotiation.resource(request, (_type(request),), self._max_bytes)
 
     async def _saved(self, requester: Requester, written: Written) -> Saved:
         """It is written; what the client may read of it comes back, which may be nothing."""

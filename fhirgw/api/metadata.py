@@ -16,6 +16,7 @@ from fhirgw.terminology import BASE
 STATED = date(2026, 11, 22)
 """When what is offered last changed, by our hand."""
 
+VALIDATE = ("validate", "http://hl7.org/fhir/OperationDefinition/Resource-validate")
 OPERATIONS = {
     "Patient": (
         ("match", "http://hl7.org/fhir/OperationDefinition/Patient-match"),
@@ -24,14 +25,14 @@ OPERATIONS = {
     "CarePlan": (("document", f"{BASE}/OperationDefinition/CarePlan-document"),),
 }
 
-INTERACTIONS = ("read", "vread", "history-instance", "history-type", "create", "update", "search-type")
+INTERACTIONS = ("read", "vread", "history-instance", "history-type", "create", "update", "delete", "search-type")
 
 
 def capability_statement(base: str, token_url: str) -> Public:
     """``GET /fhir/metadata``."""
     offers = [
         capability.Offer(
-            kind, INTERACTIONS, includes=None, update_creates=True, operations=OPERATIONS.get(kind, ())
+            kind, INTERACTIONS, includes=None, update_creates=True, operations=(*OPERATIONS.get(kind, ()), VALIDATE)
         )
         for kind in definitions.resource_types()
     ]

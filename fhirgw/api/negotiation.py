@@ -5,7 +5,7 @@ See: FHIR R4 http.html §3.1.0 (formats, Prefer), RFC 9110 §12.5.1 (Accept), RF
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -130,8 +130,8 @@ async def form(request: Request, cap: int) -> Parameters:
     return _pairs(raw)
 
 
-async def resource(request: Request, kind: str, cap: int) -> Json:
-    """The resource in the body, of the type the URL names.
+async def resource(request: Request, kinds: Collection[str], cap: int) -> Json:
+    """The resource in the body, of the type the URL names, or one of those that the operation takes.
 
     Raises:
         UnsupportedMedia: It is not sent as JSON in UTF-8.
@@ -147,7 +147,7 @@ async def resource(request: Request, kind: str, cap: int) -> Json:
         raise MalformedMessage(f"This is no JSON: line {error.lineno}, column {error.colno}.") from None
     if not isinstance(document, dict):
         raise MalformedMessage("A resource is a JSON object.")
-    if document.get("resourceType") != kind:
+    if document.get("resourceType") not in kinds:
         raise InvalidElement("The type in the body is not that of the URL.", location="resourceType")
     return document
 

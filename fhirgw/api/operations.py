@@ -10,6 +10,7 @@ from fhirgw.api.negotiation import ACCEPTED, FORMAT_PARAMETER, Json
 from fhirgw.document import LANGUAGES, Disclosures, Document, Presentation
 from fhirgw.errors import InvalidElement
 from fhirgw.lookup import MOST, Match
+from fhirgw.profiles import conformance
 from fhirgw.profiles.validation import require_valid
 
 PRESENTATIONS: Mapping[str, frozenset[str]] = {
@@ -19,6 +20,7 @@ PRESENTATIONS: Mapping[str, frozenset[str]] = {
 }
 """How ``CarePlan/$document`` and ``Patient/$disclosures`` can be had, by what a client may call it."""
 
+_VALIDATE = {"resource": "resource", "mode": "valueCode", "profile": "valueUri"}
 _MATCH = {"resource": "resource", "onlyCertainMatches": "valueBoolean", "count": "valueInteger"}
 
 
@@ -29,13 +31,7 @@ def match_asked(parameters: Json) -> Match:
         InvalidElement: A parameter that the operation does not have, twice, or of another type; no Patient.
         ExceptionGroup: Everything that is wrong with the Patient.
     """
-    asked: Json = {}
-    parts = parameters.get("parameter")
-    for part in parts if isinstance(parts, list) else []:
-        name = part.get("name") if isinstance(part, dict) else None
-        if name not in _MATCH or name in asked or _MATCH[name] not in part:
-            raise InvalidElement("$match takes resource, onlyCertainMatches and count, each once.")
-        asked[name] = part[_MATCH[name]]
+    asked = _parts(parameters, _MATCH, "$match takes resource, onlyCertainMatches and count, each once.")
     patient, count = asked.get("resource"), asked.get("count", MOST)
     certain = asked.get("onlyCertainMatches", False)
     if not isinstance(patient, dict) or patient.get("resourceType") != "Patient":
@@ -44,6 +40,49 @@ def match_asked(parameters: Json) -> Match:
         raise InvalidElement("onlyCertainMatches is true or false, count a positive number.")
     require_valid(patient)
     return Match(patient, certain, count)
+
+
+def _parts(parameters: Json, types: Mapping[str, str], otherwise: str) -> Json:
+    """The values of Parameters by name, each once, of the type that the operation has for it.
+
+    Raises:
+        InvalidElement: ``otherwise``.
+    """
+    asked: Json = {}
+    parts = parameters.get("parameter")
+    for part in parts if isinstance(parts, list) else []:
+        name = part.get("name") if isinstance(part, dict) else None
+        if not isinstance(name, str) or name in asked or types.get(name) not in part:
+            raise InvalidElement(otherwise, location="Parameters.parameter")
+        asked[name] = part[types[name]]
+    return asked
+
+
+def validation_asked(kind: str, body: Json) -> Json:
+    """The resource that ``$validate`` is about, held to the profile that is asked for beside those it names.
+
+    See: http://hl7.org/fhir/R4/resource-operation-validate.html
+
+    Raises:
+        InvalidElement: A parameter that the operation does not have here, or another type than the URL's.
+    """
+    asked: Json = {"resource": body}
+    if body.get("resourceType") == "Parameters":
+        asked = _parts(body, _VALIDATE, "$validate takes resource, mode and profile, each once.")
+    if asked.get("mode") not in (None, "create", "update", "profile"):
+        raise InvalidElement("The mode is create, update or profile.", location="mode")
+    resource, profile = asked.get("resource"), asked.get("profile")
+    if not isinstance(resource, dict) or resource.get("resourceType") != kind:
+        raise InvalidElement(f"The resource is not of the URL's type, {kind}.", location="resource")
+    if profile is None:
+        return resource
+    if not isinstance(profile, str) or profile not in conformance.profiles():
+        raise InvalidElement("There is no such profile here.", location="profile")
+    meta = resource.get("meta")
+    named = meta.get("profile", []) if isinstance(meta, dict) else None
+    if meta is not None and not isinstance(named, list):
+        return resource  # which is wrong as it is
+    return {**resource, "meta": {**(meta or {}), "profile": [*(named or []), profile]}}
 
 
 def document_asked(logical: str, presentation: str, pairs: Mapping[str, str]) -> Document:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fhirgw.audit import Entry, Ledger
 from fhirgw.consent.model import Json
 from fhirgw.errors import Forbidden, NotFound, VersionConflict
+from fhirgw.ingest.removal import remove
 from fhirgw.ingest.returns import Returns
 from fhirgw.mappers.ids import resource_id
 from fhirgw.profiles.validation import require_valid
@@ -110,19 +111,49 @@ class Resources:
             identity.bind(tx, pairs, logical)
             picture = {name: value for name, value in body.items() if name not in ("id", "meta")}
             identity.picture(tx, logical, "icm", picture)
+        said = "update" if before else "create"
+        self._account(tx, requester, stored, said)
+        return Written(kind, logical, created=before is None)
+
+    async def delete(self, requester: Requester, kind: str, logical: str, *, if_match: str | None) -> int:
+        """Delete what the programme's own system wrote; the version that says so, new or not.
+
+        Raises:
+            Forbidden: The client is not of the programme.
+            NotFound: There never was such a resource, or it is of nobody in the client's programmes.
+            VersionConflict: ``if_match`` is not the current version.
+            StillNeeded: It would come again, or holds something else up.
+        """
+        if requester.inside is None:
+            raise Forbidden("This client may not write.")
+        expected = _version(if_match)
+        return await self._database.write(lambda tx: self._delete(tx, requester, kind, logical, expected))
+
+    def _delete(self, tx: Transaction, requester: Requester, kind: str, logical: str, expected: int | None) -> int:
+        before = repository.last(tx, kind, logical)
+        if before is None or not _inside(tx, requester, before):
+            raise NotFound
+        if expected is not None and before.version != expected:
+            raise VersionConflict("The resource was changed since you read it.")
+        if before.deleted:
+            return before.version
+        removed = remove(tx, before, self._returns)
+        self._account(tx, requester, removed, "delete")
+        return removed.version
+
+    def _account(self, tx: Transaction, requester: Requester, stored: repository.Stored, said: str) -> None:
         entry = Entry(
             stored.patient,
             requester.client,
             f"Organization/{requester.organization}",
             requester.purpose,
             False,
-            "update" if before else "create",
-            (f"{kind}/{logical}/_history/{stored.version}",),
+            said,
+            (f"{stored.type}/{stored.id}/_history/{stored.version}",),
             (),
             requester.request_id,
         )
         self._ledger.append(tx, [entry])
-        return Written(kind, logical, created=before is None)
 
 
 def register_organization(tx: Transaction, id_key: bytes, system: str, value: str, name: str) -> str:

@@ -7,6 +7,7 @@ from fhirgw.consent.vocabulary import BITS
 from fhirgw.errors import InvalidElement
 from fhirgw.icm.statements import with_news
 from fhirgw.ingest.precedence import put
+from fhirgw.mappers.icm import map_case
 from fhirgw.mappers.icm.returning import Home, Returned, returned
 from fhirgw.programs import Program
 from fhirgw.store import identity, repository, returns
@@ -58,6 +59,16 @@ class Returns:
         if back is None and not repository.exists(tx.connection, resource["resourceType"], fresh) and ask(nameless):
             raise InvalidElement("What is new to a case has its id from the gateway: POST it.", location="id")
         return back
+
+    def states(self, tx: Transaction, patient: str, reference: str) -> bool:
+        """Whether a case of this person says what the resource is."""
+        for _, known in identity.cases(tx.connection, patient):
+            case = with_news(known.body, [])
+            program = self._programs.get(case.program)
+            made = map_case(case, program, self._id_key, patient_id=patient) if program else []
+            if any(f"{one['resourceType']}/{one['id']}" == reference for one in made):
+                return True
+        return False
 
     def take(self, tx: Transaction, back: Returned) -> repository.Stored:
         """Store what came back, and note it for its system, unless that knows it; the resource that was written."""

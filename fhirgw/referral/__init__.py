@@ -5,6 +5,7 @@ person's visits, so that messages in any order, repetition and replay give the s
 correction or a visit moved to somebody else undoes what it caused. See: ``docs/decisions/0110`` to ``0113``.
 """
 
+from fhirgw.referral.raising import is_raised
 from fhirgw.referral.settling import Referrals
 
-__all__ = ["Referrals"]
+__all__ = ["Referrals", "is_raised"]

@@ -18,6 +18,11 @@ SID = f"{BASE}/sid/icm-trigger"
 """Identifier of the rule in ``ServiceRequest.requisition`` and ``Task.groupIdentifier``: ``husky.HUSKY-EVENT``."""
 
 
+def is_raised(resource: Json) -> bool:
+    """Whether a rule of a programme called for it."""
+    return SID in (resource.get(name, {}).get("system") for name in ("groupIdentifier", "requisition"))
+
+
 @dataclass(frozen=True, slots=True)
 class Raising:
     """Makes the resources of one question's matches for one person."""

@@ -224,6 +224,15 @@ def is_held(connection: Connection, patient: str) -> bool:
     return connection.scalar(select(identity.c.held).where(*where).limit(1)) is not None
 
 
+def forget(tx: Transaction, patient: str) -> bool:
+    """Nobody is known as this person any more; False where something was said of who they are, which stays."""
+    if _facts(tx.direct, _names(tx.direct, patient)):
+        return False
+    tx.direct.execute(delete(identity).where(or_(identity.c.patient == patient, identity.c.home == patient)))
+    tx.direct.execute(delete(person_source).where(person_source.c.patient == patient))
+    return True
+
+
 def linked(connection: Connection, patient: Json) -> Json:
     """A Patient with the links that the graph gives them: replaced, they are not active."""
     return with_links(patient, links(connection, patient["id"]))

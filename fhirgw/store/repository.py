@@ -252,6 +252,12 @@ def present(tx: Transaction, kind: str, logical: str) -> Stored | None:
     return stored(row) if row is not None and not row.deleted else None
 
 
+def last(tx: Transaction, kind: str, logical: str) -> Stored | None:
+    """As ``present``, deleted or not; None of what never was."""
+    row = held(tx).row((kind, logical))
+    return stored(row) if row is not None else None
+
+
 def compartment(connection: Connection, patient: str) -> list[Stored]:
     """Everything current of one patient, for the privacy officer."""
     found = select(table).where(table.c.patient == patient, table.c.deleted.is_(False))

@@ -50,6 +50,7 @@ class RecordedIngest:
 
     def __init__(self):
         self.written = []
+        self.deleted = []
         self.error = None
         self.created = True
 
@@ -72,6 +73,12 @@ class RecordedIngest:
         if self.error:
             raise self.error
         return Written(resource["resourceType"], id or "new-id", created=self.created)
+
+    async def delete(self, requester, kind, logical, *, if_match):
+        self.deleted.append((requester, kind, logical, if_match))
+        if self.error:
+            raise self.error
+        return 4
 
 
 @dataclass

@@ -149,8 +149,8 @@ async def test_what_is_not_there_is_not_there_for_anybody(api, method, path):
 @pytest.mark.parametrize(
     ("method", "path", "allow"),
     [
-        ("DELETE", "/fhir/Patient/p1", "GET, PUT"),
-        ("PATCH", "/fhir/Patient/p1", "GET, PUT"),
+        ("PATCH", "/fhir/Patient/p1", "GET, PUT, DELETE"),
+        ("DELETE", "/fhir/Patient", "GET, POST"),
         ("POST", "/fhir", "GET"),
         ("PUT", "/fhir/Patient", "GET, POST"),
         ("GET", "/fhir/Patient/_search", "POST"),

@@ -10,6 +10,7 @@ from fhirgw.errors import (
     MissingElement,
     NotFound,
     ProfileViolation,
+    StillNeeded,
     VersionConflict,
     Withheld,
 )
@@ -359,3 +360,87 @@ async def test_answers_are_json_or_refused(api, accept, query, status):
     assert reply.status_code == status
     assert reply.headers["content-type"] == "application/fhir+json"
     assert len(api.share.asked) == (status == 200)
+
+
+async def test_a_deletion_goes_through_ingest_and_says_which_version_it_is(api):
+    headers = await api.bearer("icm") | {"If-Match": 'W/"3"'}
+    reply = await api.http.delete("/fhir/Patient/p1", headers=headers)
+    assert (reply.status_code, reply.content, reply.headers["etag"]) == (204, b"", 'W/"4"')
+    ((_, *what),) = api.ingest.deleted
+    assert what == ["Patient", "p1", 'W/"3"']
+    assert api.share.asked == []
+
+
+@pytest.mark.parametrize("client", ["pcmh", "writer"])
+async def test_only_a_scope_that_says_so_deletes(api, client):
+    headers = await api.bearer(client, "system/*.crus")
+    answers = [await api.http.delete(f"/fhir/Patient/{one}", headers=headers) for one in ("p1", "nobody")]
+    assert {reply.status_code for reply in answers} == {403}
+    assert api.ingest.deleted == []
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(NotFound(), 404), (VersionConflict("x"), 412), (StillNeeded("x"), 409)]
+)
+async def test_a_deletion_that_is_refused_says_why(api, error, status):
+    api.ingest.error = error
+    reply = await api.http.delete("/fhir/Patient/p1", headers=await api.bearer("icm"))
+    assert (reply.status_code, reply.json()["resourceType"]) == (status, "OperationOutcome")
+
+
+async def test_a_conditional_deletion_is_none(api):
+    reply = await api.http.delete("/fhir/Patient?identifier=x", headers=await api.bearer("icm"))
+    assert reply.status_code == 405
+    assert api.ingest.deleted == []
+
+
+OURS = "http://fhirgw.org/fhir/StructureDefinition/icm-member"
+WRONG = {"resourceType": "Patient", "id": "p1", "gender": "SECRET"}
+
+
+def parameters(**named):
+    return {"resourceType": "Parameters", "parameter": [{"name": name, **value} for name, value in named.items()]}
+
+
+@pytest.mark.parametrize(
+    ("body", "severities"),
+    [
+        (PATIENT, ["information"]),
+        (WRONG, ["error"]),
+        (parameters(resource={"resource": PATIENT}), ["information"]),
+        (parameters(resource={"resource": WRONG}, mode={"valueCode": "update"}), ["error"]),
+        (parameters(resource={"resource": PATIENT}, profile={"valueUri": OURS}), ["error"]),
+        (parameters(resource={"resource": PATIENT | {"meta": 1}}, profile={"valueUri": OURS}), ["error"]),
+    ],
+)
+async def test_validate_says_what_is_wrong_and_repeats_nothing_of_it(api, body, severities):
+    reply = await api.http.post("/fhir/Patient/$validate", json=body, headers=await api.bearer())
+    outcome = reply.json()
+    assert (reply.status_code, outcome["resourceType"]) == (200, "OperationOutcome")
+    assert list(dict.fromkeys(one["severity"] for one in outcome["issue"])) == severities
+    assert "SECRET" not in reply.text
+    assert (api.ingest.written, api.share.asked) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"resourceType": "Goal"},
+        parameters(),
+        parameters(resource={"resource": {"resourceType": "Goal"}}),
+        parameters(resource={"resource": PATIENT}, mode={"valueCode": "delete"}),
+        parameters(resource={"resource": PATIENT}, profile={"valueUri": "http://example.org/none"}),
+        parameters(resource={"resource": PATIENT}, other={"valueString": "x"}),
+        parameters(resource={"valueString": "x"}),
+        {"resourceType": "Parameters", "parameter": [{"name": ["resource"]}]},
+        {"resourceType": "Parameters", "parameter": [1]},
+    ],
+)
+async def test_what_validate_does_not_take_is_refused(api, body):
+    reply = await api.http.post("/fhir/Patient/$validate", json=body, headers=await api.bearer())
+    assert reply.status_code == 400
+
+
+async def test_nobody_validates_without_a_token(api):
+    assert (await api.http.post("/fhir/Patient/$validate", json=PATIENT)).status_code == 401
+    assert (await api.http.post("/fhir/Nothing/$validate", json=PATIENT)).status_code == 404

@@ -7,13 +7,13 @@ from gateway_process import Gateway
 
 from fhirgw import harness
 from fhirgw.app import load_programs, new_id
-from fhirgw.harness.synthetic import Run, samples
+from fhirgw.harness.synthetic import Run, references, samples
 from fhirgw.harness.target import Target
 from fhirgw.send import Credentials, token
 
 RUN = Run("run1", b"key")
-NOT_YET = {"conditional create", "conditional update", "conditional delete", "delete", "validate", "subscription"}
-"""What the gateway does not offer."""
+NOT_OFFERED = {"conditional create", "conditional update", "conditional delete", "subscription"}
+"""What the gateway's CapabilityStatement does not name."""
 
 
 @pytest.fixture
@@ -26,12 +26,14 @@ def gateway(tmp_path):
         running.stop()
 
 
-def test_what_the_gateway_emits_it_takes_keeps_finds_and_gives_back(gateway, tmp_path):
+def test_what_the_gateway_emits_it_takes_keeps_finds_gives_back_and_removes(gateway, tmp_path):
     key = (gateway.data / "demo" / "icm-system.jwk").read_text()
     signed_in = token(gateway.base, Credentials("icm-system", key), now=int(time.time()), jti=new_id())
     target = Target(gateway.base, token=lambda: signed_in, sleep=lambda _seconds: None)
     sent = [one for one in samples(RUN, "small", load_programs(None)) if one.name in ("ct-bhp", "ne-peer")]
-    report = harness.run(target, RUN, sent, harness.Options(tmp_path / "journal", "small", keep=True))
-    target.close()
+    report = harness.run(target, RUN, sent, harness.Options(tmp_path / "journal", "small"))
     assert [(one.capability, one.notes) for one in report.results if one.status == "failed"] == []
-    assert {one.capability for one in report.results if one.status == "skipped"} == NOT_YET
+    assert {one.capability for one in report.results if one.status == "skipped"} == NOT_OFFERED
+    written = references(resource for one in sent for resource in one.resources)
+    assert {target.request("GET", one).status for one in written} == {404}
+    target.close()
