@@ -134,6 +134,11 @@ def test_the_notice_is_what_a_decision_lets_a_requester_know():
         ("GET", "/fhir/patient/1"),
         ("GET", "/fhir/Patient/p1/_history/1/x"),
         ("GET", "/fhir/Patient/p1/$everything"),
+        ("GET", "/fhir/Patient/p1/$meta"),
+        ("GET", "/fhir/Patient/p1/$graphql"),
+        ("GET", "/fhir/Observation/x/$lastn"),
+        ("GET", "/fhir/Group/x/$export"),
+        ("GET", "/fhir/$export"),
     ],
 )
 async def test_what_is_not_there_is_not_there_for_anybody(api, method, path):
