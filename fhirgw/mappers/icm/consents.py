@@ -34,7 +34,7 @@ from fhirgw.terminology import ACT_CODE, CONFIDENTIALITY, LOINC, PARTICIPATION, 
 
 _POLICY_RULE = {
     "hipaa": concept(coding(f"{THO}consentpolicycodes", "hipaa-auth")),
-    "part2": concept(coding(ACT_CODE, "42CFRPart2CD")),
+    "part2": concept(coding(ACT_CODE, "42CFRPart2")),
     "fippa": None,  # no published code; the form's policy.uri stands for it
 }
 _RELEASE_STATUS = {

@@ -276,7 +276,7 @@ def test_a_release_signed_by_a_guardian_says_so():
     roi = consents_of(resources, "roi")[0]
     signer = next(one for one in resources if roi["performer"] == [{"reference": f"RelatedPerson/{one['id']}"}])
     assert signer["relationship"][0]["coding"][0]["code"] == "GUARD"
-    assert roi["policyRule"]["coding"][0]["code"] == "42CFRPart2CD"
+    assert roi["policyRule"]["coding"][0]["code"] == "42CFRPart2"
     for resource in resources:
         r4.validate(resource)
 
