@@ -157,7 +157,7 @@ def build(settings: Settings, *, clock: Callable[[], int] = now) -> Gateway:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     keys = settings.keys()
     database = Database(settings.database, clock=clock)
-    ledger = Ledger(secrets.token_hex(8), keys.audit)
+    ledger = Ledger(secrets.token_hex(8), keys.audit, site=settings.base)
     known = load_programs(settings.programs_dir)
     model = load_matching(settings.matching_file)
     share = Share(

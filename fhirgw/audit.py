@@ -1,13 +1,14 @@
 """The ledger: everything released is accounted for, and nobody can change what it says unseen.
 
 A row per patient and disclosure (or access) in a hash chain, one chain per process segment; the heads of all
-chains go into signed roots, at start, at stop and with the first row of a day. What a cut at the end of a chain
-removes since the last root is the part that only the database's own protection covers.
-See: DESIGN §6; 45 CFR 164.528 (accounting: date, recipient, what, purpose); 42 CFR 2.25; FHIR R4 AuditEvent.
+chains go into signed roots, at start, at stop and with the first row of a day. Roots that were kept elsewhere find
+a cut that took the end of a chain together with the roots over it; what a cut removes since the last root is the
+part that only the database's own protection covers.
+See: DESIGN §6; 45 CFR 164.528 (accounting: date, recipient, what, purpose); 42 CFR 2.25.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,28 +17,19 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, Row, bindparam, func, insert, select
 
+from fhirgw.audit_event import AGREEMENT, EMERGENCY, Disclosure, Entry, audit_event, disclosure
+from fhirgw.errors import InvalidElement
 from fhirgw.store.database import Transaction
 from fhirgw.store.prepared import Prepared
 from fhirgw.store.schema import ledger, ledger_root
-from fhirgw.store.stored import instant
-from fhirgw.terminology import NUCC, US_NPI
+
+__all__ = [
+    "AGREEMENT", "DAY", "EMERGENCY", "Disclosure", "Entry", "KeptRoot", "Ledger", "audit_event", "disclosure",
+    "disclosures", "events", "read_root", "roots", "verify",
+]  # fmt: skip
 
 GENESIS = bytes(32)
 DAY = 86_400_000_000
-AUDIT_TYPE = {
-    "system": "http://terminology.hl7.org/CodeSystem/audit-event-type",
-    "code": "rest",
-    "display": "RESTful Operation",
-}
-OPERATOR_TYPE = {
-    "system": "http://dicom.nema.org/resources/ontology/DCM",
-    "code": "110100",
-    "display": "Application Activity",
-}
-INTERACTION = "http://hl7.org/fhir/restful-interaction"
-_ACTIONS = {"create": "C", "update": "U", "delete": "D"}
-PART2_LABEL = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "42CFRPart2"}
-PURPOSE = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
 
 _LAST = Prepared(
     select(ledger.c.number, ledger.c.hash, ledger.c.recorded_at)
@@ -46,111 +38,6 @@ _LAST = Prepared(
     .limit(1)
 )
 _APPEND = Prepared(insert(ledger), tuple(column.name for column in ledger.c if column.name != "seq"))
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What happened to one patient's data.
-
-    Attributes:
-        patient: Logical id; None when the event is about nobody in particular.
-        recipient: Client id, or ``operator``.
-        organization: Reference of the recipient's Organization, or None.
-        purpose: v3-ActReason code.
-        disclosure: Whether it left the programme.
-        interaction: FHIR restful-interaction code, or an operator's command.
-        resources: References with the version shown: ``CarePlan/x/_history/3``.
-        consents: References of the Consents it was released under, or names of agreements after ``AGREEMENT``.
-        request_id: The ``X-Request-Id`` of the answer.
-        part2: Those of the resources that held records under 42 CFR Part 2 when they were disclosed.
-        emergency: The facts of the emergency claim it was asked under (42 CFR 2.51(c)), or None.
-    """
-
-    patient: str | None
-    recipient: str
-    organization: str | None
-    purpose: str
-    disclosure: bool
-    interaction: str
-    resources: tuple[str, ...]
-    consents: tuple[str, ...]
-    request_id: str
-    emergency: Mapping[str, str] | None = None
-    part2: tuple[str, ...] = ()
-
-
-def audit_event(entry: Entry, recorded_at: int) -> dict[str, Any]:
-    """The FHIR R4 AuditEvent of an entry."""
-    entities: list[dict[str, Any]] = [
-        {"what": _what(reference), "role": {"system": _ROLE, "code": code}, **_labelled(entry, reference)}
-        for code, references in (("1", _patient(entry)), ("4", entry.resources), ("13", entry.consents))
-        for reference in references
-    ]
-    who = {"reference": entry.organization} if entry.organization else {}
-    event: dict[str, Any] = {
-        "resourceType": "AuditEvent",
-        "type": OPERATOR_TYPE if entry.recipient == "operator" else AUDIT_TYPE,
-        "subtype": [{"system": INTERACTION, "code": entry.interaction}],
-        "action": _ACTIONS.get(entry.interaction, "R"),
-        "recorded": instant(recorded_at),
-        "outcome": "0",
-        "purposeOfEvent": [{"coding": [{"system": PURPOSE, "code": entry.purpose}]}],
-        "agent": [
-            {"who": {**who, "identifier": {"value": entry.recipient}}, "requestor": entry.emergency is None},
-            *_claimants(entry),
-        ],
-        "source": {"observer": {"display": "fhirgw"}},
-    }
-    entities += _emergencies(entry)
-    entities.append({"what": {"identifier": {"value": entry.request_id}}, "name": "X-Request-Id"})
-    return {**event, "entity": entities}
-
-
-AGREEMENT = "urn:fhirgw:agreement:"
-"""Before the name of an agreement under which the law has something disclosed: no resource, an identifier."""
-
-
-EMERGENCY = "urn:fhirgw:emergency:"
-"""Before the id of an emergency claim."""
-
-
-def _claimants(entry: Entry) -> list[dict[str, Any]]:
-    """The person for whom an emergency is claimed, and their affiliation."""
-    claim = entry.emergency
-    if claim is None:
-        return []
-    person = {"identifier": {"system": US_NPI, "value": claim["npi"]}, "display": claim["person"]}
-    role = {"coding": [{"system": NUCC, "code": claim["role"]}], "text": claim["affiliation"]}
-    return [{"role": [role], "who": person, "requestor": True}]
-
-
-def _emergencies(entry: Entry) -> list[dict[str, Any]]:
-    """The claim, as what something was released under; its reason."""
-    claim = entry.emergency
-    if claim is None:
-        return []
-    what = {"identifier": {"value": f"{EMERGENCY}{claim['id']}"}}
-    role = {"system": _ROLE, "code": "13"}
-    since = {"type": "since", "valueString": claim["since"]}
-    return [{"what": what, "role": role, "description": claim["reason"], "detail": [since]}]
-
-
-def _labelled(entry: Entry, reference: str) -> dict[str, Any]:
-    """The security label of a resource that held records under Part 2: what an accounting asks (42 CFR 2.25)."""
-    return {"securityLabel": [PART2_LABEL]} if reference in entry.part2 else {}
-
-
-def _what(reference: str) -> dict[str, Any]:
-    if reference.startswith(AGREEMENT):
-        return {"identifier": {"value": reference}}
-    return {"reference": reference}
-
-
-_ROLE = "http://terminology.hl7.org/CodeSystem/object-role"
-
-
-def _patient(entry: Entry) -> tuple[str, ...]:
-    return (f"Patient/{entry.patient}",) if entry.patient else ()
 
 
 def _digest(previous: bytes, values: Sequence[object]) -> bytes:
@@ -174,14 +61,16 @@ def _chained(row: Row[Any]) -> list[object]:
 class Ledger:
     """The chain of one process segment."""
 
-    def __init__(self, chain: str, key: bytes) -> None:
+    def __init__(self, chain: str, key: bytes, *, site: str = "urn:fhirgw") -> None:
         """Open a chain.
 
         Args:
             chain: A name no other process uses.
             key: 32 bytes or more; its first 32 are the seed of the Ed25519 key that signs roots.
+            site: Base URL of the gateway, for the AuditEvents.
         """
         self.chain = chain
+        self._site = site
         self._key = Ed25519PrivateKey.from_private_bytes(key[:32])
 
     def append(self, tx: Transaction, entries: Sequence[Entry]) -> None:
@@ -193,7 +82,7 @@ class Ledger:
             self.sign(tx)
         rows = []
         for following, entry in enumerate(entries, number + 1):
-            event = orjson.dumps(audit_event(entry, tx.now))
+            event = orjson.dumps(audit_event(entry, tx.now, self._site))
             facts = [entry.patient, entry.recipient, entry.purpose, entry.disclosure]
             digest = _digest(previous, [self.chain, following, tx.now, *facts, event.decode()])
             rows.append(
@@ -229,11 +118,78 @@ def _signed(recorded_at: int, previous: bytes, heads: bytes) -> bytes:
     return recorded_at.to_bytes(8, "big") + previous + heads
 
 
-def verify(connection: Connection, key: bytes) -> Iterator[str]:
-    """What is wrong with the ledger, a sentence each; nothing when it is whole."""
-    roots = connection.execute(select(ledger_root).order_by(ledger_root.c.seq)).all()
-    anchored = {(chain, head[0]) for root in roots for chain, head in orjson.loads(root.heads).items()}
+@dataclass(frozen=True, slots=True)
+class KeptRoot:
+    """A signed root, as it is kept outside the database.
+
+    Attributes:
+        recorded_at: Microseconds.
+        heads: What was signed: JSON, chain to (number, hash in hex) of its last entry.
+        previous: Hash of the signature before it, in hex.
+        signature: Ed25519, in hex.
+    """
+
+    recorded_at: int
+    heads: str
+    previous: str
+    signature: str
+
+
+def roots(connection: Connection) -> list[KeptRoot]:
+    """All signed roots, oldest first, to be kept where nobody who can change the database can change them."""
+    rows = connection.execute(select(ledger_root).order_by(ledger_root.c.seq))
+    return [
+        KeptRoot(row.recorded_at, bytes(row.heads).decode(), bytes(row.previous).hex(), bytes(row.signature).hex())
+        for row in rows
+    ]
+
+
+def read_root(stated: Any) -> KeptRoot:
+    """A root that was kept, from JSON.
+
+    Raises:
+        InvalidElement: It is none.
+    """
+    try:
+        root = KeptRoot(**stated)
+        _signed(root.recorded_at, bytes.fromhex(root.previous), root.heads.encode())
+        bytes.fromhex(root.signature)
+        _heads(root)
+    except (TypeError, ValueError, AttributeError, OverflowError):
+        raise InvalidElement("This is no root as audit roots writes it.", location="roots") from None
+    return root
+
+
+def verify(connection: Connection, key: bytes, kept: Sequence[KeptRoot] = ()) -> Iterator[str]:
+    """What is wrong with the ledger, a sentence each; nothing when it is whole.
+
+    Args:
+        connection: The database.
+        key: The audit key.
+        kept: Roots that were kept elsewhere: each must still be there, and hold.
+    """
+    rows = connection.execute(select(ledger_root).order_by(ledger_root.c.seq)).all()
+    stored = [(f"root {row.seq}", root) for row, root in zip(rows, roots(connection), strict=True)]
+    there = {root.signature for _, root in stored}
+    beside = [(f"kept root {number}", root) for number, root in enumerate(kept, 1)]
     seen: dict[tuple[str, int], str] = {}
+    yield from _verify_chains(connection, {head for _, root in (*stored, *beside) for head in _heads(root)}, seen)
+    yield from _verify_roots(stored, key, seen)
+    for name, root in beside:
+        if root.signature not in there:
+            yield f"{name}: it is gone from the database"
+        yield from _verify_root(name, root, key, seen)
+
+
+def _heads(root: KeptRoot) -> set[tuple[str, int]]:
+    """Which entries a root is over."""
+    return {(chain, number) for chain, (number, _) in orjson.loads(root.heads).items()}
+
+
+def _verify_chains(
+    connection: Connection, anchored: set[tuple[str, int]], seen: dict[tuple[str, int], str]
+) -> Iterator[str]:
+    """Walk the chains; ``seen`` gets the hashes of the anchored entries."""
     expected: dict[str, tuple[int, bytes]] = {}
     rows = connection.execution_options(yield_per=1000).execute(
         select(ledger).order_by(ledger.c.chain, ledger.c.number)
@@ -247,48 +203,31 @@ def verify(connection: Connection, key: bytes) -> Iterator[str]:
         expected[row.chain] = (row.number + 1, bytes(row.hash))
         if (row.chain, row.number) in anchored:
             seen[row.chain, row.number] = bytes(row.hash).hex()
-    yield from _verify_roots(roots, key, seen)
 
 
-def _verify_roots(roots: Sequence[Row[Any]], key: bytes, seen: dict[tuple[str, int], str]) -> Iterator[str]:
+def _verify_roots(
+    stored: Sequence[tuple[str, KeptRoot]], key: bytes, seen: dict[tuple[str, int], str]
+) -> Iterator[str]:
+    """The roots of the database: each continues the one before it."""
+    previous = GENESIS.hex()
+    for name, root in stored:
+        if root.previous != previous:
+            yield f"{name}: the root before it is missing"
+        yield from _verify_root(name, root, key, seen)
+        previous = hashlib.sha256(bytes.fromhex(root.signature)).hexdigest()
+
+
+def _verify_root(name: str, root: KeptRoot, key: bytes, seen: dict[tuple[str, int], str]) -> Iterator[str]:
+    """Its signature holds, and what it is over is there."""
     public = Ed25519PrivateKey.from_private_bytes(key[:32]).public_key()
-    previous = GENESIS
-    for root in roots:
-        if bytes(root.previous) != previous:
-            yield f"root {root.seq}: the root before it is missing"
-        try:
-            public.verify(bytes(root.signature), _signed(root.recorded_at, bytes(root.previous), bytes(root.heads)))
-        except InvalidSignature:
-            yield f"root {root.seq}: the signature does not hold"
-        for chain, (number, digest) in orjson.loads(root.heads).items():
-            if seen.get((chain, number)) != digest:
-                yield f"root {root.seq}: entry {number} of chain {chain} is gone or was changed"
-        previous = hashlib.sha256(bytes(root.signature)).digest()
-
-
-@dataclass(frozen=True, slots=True)
-class Disclosure:
-    """One release outside the programme, as the ledger has it.
-
-    Attributes:
-        recorded: When (FHIR instant).
-        recipient: Client id.
-        organization: Reference of the recipient's Organization, or None.
-        purpose: v3-ActReason code.
-        resources: References with the version shown.
-        consents: What it was released under: Consents, agreements, an emergency.
-        request_id: The ``X-Request-Id`` of the answer.
-        part2: Whether records under 42 CFR Part 2 were among it.
-    """
-
-    recorded: str
-    recipient: str
-    organization: str | None
-    purpose: str
-    resources: tuple[str, ...]
-    consents: tuple[str, ...]
-    request_id: str
-    part2: bool
+    signed = _signed(root.recorded_at, bytes.fromhex(root.previous), root.heads.encode())
+    try:
+        public.verify(bytes.fromhex(root.signature), signed)
+    except InvalidSignature:
+        yield f"{name}: the signature does not hold"
+    for chain, (number, digest) in orjson.loads(root.heads).items():
+        if seen.get((chain, number)) != digest:
+            yield f"{name}: entry {number} of chain {chain} is gone or was changed"
 
 
 def events(connection: Connection, patient: str) -> list[tuple[str, dict[str, Any]]]:
@@ -304,27 +243,3 @@ def events(connection: Connection, patient: str) -> list[tuple[str, dict[str, An
 def disclosures(connection: Connection, patient: str) -> list[Disclosure]:
     """The same, as an accounting reads it (45 CFR 164.528)."""
     return [disclosure(event) for _, event in events(connection, patient)]
-
-
-def disclosure(event: dict[str, Any]) -> Disclosure:
-    """What an AuditEvent says of a release."""
-    by_role: dict[str, list[str]] = {}
-    request_id = ""
-    for entity in event["entity"]:
-        if "role" in entity:
-            what = entity["what"]
-            said = what["reference"] if "reference" in what else what["identifier"]["value"]
-            by_role.setdefault(entity["role"]["code"], []).append(said)
-        else:
-            request_id = entity["what"]["identifier"]["value"]
-    who = event["agent"][0]["who"]
-    return Disclosure(
-        recorded=event["recorded"],
-        recipient=who["identifier"]["value"],
-        organization=who.get("reference"),
-        purpose=event["purposeOfEvent"][0]["coding"][0]["code"],
-        resources=tuple(by_role.get("4", ())),
-        consents=tuple(by_role.get("13", ())),
-        request_id=request_id,
-        part2=any(PART2_LABEL in entity.get("securityLabel", ()) for entity in event["entity"]),
-    )

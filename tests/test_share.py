@@ -363,6 +363,16 @@ def test_the_ledger_tells_releases_that_held_part_2_records_from_others(gateway)
         assert [one.part2 for one in disclosures(connection, "p")] == [False, True]
 
 
+def test_what_cannot_be_accounted_for_is_not_released(gateway, monkeypatch):
+    gateway.put(release())
+    gateway.put(plan())
+    monkeypatch.setattr(Ledger, "append", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        gateway.ask(Read("CarePlan", "k"))
+    monkeypatch.undo()
+    assert (gateway.accounted(), gateway.body(Read("CarePlan", "k"))["id"]) == (0, "k")
+
+
 def test_what_is_released_is_accounted_for_and_what_is_not_is_not(gateway):
     gateway.put(plan())
     gateway.ask(Read("CarePlan", "k"))

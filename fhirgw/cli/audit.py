@@ -7,13 +7,14 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import orjson
 import typer
 
 from fhirgw import accounting
-from fhirgw.audit import disclosures, verify
-from fhirgw.cli.terminal import account, emit, local, patient_id, written
+from fhirgw.audit import disclosures, read_root, roots, verify
+from fhirgw.cli.terminal import account, emit, local, patient_id, read, written
 from fhirgw.document import LANGUAGES, Presentation, pages
 from fhirgw.document.disclosed import page
 from fhirgw.document.plan import name_of
@@ -31,12 +32,40 @@ def register(app: typer.Typer) -> None:
 
 
 @audit_app.command("verify")
-def audit_verify() -> None:
-    """Check the ledger's chains and signed roots. Example: fhirgw audit verify"""
+def audit_verify(
+    kept: Annotated[
+        Path | None, typer.Option("--roots", help="Roots that were kept elsewhere, as audit roots wrote them.")
+    ] = None,
+) -> None:
+    """Check the ledger's chains and signed roots, and that those kept elsewhere still hold; exit 1 if not.
+
+    Example: fhirgw audit verify --roots kept-roots.ndjson
+    """
+    others = [read_root(_json(line)) for line in read(kept).splitlines() if line.strip()] if kept else []
     with local() as gateway, gateway.database.read() as connection:
-        found = list(verify(connection, gateway.keys.audit))
+        found = list(verify(connection, gateway.keys.audit, others))
     emit({"ok": not found, "problems": found})
     raise typer.Exit(code=int(bool(found)))
+
+
+def _json(line: bytes) -> Any:
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+
+
+@audit_app.command("roots")
+def audit_roots(output: Annotated[Path | None, typer.Option(help="Write to this file.")] = None) -> None:
+    """Print the signed roots, to be kept where nobody who can change the database can change them.
+
+    Example: fhirgw audit roots --output kept-roots.ndjson
+    """
+    with local() as gateway:
+        gateway.database.write_sync(gateway.ledger.sign)
+        with gateway.database.read() as connection:
+            found = roots(connection)
+    written(b"".join(orjson.dumps(asdict(root)) + b"\n" for root in found), output)
 
 
 @audit_app.command("disclosures")

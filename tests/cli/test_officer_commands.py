@@ -1,6 +1,7 @@
 """What the privacy officer types, over a store with people in it."""
 
 import os
+import sqlite3
 import subprocess
 import sys
 
@@ -84,3 +85,14 @@ def test_an_accounting_is_printed_for_the_member_and_that_is_accounted_for(offic
 
 def test_an_accounting_of_nobody_is_an_error(office):
     assert office("audit", "accounting", "--patient", "nobody", "--output", "a.pdf")[0] == 1
+
+
+def test_roots_are_kept_in_a_file_and_held_against_the_ledger(office, tmp_path):
+    assert office("audit", "roots", "--output", "roots.ndjson") == (0, b"")
+    assert office("audit", "verify", "--roots", "roots.ndjson") == (0, b'{"ok":true,"problems":[]}\n')
+    with sqlite3.connect(tmp_path / "data/fhirgw.db") as database:
+        database.execute("DELETE FROM ledger_root")
+    code, printed = office("audit", "verify", "--roots", "roots.ndjson")
+    assert (code, orjson.loads(printed)["ok"]) == (1, False)
+    (tmp_path / "roots.ndjson").write_text("{}\n")
+    assert office("audit", "verify", "--roots", "roots.ndjson") == (1, b"")
