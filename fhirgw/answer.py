@@ -22,6 +22,7 @@ from fhirgw.consent.model import Json
 from fhirgw.consent.predicate import ALWAYS, NEVER, Predicate, Visibility
 from fhirgw.consent.redact import hidden_paths, redact
 from fhirgw.errors import InvalidElement
+from fhirgw.store.narrowing import is_narrowed
 from fhirgw.store.predicate import own_predicate
 from fhirgw.store.repository import Stored
 from fhirgw.store.stored import instant
@@ -74,15 +75,18 @@ def show(stored: Stored, visibility: Visibility) -> Shown | None:
     """The released form of a selected resource; None when it is not visible or cannot stand alone.
 
     Inside the programme: as stored. Outside: redacted, ``lastUpdated`` the last visible change, ``versionId`` a
-    hash of the released body. What messages brought about places and people (``derived``) shows no time.
+    hash of the released body. What messages brought about places and people (``derived``) shows no time, nor does
+    what a profile narrows: the last change may be one of what is cut.
     """
     if visibility.inside:
         return Shown(stored, stored.body, part2=False)
     predicate = _predicate(stored, visibility)
-    body = redact(stored.body, stored.labels, predicate)
+    profile = visibility.profile if stored.standing == "member" else None
+    body = redact(stored.body, stored.labels, predicate, profile)
     if body is None:
         return None
-    time = {} if stored.standing == "derived" else {"lastUpdated": instant(stored.updated_at)}
+    silent = stored.standing == "derived" or is_narrowed(profile, stored.type)
+    time = {} if silent else {"lastUpdated": instant(stored.updated_at)}
     version = hashlib.sha256(orjson.dumps(_with_meta(body, time))).digest()[:15]
     meta = {"versionId": base64.b32encode(version).decode().lower()} | time
     return Shown(stored, _with_meta(body, meta), _shows(stored, body, predicate, SUD))

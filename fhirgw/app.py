@@ -23,7 +23,8 @@ from fhirgw.admission import Admission
 from fhirgw.answer import PageSeal
 from fhirgw.api import create_api
 from fhirgw.audit import Ledger
-from fhirgw.consent.model import Agreement, ConsentSettings
+from fhirgw.consent.minimum import read_profiles, shipped
+from fhirgw.consent.model import Agreement, ConsentSettings, Profile
 from fhirgw.consent.wire import read_agreements
 from fhirgw.doors import Doors, HttpDoor
 from fhirgw.errors import DependencyDown, GatewayError, InvalidElement
@@ -152,6 +153,22 @@ def load_agreements(file: Path | None) -> tuple[Agreement, ...]:
     return read_agreements(stated.get("agreement", []), "agreement")
 
 
+def load_minimum(file: Path | None) -> tuple[Profile, ...]:
+    """What is the minimum necessary, for whom: as fhirgw ships it, and as the operator's file says otherwise.
+
+    Raises:
+        InvalidElement: The file cannot be read, or a profile in it is none.
+    """
+    try:
+        stated = tomllib.loads(file.read_text("utf-8")) if file else {}
+    except (OSError, ValueError) as error:
+        raise InvalidElement(
+            f"The file of the minimum necessary cannot be read: {error}", location="minimum"
+        ) from None
+    own = read_profiles(stated.get("profile", []), "profile")
+    return (*(one for one in shipped() if one.name not in {mine.name for mine in own}), *own)
+
+
 def build(settings: Settings, *, clock: Callable[[], int] = now) -> Gateway:
     """Compose a gateway over a migrated database."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
@@ -165,7 +182,9 @@ def build(settings: Settings, *, clock: Callable[[], int] = now) -> Gateway:
         ledger,
         base=settings.base,
         pages=PageSeal(keys.cursor, settings.cursor_seconds),
-        consent=ConsentSettings(agreements=load_agreements(settings.agreements_file)),
+        consent=ConsentSettings(
+            agreements=load_agreements(settings.agreements_file), minimum=load_minimum(settings.minimum_file)
+        ),
         clock=clock,
         matching=model,
     )

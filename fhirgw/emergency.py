@@ -129,11 +129,11 @@ def as_asked(claim: Claim, patient: str) -> Json:
     }
 
 
-def recipient(connection: Connection, claim: Claim, organization: frozenset[str]) -> Recipient:
+def recipient(connection: Connection, claim: Claim, system: Recipient) -> Recipient:
     """The person of the claim, in the organization of the client; as whom the store knows them, too."""
     npi = f"{US_NPI}|{claim.npi}"
     known = policy.bearers(connection, "Practitioner", npi)
-    return Recipient(organization | known | {npi}, MEDICAL_PERSONNEL, person=True)
+    return Recipient(system.tokens | known | {npi}, system.roles | MEDICAL_PERSONNEL, person=True)
 
 
 # --- what a claim brings about ------------------------------------------------------------------------------------

@@ -145,6 +145,7 @@ class Settings(BaseSettings):
     programs_dir: Path | None = None
     matching_file: Path | None = None
     agreements_file: Path | None = None
+    minimum_file: Path | None = None
     deployment_key: str | None = None
     max_message_bytes: int = 10 * 1024 * 1024
     max_batch_bytes: int = 64 * 1024 * 1024

@@ -266,7 +266,7 @@ class Share:
         at = datetime.fromtimestamp(now / 1_000_000, UTC)
         if requester.emergency is not None:
             return self._in_emergency(connection, requester, requester.emergency, at)
-        key = (requester.organization, requester.purpose, requester.action, requester.channel)
+        key = (requester.client, requester.organization, requester.purpose, requester.action, requester.channel)
         kept = self._compiled.get(key)
         if kept and kept.revision == revision and (kept.expires_at is None or at < kept.expires_at):
             return kept
@@ -284,7 +284,7 @@ class Share:
         policies = policy.load(connection, {patient} if patient else ())
         request = self.request(connection, requester, at)
         if patient:
-            person = emergency.recipient(connection, claim, request.recipient.tokens)
+            person = emergency.recipient(connection, claim, request.recipient)
             request = replace(request, recipient=person, emergency=emergency.as_asked(claim, patient))
         return compile_visibility(request, policies, self.consent, revision=policy.revision(connection))
 
@@ -294,7 +294,9 @@ class Share:
         INVARIANT: a system asks, and no person is identified; a refusal of a person of theirs therefore fires.
         """
         tokens = policy.organization_tokens(connection, requester.organization)
-        return Request(Recipient(tokens), requester.purpose, requester.action, requester.channel, at)
+        client = clients.find(connection, requester.client)
+        classes = client.classes if client else frozenset[str]()
+        return Request(Recipient(tokens, classes), requester.purpose, requester.action, requester.channel, at)
 
     # --- select and redact --------------------------------------------------------------------------------
 
@@ -329,6 +331,10 @@ class Share:
                 return self._record(turn, ask)
             case Disclosures() | Returns():
                 return self._own(turn, ask)
+
+    def _consult(self, turn: _Turn, ask: Consult) -> Answer:
+        asking = self.request(turn.connection, turn.requester, datetime.fromtimestamp(turn.now / 1_000_000, UTC))
+        return consult(turn.connection, Asker(asking, turn.visibility, self.consent), ask, self._base)
 
     def _history(self, turn: _Turn, kind: str, logical: str | None) -> Answer:
         versions = self._versions(turn, kind, logical)
@@ -492,7 +498,7 @@ def _bound_to(requester: Requester) -> tuple[str, str]:
 
 def _entries(requester: Requester, visibility: Visibility, answer: Answer) -> list[Entry]:
     """One entry per patient of the answer; what is about nobody is not accounted for."""
-    by_patient: dict[str, list[Shown]] = {}
+    by_patient: dict[str, list[Shown]] = {answer.about: []} if answer.about else {}
     for one in answer.shown:
         if one.stored.patient is not None:
             by_patient.setdefault(one.stored.patient, []).append(one)

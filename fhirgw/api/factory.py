@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fhirgw.api import negotiation
+from fhirgw.api.consult import Consultations
 from fhirgw.api.fhir import Interactions, Saved
 from fhirgw.api.health import Health
 from fhirgw.api.hl7v2 import Feeds, Hl7v2
@@ -43,11 +44,15 @@ EXITS: Mapping[tuple[str, str], How] = MappingProxyType(
         ("POST", "/icm/cases"): "public",
         ("POST", "/icm/records"): "public",
         ("GET", "/icm/returns"): "released",
+        ("GET", "/cds-services"): "public",
+        ("POST", "/cds-services/patient-consent-consult"): "released",
         ("GET", "/health"): "public",
         ("GET", "/metrics"): "public",
         ("GET", "/fhir"): "released",
+        ("POST", "/fhir/$consent-decision"): "released",
         ("POST", "/fhir/Patient/$match"): "released",
         ("GET", "/fhir/CarePlan/{id}/$document"): "released",
+        ("POST", "/fhir/CarePlan/{id}/$document"): "released",
         ("GET", "/fhir/Patient/{id}/$disclosures"): "released",
         ("GET", "/fhir/{type}"): "released",
         ("POST", "/fhir/{type}"): "written, then released",
@@ -101,7 +106,10 @@ def create_api(
         ids=ids,
     )
     interactions = Interactions(share, ingest, smart, base=settings.base, max_bytes=settings.max_message_bytes)
-    paths = _paths(interactions, smart, Health(database, senders, clock), settings.base, token_url)
+    consultations = Consultations(share, smart, max_bytes=settings.max_message_bytes)
+    paths = _paths(interactions, consultations, smart, settings.base, token_url)
+    health = Health(database, senders, clock)
+    paths |= {"/health": {"GET": health.health}, "/metrics": {"GET": health.metrics}}
     paths["/hl7v2"] = {"POST": Hl7v2(feeds, smart, settings).post}
     stated = Cases(share, ingest, smart, max_bytes=settings.max_message_bytes)
     paths |= {"/icm/cases": {"POST": stated.cases}, "/icm/records": {"POST": stated.records}}
@@ -115,7 +123,7 @@ def create_api(
 
 
 def _paths(
-    fhir: Interactions, smart: Smart, health: Health, base: str, token_url: str
+    fhir: Interactions, consultations: Consultations, smart: Smart, base: str, token_url: str
 ) -> dict[str, dict[str, Endpoint]]:
     """The routes; the first that matches a path has it, so the fixed ones come first."""
     configuration = _constant(smart_configuration(token_url))
@@ -125,11 +133,12 @@ def _paths(
         "/fhir/.well-known/smart-configuration": {"GET": configuration},
         "/.well-known/smart-configuration": {"GET": configuration},
         "/auth/token": {"POST": smart.token},
-        "/health": {"GET": health.health},
-        "/metrics": {"GET": health.metrics},
+        "/cds-services": {"GET": consultations.services},
+        "/cds-services/patient-consent-consult": {"POST": consultations.hook},
         "/fhir": {"GET": fhir.page},
+        "/fhir/$consent-decision": {"POST": consultations.decision},
         "/fhir/Patient/$match": {"POST": fhir.match},
-        "/fhir/CarePlan/{id}/$document": {"GET": fhir.document},
+        "/fhir/CarePlan/{id}/$document": {"GET": fhir.document, "POST": fhir.document},
         "/fhir/Patient/{id}/$disclosures": {"GET": fhir.disclosures},
         "/fhir/{type}": {"GET": fhir.search, "POST": fhir.create},
         "/fhir/{type}/_search": {"POST": fhir.search_by_post},

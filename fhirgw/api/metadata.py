@@ -25,6 +25,7 @@ OPERATIONS = {
     "CarePlan": (("document", f"{BASE}/OperationDefinition/CarePlan-document"),),
 }
 
+SYSTEM_OPERATIONS = (("consent-decision", f"{BASE}/OperationDefinition/consent-decision"),)
 INTERACTIONS = ("read", "vread", "history-instance", "history-type", "create", "update", "delete", "search-type")
 
 
@@ -37,7 +38,12 @@ def capability_statement(base: str, token_url: str) -> Public:
         for kind in definitions.resource_types()
     ]
     statement = capability.capability_statement(
-        offers, base_url=base, version=version("fhirgw"), stated=STATED, token_url=token_url
+        offers,
+        operations=SYSTEM_OPERATIONS,
+        base_url=base,
+        version=version("fhirgw"),
+        stated=STATED,
+        token_url=token_url,
     )
     return Public(orjson.dumps(statement))
 

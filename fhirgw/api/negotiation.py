@@ -138,18 +138,29 @@ async def resource(request: Request, kinds: Collection[str], cap: int) -> Json:
         MalformedMessage: It is no JSON object.
         InvalidElement: It is another type of resource.
     """
+    found = await document(request, cap)
+    if found.get("resourceType") not in kinds:
+        raise InvalidElement("The type in the body is not that of the URL.", location="resourceType")
+    return found
+
+
+async def document(request: Request, cap: int) -> Json:
+    """The JSON object in the body.
+
+    Raises:
+        UnsupportedMedia: It is not sent as JSON in UTF-8.
+        MalformedMessage: It is no JSON object.
+    """
     media, parameters = media_type(request.headers.get("content-type", ""))
     if media not in JSON_BODY or parameters.get("charset", "utf-8") != "utf-8" or not _fhir_version(parameters):
         raise UnsupportedMedia("The body is application/fhir+json in UTF-8, of FHIR 4.0.")
     try:
-        document = orjson.loads(await body(request, cap))
+        found = orjson.loads(await body(request, cap))
     except orjson.JSONDecodeError as error:
         raise MalformedMessage(f"This is no JSON: line {error.lineno}, column {error.colno}.") from None
-    if not isinstance(document, dict):
-        raise MalformedMessage("A resource is a JSON object.")
-    if document.get("resourceType") not in kinds:
-        raise InvalidElement("The type in the body is not that of the URL.", location="resourceType")
-    return document
+    if not isinstance(found, dict):
+        raise MalformedMessage("The body is a JSON object.")
+    return found
 
 
 def _pairs(raw: bytes) -> Parameters:

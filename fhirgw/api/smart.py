@@ -143,7 +143,7 @@ class Smart:
         return self._given(_Grant(client.id, purpose, scopes, self._clock() // SECOND + seconds, claim), identity)
 
     def _claim(self, claims: Mapping[str, Any], client: Client, purpose: str, identity: str) -> Claim | None:
-        """The emergency that the assertion claims. Whoever is claimed about, what is refused here is refused alike."""
+        """The emergency that the assertion claims. Whoever it is about, what is refused here is refused alike."""
         try:
             claim = emergency.read(claims.get("extensions", {}), id=identity, now=self._clock())
         except Forbidden as error:

@@ -78,6 +78,9 @@ def add(
         ),
     ] = None,
     notify_header: Annotated[str | None, typer.Option(help="'Name: value' that this URL asks for.")] = None,
+    class_: Annotated[
+        list[str] | None, typer.Option("--class", help="What its organization is: payer, covered-entity …; repeat.")
+    ] = None,
     emergency: Annotated[bool, typer.Option("--emergency", help="It may claim emergencies (break-glass).")] = False,
 ) -> None:
     """Register a client.
@@ -102,6 +105,7 @@ def add(
         notify_url=notify,
         notify_on=frozenset(map(_notice, notify_on)) if notify_on else clients.NOTIFICATIONS,
         notify_header=notify_header,
+        classes=frozenset(class_ or ()),
         emergency=emergency,
     )
     try:
@@ -128,6 +132,7 @@ def list_() -> None:
                     "scopes": one.scopes,
                     "inside": sorted(one.inside) if one.inside is not None else None,
                     "notify": sorted(one.notify_on) if one.notify_url else [],
+                    "classes": sorted(one.classes),
                     "emergency": one.emergency,
                     "revoked": one.revoked,
                 }

@@ -9,8 +9,10 @@ from fhirgw.consent.authority import beginnings
 from fhirgw.consent.decide import Case, earliest
 from fhirgw.consent.elements import NEVER_OUTSIDE
 from fhirgw.consent.labels import TABLE_VERSION
+from fhirgw.consent.minimum import narrowing
 from fhirgw.consent.model import ConsentSettings, PatientPolicy, Request
 from fhirgw.consent.predicate import (
+    ALWAYS,
     NEVER,
     Grant,
     Predicate,
@@ -39,6 +41,7 @@ def compile_visibility(
     ]
     return Visibility(
         tuple(grants), inside=False, revision=revision, label_table=TABLE_VERSION,
+        profile=narrowing(request, settings.minimum),
         expires_at=earliest([*(case.next_change for case in cases), *beginnings(request, settings)]),
     )  # fmt: skip
 
@@ -57,7 +60,8 @@ def compile_case(case: Case) -> Predicate:
     permitted = either([*(one.covers for one in case.authorities), _released(case)])
     if permitted == NEVER:
         return NEVER
-    return both([negation(TypeIn(NEVER_OUTSIDE)), *(negation(fires) for fires in refused), permitted])
+    kept = ALWAYS if case.profile is None else TypeIn(case.profile.types)
+    return both([negation(TypeIn(NEVER_OUTSIDE)), *(negation(fires) for fires in refused), permitted, kept])
 
 
 def _released(case: Case) -> Predicate:

@@ -1,7 +1,7 @@
 """The decision: pure, total, no I/O, no clock (consent specification §2.6 to §2.8).
 
 Stages: 1 types nobody outside sees, 2 legal hard stops, 3 refusals by the patient, 4 emergency, 5 required by law,
-6 programme enrolment, 7 the release-of-information consents.
+6 programme enrolment, 7 the release-of-information consents, 8 the minimum necessary.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -15,7 +15,8 @@ from fhirgw.consent.applied import SUD, AppliedConsent, Ruling, apply
 from fhirgw.consent.authority import Authority, authorities, beginnings, unmet
 from fhirgw.consent.elements import NEVER_OUTSIDE, patients_of
 from fhirgw.consent.labels import TABLE_VERSION, ElementLabel, Labels
-from fhirgw.consent.model import ConsentSettings, Decision, Json, PatientPolicy, Request
+from fhirgw.consent.minimum import narrowing
+from fhirgw.consent.model import ConsentSettings, Decision, Json, PatientPolicy, Profile, Request
 from fhirgw.consent.predicate import Facts, holds
 from fhirgw.consent.vocabulary import MARKS, PSYCHOTHERAPY
 
@@ -23,6 +24,8 @@ COVERED: Final = frozenset({"covered-entity", "business-associate"})
 """Roles of a recipient that HIPAA lets redisclose what a TPO consent released (42 CFR 2.33(b)(1))."""
 EMERGENCY: Final = 4
 RELEASE: Final = 7
+Verdict = tuple[bool, int, str, tuple[Ruling, ...]]
+"""Whether it is permitted, the stage that said so, its reason, and the rules that decided."""
 PUSH_CHANNELS: Final = frozenset({"push", "notification", "adt", "fax", "print", "mirror"})
 
 
@@ -167,8 +170,19 @@ class Case:
         """Whether facts of this patient may be seen, nothing else."""
         return self.judge(facts)[0]
 
-    def judge(self, facts: Facts) -> tuple[bool, int, str, tuple[Ruling, ...]]:
+    @cached_property
+    def profile(self) -> Profile | None:
+        """What is narrowed to the minimum necessary (§2.7 row 8); the same for every patient."""
+        return narrowing(self.request, self.settings.minimum)
+
+    def judge(self, facts: Facts) -> Verdict:
         """The first authority that speaks (§2.7): effect, stage, reason, and the rules that decided."""
+        said = self._authorized(facts)
+        if said[0] and self.profile is not None and not self.profile.has(facts.type):
+            return False, 8, "minimum-necessary", ()
+        return said
+
+    def _authorized(self, facts: Facts) -> Verdict:
         if facts.type in NEVER_OUTSIDE:
             return False, 1, "type-not-released", ()
         if self.lacks_own_authorization:
@@ -188,7 +202,7 @@ class Case:
             return False, 6, self.enrolment, ()
         return self._release(facts)
 
-    def _release(self, facts: Facts) -> tuple[bool, int, str, tuple[Ruling, ...]]:
+    def _release(self, facts: Facts) -> Verdict:
         """Stage 7: any DENY wins, else any PERMIT, else deny (§2.6)."""
         permits: list[Ruling] = []
         denies: list[Ruling] = []
@@ -229,7 +243,8 @@ class Case:
             "ALERT": stage == EMERGENCY,
             "NORDSCLCD": bool(released & SUD) and not (tpo and self.request.recipient.roles & COVERED),
         }
-        return tuple(name for name, due in owed.items() if due)
+        narrowed = (f"MINIMUM({self.profile.name})",) if self.profile else ()
+        return (*(name for name, due in owed.items() if due), *narrowed)
 
 
 def element_visible(visible: Callable[[Facts], bool], facts: Facts, element: ElementLabel) -> bool:

@@ -1,7 +1,7 @@
 """What consent knows of FHIR R4 elements: defining, mandatory, free text, … (``tables/elements.toml``)."""
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from importlib.resources import files
 from typing import Final
@@ -17,6 +17,8 @@ PERSONS: Final[frozenset[str]] = frozenset(_TABLE["types"]["person"])
 _SUBJECTS: Final[dict[str, list[list[str]]]] = {}
 for _dotted in _TABLE["types"]["subjects"]:
     _SUBJECTS.setdefault(_dotted.split(".")[0], []).append(_dotted.split(".")[1:])
+MANDATORY: Final[Mapping[str, list[str]]] = _TABLE["mandatory"]
+"""By type: the top-level elements without which a resource is withheld."""
 TEAMS: Final[frozenset[str]] = frozenset({"CareTeam", "Group"})
 CODED_BY_SENDERS: Final[frozenset[str]] = frozenset(_TABLE["types"]["coded_by_senders"])
 TEXT_PROPERTIES: Final[frozenset[str]] = frozenset(_TABLE["text"]["properties"]) - {"url"}
@@ -26,7 +28,7 @@ TEXT_EXEMPT: Final[frozenset[str]] = frozenset(_TABLE["text"]["exempt"])
 STRUCTURE: Final[frozenset[str]] = frozenset({"resourceType", "id", "meta", "text", "contained"})
 
 
-def _is_one_of(element: str, stems: list[str]) -> bool:
+def is_one_of(element: str, stems: Collection[str]) -> bool:
     """Whether an element is listed: by name, as ``_name``, or by the stem of a choice (``value[x]``)."""
     name = element.removeprefix("_")
     return any(
@@ -39,13 +41,13 @@ def is_defining(resource_type: str, element: str) -> bool:
     """Whether a label inside this top-level element is a label of the whole resource."""
     table = _TABLE["defining"]
     stems = table.get(resource_type, table["default"])
-    return element == "modifierExtension" or _is_one_of(element, stems) or is_closure(resource_type, element)
+    return element == "modifierExtension" or is_one_of(element, stems) or is_closure(resource_type, element)
 
 
 @lru_cache(maxsize=4096)
 def is_closure(resource_type: str, element: str) -> bool:
     """Whether references in this top-level element pass their target's labels on to the whole resource."""
-    return _is_one_of(element, _TABLE["closure"].get(resource_type, []))
+    return is_one_of(element, _TABLE["closure"].get(resource_type, []))
 
 
 @lru_cache(maxsize=4096)
@@ -56,11 +58,11 @@ def is_dv_protected(resource_type: str, element: str) -> bool:
 
 def lacks_mandatory(before: Json, after: Json) -> bool:
     """Whether an element with minimum 1 that was there is gone; for a type not listed, any defining element."""
-    listed = _TABLE["mandatory"].get(before.get("resourceType", ""))
+    listed = MANDATORY.get(before.get("resourceType", ""))
     table = _TABLE["defining"]
     stems = table.get(before.get("resourceType", ""), table["default"]) if listed is None else listed
     gone = before.keys() - after.keys()
-    return any(_is_one_of(element, [*stems, "modifierExtension"]) for element in gone)
+    return any(is_one_of(element, [*stems, "modifierExtension"]) for element in gone)
 
 
 def reference_type(reference: Json) -> str:

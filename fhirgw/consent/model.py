@@ -130,6 +130,36 @@ class Agreement:
 
 
 @dataclass(frozen=True, slots=True)
+class Profile:
+    """The minimum that a class of recipients needs for a purpose (§2.7 row 8; ``minimum.py``).
+
+    Attributes:
+        name: What the decision calls it.
+        classes: Classes of recipients, any of them.
+        purposes: v3-ActReason codes, what is below them included.
+        kept: Type to the top-level elements that are kept, choice elements by their stem; None: all. No other type.
+    """
+
+    name: str
+    classes: frozenset[str]
+    purposes: frozenset[str]
+    kept: tuple[tuple[str, frozenset[str] | None], ...]
+
+    @property
+    def types(self) -> frozenset[str]:
+        """The types of which anything is kept."""
+        return frozenset(kind for kind, _ in self.kept)
+
+    def has(self, kind: str) -> bool:
+        """Whether anything of the type is kept."""
+        return any(kind == one for one, _ in self.kept)
+
+    def stems(self, kind: str) -> frozenset[str] | None:
+        """The elements of the type that are kept; None: all."""
+        return next((stems for one, stems in self.kept if one == kind), frozenset())
+
+
+@dataclass(frozen=True, slots=True)
 class ConsentSettings:
     """The switches of the ``consent decide`` command, for judging foreign consents (DESIGN §9)."""
 
@@ -142,6 +172,8 @@ class ConsentSettings:
     zone: str = "UTC"
     """For partial dates in a Consent whose own zone (offset of ``dateTime``) is unknown."""
     agreements: tuple[Agreement, ...] = ()
+    minimum: tuple[Profile, ...] = ()
+    """Profiles of the minimum necessary, by class of recipient and purpose; none: nothing is narrowed."""
     break_glass_minutes: int = 60
     disclosers: frozenset[str] = frozenset()
     """Tokens of the organization that discloses: what a custodian or author actor is compared with."""

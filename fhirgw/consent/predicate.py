@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from fhirgw.consent.model import Profile
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -165,6 +167,7 @@ class Visibility:
         revision: The policy revision (rho) it was computed from.
         label_table: Version of the label tables (lambda).
         expires_at: The next instant at which a consent starts or ends; None when there is none.
+        profile: What is narrowed to the minimum necessary; None: nothing is.
     """
 
     grants: tuple[Grant, ...]
@@ -172,6 +175,7 @@ class Visibility:
     revision: int
     label_table: str
     expires_at: datetime | None = None
+    profile: Profile | None = None
 
     def __hash__(self) -> int:
         """Cheap, since it is a key of caches and has a grant for every patient with a consent of their own."""

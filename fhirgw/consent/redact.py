@@ -9,12 +9,13 @@ from typing import Any
 from fhirgw.consent.decide import element_visible
 from fhirgw.consent.elements import lacks_mandatory
 from fhirgw.consent.labels import INLINE, Labels, Path
-from fhirgw.consent.model import Json
+from fhirgw.consent.minimum import is_kept
+from fhirgw.consent.model import Json, Profile
 from fhirgw.consent.predicate import Facts, Predicate, holds
 
 
-def redact(resource: Json, labels: Labels, predicate: Predicate) -> Json | None:
-    """The resource as this predicate shows it; None when it must be withheld as a whole.
+def redact(resource: Json, labels: Labels, predicate: Predicate, profile: Profile | None = None) -> Json | None:
+    """The resource as this predicate shows it, and the profile narrows it; None: it is withheld as a whole.
 
     Withheld: the resource itself is not visible, or what remains lacks a mandatory element. All of ``meta`` goes:
     the visible version and time are the caller's to add.
@@ -25,6 +26,8 @@ def redact(resource: Json, labels: Labels, predicate: Predicate) -> Json | None:
     hidden = hidden_paths(kind, labels, predicate)
     released = {name: value for name, value in resource.items() if name not in {"meta", "text"}}
     released = _without(released, hidden)
+    if profile is not None:
+        released = {name: value for name, value in released.items() if is_kept(profile, kind, name)}
     released = _close_contained(_scrub(released))
     released = {name: value for name, value in released.items() if not _is_empty(value)}
     before = {name: value for name, value in resource.items() if name not in {"meta", "text"}}

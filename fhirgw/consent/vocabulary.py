@@ -50,6 +50,7 @@ RESOURCE_TYPES: Final = "http://hl7.org/fhir/resource-types"
 RECIPIENT_ROLES: Final[frozenset[str]] = frozenset(_TABLE["roles"]["recipient"])
 MEDICAL_PERSONNEL: Final[frozenset[str]] = frozenset(_TABLE["emergency"]["personnel"])
 _PERSONNEL_CODES: Final[tuple[str, ...]] = tuple(_TABLE["emergency"]["taxonomy"])
+RECIPIENT_CLASSES: Final[frozenset[str]] = frozenset(_TABLE["recipients"]["classes"])
 AGENCIES: Final[frozenset[str]] = frozenset(_TABLE["emergency"]["agencies"])
 INTERACTIVE_CHANNELS: Final[frozenset[str]] = frozenset(_TABLE["emergency"]["channels"])
 TAXONOMY_LENGTH: Final = 10

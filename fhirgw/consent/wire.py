@@ -12,10 +12,11 @@ from fhirgw.consent import vocabulary
 from fhirgw.consent.closure import Supporting
 from fhirgw.consent.elements import RESOURCE_TYPES, objects
 from fhirgw.consent.instants import period_span, span
+from fhirgw.consent.minimum import read_profiles
 from fhirgw.consent.model import Agreement, ConsentSettings, Decision, Json, Recipient, Request, RuleRef
 from fhirgw.errors import InvalidElement, MalformedMessage, MissingElement
 
-_PARTS: Final = ("roi_categories", "zone", "agreements", "break_glass_minutes")
+_PARTS: Final = ("roi_categories", "zone", "agreements", "minimum", "break_glass_minutes")
 _SWITCHES: Final = ("require_explicit_sensitive", "require_signature", "require_complete")
 
 
@@ -95,6 +96,7 @@ def read_settings(value: Any) -> ConsentSettings:
         any_category=anything,
         zone=_zone(stated.get("zone", "UTC")),
         agreements=read_agreements(stated.get("agreements", []), "settings.agreements"),
+        minimum=read_profiles(stated.get("minimum", []), "settings.minimum"),
         break_glass_minutes=_minutes(stated.get("break_glass_minutes", 60)),
     )
 

@@ -46,6 +46,7 @@ def capability_statement(
     stated: date,
     token_url: str | None = None,
     interactions: Sequence[str] = (),
+    operations: Sequence[tuple[str, str]] = (),
 ) -> Json:
     """The statement of this instance.
 
@@ -56,12 +57,15 @@ def capability_statement(
         stated: When what is offered last changed; a start of the server does not change it.
         token_url: SMART token endpoint; None when the endpoint is not secured.
         interactions: Of the whole system: transaction, batch, search-system, history-system.
+        operations: (name, canonical of its definition) of the operations on the whole system.
     """
     rest: Json = {"mode": "server", "security": _security(token_url)}
     if offers:
         rest["resource"] = [_resource(offer) for offer in sorted(offers, key=lambda offer: offer.type)]
     if interactions:
         rest["interaction"] = [{"code": code} for code in interactions]
+    if operations:
+        rest["operation"] = [{"name": name, "definition": canonical} for name, canonical in operations]
     return {
         "resourceType": "CapabilityStatement",
         "status": "active",

@@ -16,7 +16,7 @@ from joserfc.jwk import ECKey, KeySet, RSAKey
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from fhirgw.consent.vocabulary import purpose_line
+from fhirgw.consent.vocabulary import RECIPIENT_CLASSES, purpose_line
 from fhirgw.errors import InvalidElement
 from fhirgw.store.database import Transaction
 from fhirgw.store.prepared import Prepared
@@ -30,7 +30,9 @@ FEED = "system/hl7v2"
 """Scope of a system that may send HL7 v2 messages; it reads nothing."""
 ICM = "system/icm"
 """Scope of a programme's own system that may state cases."""
-BESIDE = (FEED, ICM)
+CONSULT = "system/consent-decision"
+"""Scope of a system that may ask for consent decisions."""
+BESIDE = (FEED, ICM, CONSULT)
 """Scopes beside those of FHIR resources."""
 RSA_BITS = 2048
 NOTIFICATIONS = frozenset({"notification-admit", "notification-transfer", "notification-discharge"})
@@ -63,6 +65,7 @@ class Client:
         notify_url: Where notifications about its members go; None: none are sent.
         notify_on: Which of NOTIFICATIONS and NOTICES it takes.
         notify_header: ``Name: value`` that its endpoint asks for, such as an Authorization.
+        classes: What its organization is registered as (vocabulary.toml, [recipients]).
         emergency: Whether it may claim an emergency, for persons that it names.
         revoked: Whether its registration has ended.
     """
@@ -77,6 +80,7 @@ class Client:
     notify_url: str | None = None
     notify_on: frozenset[str] = NOTIFICATIONS
     notify_header: str | None = None
+    classes: frozenset[str] = frozenset()
     emergency: bool = False
     revoked: bool = False
 
@@ -106,6 +110,7 @@ def register(tx: Transaction, client: Client) -> None:
         "notify_url": client.notify_url,
         "notify_on": " ".join(sorted(client.notify_on)),
         "notify_header": client.notify_header,
+        "classes": " ".join(sorted(client.classes)),
         "emergency": client.emergency,
         "created_at": tx.now,
         "revoked_at": None,
@@ -190,6 +195,7 @@ def _client(values: tuple[Any, ...]) -> Client:
         notify_url=row["notify_url"],
         notify_on=frozenset(row["notify_on"].split()),
         notify_header=row["notify_header"],
+        classes=frozenset(row["classes"].split()),
         emergency=bool(row["emergency"]),
         revoked=row["revoked_at"] is not None,
     )
@@ -207,6 +213,8 @@ def _require_valid(client: Client) -> None:
             f"Notifications are {', '.join(sorted(NOTIFICATIONS))}; and, for a programme's own system, "
             f"{', '.join(sorted(NOTICES))}.", location="notify-on",
         )  # fmt: skip
+    if not client.classes <= RECIPIENT_CLASSES:
+        raise InvalidElement(f"Classes are {', '.join(sorted(RECIPIENT_CLASSES))}.", location="class")
     if client.emergency:
         _require_emergency_purpose(client)
     if client.notify_header is not None and not HEADER.fullmatch(client.notify_header):

@@ -26,6 +26,7 @@ from sqlalchemy import (
     true,
 )
 
+from fhirgw.consent.model import Profile
 from fhirgw.consent.predicate import (
     Both,
     ConfAtMost,
@@ -42,6 +43,7 @@ from fhirgw.consent.predicate import (
 )
 from fhirgw.consent.vocabulary import NORMAL
 from fhirgw.store.compartment import PATIENT_FREE
+from fhirgw.store.narrowing import is_narrowed, leading
 from fhirgw.store.schema import enrolment, guard_need, label_group, resource, search_reference
 
 Condition = ColumnElement[bool]
@@ -73,6 +75,7 @@ class Projection:
 
     inside: bool
     grants: tuple[tuple[Predicate, Whose], ...]
+    profile: Profile | None = None
 
 
 @lru_cache(maxsize=256)
@@ -93,7 +96,7 @@ def project(visibility: Visibility) -> tuple[Projection, Mapping[str, Any]]:
         grants.append((predicate, Whose(name, len(named) > 1, everybody, tuple(programs))))
         if name:
             parameters[name] = listed(named)
-    return Projection(visibility.inside, tuple(grants)), parameters
+    return Projection(visibility.inside, tuple(grants), visibility.profile), parameters
 
 
 def among(column: ColumnElement[Any], values: Iterable[str]) -> Condition:
@@ -238,6 +241,18 @@ def _patients(whose: Whose, patient: ColumnElement[str]) -> Condition:
     return or_(false(), *ways, *(patient.in_(members) for members in enrolled))
 
 
+def _not_cut(visibility: Projection, source: FromClause, link: FromClause) -> list[Condition]:
+    """The reference is in what the profile leaves of the resource that refers."""
+    profile = visibility.profile
+    if profile is None:
+        return []
+    return [
+        or_(source.c.type != kind, *(link.c.param == param for param in sorted(leading(profile, kind))))
+        for kind in sorted(profile.types)
+        if is_narrowed(profile, kind)
+    ]
+
+
 def _referred(visibility: Projection, kind: str, row: FromClause) -> Condition:
     """A visible reference of a visible resource points at it. One step: from what is visible by itself."""
     source, link = _SOURCE, _LINK
@@ -249,7 +264,7 @@ def _referred(visibility: Projection, kind: str, row: FromClause) -> Condition:
     return (
         select(1)
         .select_from(link.join(source, source.c.pk == link.c.resource))
-        .where(link.c.target_id == row.c.id, link.c.target_type == kind)
+        .where(link.c.target_id == row.c.id, link.c.target_type == kind, *_not_cut(visibility, source, link))
         .where(or_(source.c.standing == "registry", member))
         .correlate(row)
         .exists()

@@ -410,6 +410,7 @@ client = Table(
     Column("notify_url", Text),  # where notifications about its members go; None: none are sent
     Column("notify_on", Text, nullable=False),  # which it takes, space separated: notification-admit …
     Column("notify_header", Text),  # 'Name: value' that its endpoint asks for
+    Column("classes", Text, nullable=False),  # what its organization is, space separated: payer, covered-entity …
     Column("emergency", Boolean, nullable=False),  # may claim an emergency, for persons that it names
     Column("created_at", BigInteger, nullable=False),
     Column("revoked_at", BigInteger),
@@ -537,3 +538,27 @@ mirror_reference = Table(
     Index(None, "client", "target_type", "target_id"),
 )
 """What of a copy refers to something that is about nobody: that goes when nothing refers to it any more."""
+
+fhir_source = Table(
+    "fhir_source",
+    metadata,
+    Column("base", String(512), primary_key=True),  # of a FHIR server that is imported from
+    Column("type", String(64), primary_key=True),
+    Column("since", String(40), nullable=False),  # lastUpdated up to which everything has been seen
+)
+
+fhir_import = Table(
+    "fhir_import",
+    metadata,
+    Column("base", String(512), primary_key=True),
+    Column("type", String(64), primary_key=True),
+    Column("id", String(64), primary_key=True),  # there
+    Column("local", String(64)),  # here
+    Column("digest", LargeBinary, nullable=False),  # of what was seen last
+    Column("state", String(8), nullable=False),  # stored, refused, deleted
+    Column("error", Text),
+    Column("body", LargeBinary),  # of what was refused, for inspection
+    Column("seen_at", BigInteger, nullable=False),
+    Index(None, "base", "state"),
+)
+"""What was seen on FHIR servers that are imported from."""

@@ -32,6 +32,7 @@ from sqlalchemy import (
 
 from fhirgw.consent.predicate import Visibility
 from fhirgw.store.form import ESCAPE, formed, placed
+from fhirgw.store.narrowing import is_cut, require_whole
 from fhirgw.store.predicate import (
     Projection,
     element_visible,
@@ -105,6 +106,8 @@ def run(
         after: ``Page.after`` of the page before.
     """
     seen, whose = project(visibility)
+    asked: tuple[Clause | Order | Include, ...] = (*query.clauses, *query.order, *query.includes)
+    require_whole(seen.profile, query.type, (one.param for one in asked))
     form, values = formed(query)
     values |= whose
     if not query.count:
@@ -208,12 +211,17 @@ def _seen(
     found = select(1).where(
         rows.c.resource == resource.c.pk,
         rows.c.param == param,
-        element_visible(seen, kind, resource, rows),
+        _shown(seen, kind, param, rows),
     )
     if wanted is not None:
         clause, values = wanted
         found = found.where(or_(*(_matches(rows, clause, value, place) for place, value in values)))
     return found.correlate(resource).exists()
+
+
+def _shown(seen: Projection, kind: str, param: str, rows: Any) -> Condition:
+    """Index rows of a parameter that may be seen, given that their resource may be."""
+    return false() if is_cut(seen.profile, kind, param) else element_visible(seen, kind, resource, rows)
 
 
 def _matches(rows: Any, clause: Clause, value: Value, place: str) -> Condition:
@@ -316,7 +324,7 @@ def _sort_key(kind: str, key: Order, seen: Projection) -> ColumnElement[Any]:
         .where(
             rows.c.resource == resource.c.pk,
             rows.c.param == key.param,
-            element_visible(seen, kind, resource, rows),
+            _shown(seen, kind, key.param, rows),
         )
         .correlate(resource)
         .scalar_subquery()
@@ -365,7 +373,7 @@ def _links(kind: str, include: Include, seen: Projection, several: bool) -> Prep
         select(links.c.target_type, links.c.target_id)
         .join(resource, resource.c.pk == links.c.resource)
         .where(one_of(resource.c.pk, bindparam("keys"), several=several), links.c.param == include.param)
-        .where(element_visible(seen, kind, resource, links))
+        .where(_shown(seen, kind, include.param, links))
     )
     if include.target is not None:
         found = found.where(links.c.target_type == include.target)

@@ -151,7 +151,7 @@ def registered(private):
         "hospital": client("hospital", purposes="TREAT BTG", emergency=True),
         "agency": client("agency", purposes="HOPERAT COC"),
         "narrow": client("narrow", "system/Patient.r system/CarePlan.rs"),
-        "icm": client("icm", "system/*.cruds system/icm", inside=frozenset({"*"})),
+        "icm": client("icm", "system/*.cruds system/icm system/consent-decision", inside=frozenset({"*"})),
         "nebraska": client("nebraska", "system/icm", inside=frozenset({"ne-peer"})),
         "writer": client("writer", "system/Patient.cu", inside=frozenset({"adv"})),
     }

@@ -93,12 +93,16 @@ async def test_a_planted_route_is_found(api):
 
 @pytest.mark.parametrize(("method", "template"), sorted(EXITS))
 async def test_an_exit_of_member_data_gives_what_share_released_and_no_other_gives_it(api, method, template):
-    headers = await api.bearer("icm", "system/*.cruds system/icm")
+    headers = await api.bearer("icm", "system/*.cruds system/icm system/consent-decision")
     query = "?_page=x" if template == "/fhir" else ""
     body = {"json": {"resourceType": "Patient", "id": "p1"}} if "written" in EXITS[method, template] else {}
-    if template.endswith("$match"):
-        asked = {"name": "resource", "resource": {"resourceType": "Patient"}}
-        body = {"json": {"resourceType": "Parameters", "parameter": [asked]}}
+    about = {"name": "patient", "valueReference": {"reference": "Patient/p1"}}
+    asked = {"$match": {"name": "resource", "resource": {"resourceType": "Patient"}}, "$consent-decision": about}
+    if (operation := template.rpartition("/")[2]) in asked:
+        body = {"json": {"resourceType": "Parameters", "parameter": [asked[operation]]}}
+    if operation == "patient-consent-consult":
+        context = {"patientId": [{"system": "s", "value": "p1"}]}
+        body = {"json": {"hook": operation, "hookInstance": "1", "context": context}}
     reply = await api.http.request(method, url(template) + query, headers=headers, **body)
     assert (reply.content == b'{"resourceType":"Released"}') is ("released" in EXITS[method, template])
     assert len(api.ingest.written) == ("written" in EXITS[method, template])

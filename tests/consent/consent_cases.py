@@ -9,7 +9,7 @@ from fhirgw.consent.content import Content
 from fhirgw.consent.criteria import Surroundings
 from fhirgw.consent.labels import Labels
 from fhirgw.consent.marks import marks_of, of_consents
-from fhirgw.consent.model import Agreement, ConsentSettings, Enrolment, PatientPolicy, Recipient, Request
+from fhirgw.consent.model import Agreement, ConsentSettings, Enrolment, PatientPolicy, Profile, Recipient, Request
 from fhirgw.consent.vocabulary import BITS
 
 AT = datetime(2026, 6, 15, 12, tzinfo=UTC)
@@ -317,6 +317,8 @@ requests = st.builds(
             Recipient(ORGANIZATION_A | {"Practitioner/bob"}, person=True),
             Recipient(ORGANIZATION_A | {"Practitioner/alice"}, person=True),
             Recipient(frozenset({"npi|B"})),
+            Recipient(ORGANIZATION_A, frozenset({"payer"})),
+            Recipient(ORGANIZATION_A, frozenset({"payer", "agency"})),
         ]
     ),
     purpose=st.sampled_from(["TREAT"] * 6 + ["COC", "ETREAT", "BTG", "HPAYMT", "HMARKT", "HRESCH", "HLEGAL", "?"]),
@@ -344,9 +346,16 @@ AUDIT = Agreement(
     "audit", frozenset({"npi|A"}), frozenset({"HOPERAT", "HPAYMT"}), frozenset({"Condition", "CarePlan"}),
     BITS["SUD"] | BITS["BH"], 4, (datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 12, 31, tzinfo=UTC)),
 )  # fmt: skip
+LEAST = (
+    Profile("a", frozenset({"payer"}), frozenset({"TREAT", "HPAYMT"}),
+            (("Condition", frozenset({"subject", "code"})), ("Encounter", None), ("Goal", None))),
+    Profile("b", frozenset({"agency"}), frozenset({"PurposeOfUse"}),
+            (("Condition", frozenset({"subject", "onset"})), ("CarePlan", None), ("Encounter", None))),
+)  # fmt: skip
 settings = st.builds(
     ConsentSettings,
     agreements=st.sampled_from([(), (), (AUDIT,)]),
+    minimum=st.sampled_from([(), LEAST]),
     require_explicit_sensitive=st.booleans(),
     require_signature=st.booleans(),
     require_complete=st.booleans(),

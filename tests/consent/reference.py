@@ -1,4 +1,4 @@
-"""A second, naive implementation of stages 0 to 7, transcribed from the consent specification.
+"""A second, naive implementation of stages 0 to 8, transcribed from the consent specification.
 
 It shares the model types with fhirgw.consent and nothing else: own families, own dates, own tree walk, one
 resource at a time, no predicates and no marks. Slow and plain on purpose. What it does not transcribe, its callers
@@ -60,8 +60,11 @@ def ancestors(purpose):
 def effect_of(
     request: Request, policy: PatientPolicy, settings: ConsentSettings, resource, labels, conf, world=None
 ) -> str:
-    """2.7: the first authority that speaks decides. ``world``: other resources at hand, by reference."""
-    if resource["resourceType"] in {"Consent", "AuditEvent"}:
+    """2.7: the first authority that speaks decides, and the minimum necessary narrows.
+
+    ``world``: other resources at hand, by reference.
+    """
+    if resource["resourceType"] in {"Consent", "AuditEvent"} or not needed(request, settings, resource):
         return "DENY"
     about = (resource, labels, conf, world or {})
     results = []
@@ -82,6 +85,28 @@ def effect_of(
     if "DENY" in results:
         return "DENY"
     return "PERMIT" if "PERMIT" in results else "DENY"
+
+
+def needed(request, settings, resource):
+    """2.7 row 8: what of the resource every profile keeps that is for this recipient and this purpose."""
+    left = dict(resource)
+    known = {"covered-entity", "business-associate", "payer", "agency", "state-agency"}
+    classes = request.recipient.roles & known or known
+    for profile in settings.minimum:
+        if not profile.classes & classes or not profile.purposes & set(ancestors(request.purpose)):
+            continue
+        if resource["resourceType"] not in dict(profile.kept):
+            return {}
+        stems = dict(profile.kept)[resource["resourceType"]]
+        if stems is not None:
+            named = {"resourceType", "id", "modifierExtension"} | stems
+            left = {
+                name: value for name, value in left.items()
+                if name.lstrip("_") in named or any(name.lstrip("_").startswith(stem) and
+                                                    name.lstrip("_")[len(stem)].isupper() for stem in stems
+                                                    if len(name.lstrip("_")) > len(stem))
+            }  # fmt: skip
+    return left
 
 
 def emergency(request, policy, settings, world):

@@ -38,6 +38,7 @@ from twin_worlds import Allowed, World, left, visible, worlds
 from fhirgw.answer import show
 from fhirgw.consent.decide import decide
 from fhirgw.consent.model import ConsentSettings
+from fhirgw.consult import Consult
 from fhirgw.document import Document, Presentation
 from fhirgw.lookup import Match
 from fhirgw.share import History, NextPage, Read, Search, VRead
@@ -328,9 +329,25 @@ def _requests(ask):
             yield "GET", f"/fhir/CarePlan/{logical}/$document", {"params": asked}
         case NextPage(token=token):
             yield "GET", f"/fhir?_page={token}", {}
+        case Consult():
+            yield from _consulted(ask)
         case Match(patient=patient, count=most):
             asked = [{"name": "resource", "resource": patient}, {"name": "count", "valueInteger": most}]
             yield "POST", "/fhir/Patient/$match", {"json": {"resourceType": "Parameters", "parameter": asked}}
+
+
+def _consulted(ask: Consult):
+    """The question by one of its two faces."""
+    if ask.patient.startswith("Patient/"):
+        named = {"patient": ask.patient, **({"resource": ask.resource} if ask.resource else {})}
+        asked = [{"name": name, "valueReference": {"reference": one}} for name, one in named.items()]
+        body = {"resourceType": "Parameters", "parameter": asked}
+        yield "POST", "/fhir/$consent-decision", {"json": body}
+    else:
+        system, _, value = ask.patient.partition("|")
+        context = {"patientId": [{"system": system, "value": value}], "class": [{"code": one} for one in ask.kinds]}
+        body = {"hook": "patient-consent-consult", "hookInstance": "1", "context": context}
+        yield "POST", "/cds-services/patient-consent-consult", {"json": body}
 
 
 async def _same_reply(twins: Twins, method: str, url: str, **more) -> None:

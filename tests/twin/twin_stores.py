@@ -18,6 +18,7 @@ from fhirgw.answer import PageSeal
 from fhirgw.api import create_api
 from fhirgw.audit import Ledger
 from fhirgw.consent.model import ConsentSettings, Profile
+from fhirgw.consult import Consult
 from fhirgw.document import Disclosures, Document, Presentation
 from fhirgw.emergency import Claim
 from fhirgw.errors import GatewayError
@@ -33,7 +34,7 @@ MINUTE = 60_000_000
 ORIGIN = "https://gw.example.org"
 BASE = f"{ORIGIN}/fhir"
 KEYS = Keys.derive(b"twins")
-SCOPES = ("system/*.rs",)
+SCOPES = ("system/*.rs", "system/consent-decision")
 KEY = ECKey.generate_key("P-384", {"kid": "ec"})
 JWKS = orjson.dumps(KeySet([KEY]).as_dict(private=False)).decode()
 
@@ -399,6 +400,13 @@ _documents = st.builds(
     Document, _ids("CarePlan"), st.sampled_from(Presentation), st.sampled_from(["en", "es"]), st.booleans()
 )
 _accountings = st.builds(Disclosures, _ids("Patient"), st.sampled_from(Presentation))
+_consults = st.builds(
+    Consult,
+    st.one_of(_ids("Patient").map("Patient/{}".format), st.sampled_from([f"{MRN}|p1", f"{MRN}|p9"])),
+    kinds=st.lists(st.sampled_from(MEMBER + OTHER), max_size=2).map(tuple),
+    resource=st.one_of(st.none(), _busy.flatmap(lambda kind: _ids(kind).map(f"{kind}/{{}}".format))),
+    cards=st.booleans(),
+)
 _matches = st.builds(Match, _somebody, st.booleans(), st.sampled_from([1, 50]))
 asks = st.one_of(
     searches(),
@@ -412,6 +420,7 @@ asks = st.one_of(
     _pages,
     _matches,
     _documents,
+    _consults,
     _accountings,
 )
 requesters = st.sampled_from(

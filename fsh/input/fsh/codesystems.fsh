@@ -172,3 +172,10 @@ Description: "What the gateway tells registered systems of, beside visits (those
 * insert Terms
 * #emergency-claimed "Emergency access claimed" "Told to the programme's own systems: there is a Task to review it."
 * #release-ended "A release has ended" "Told to whoever received something under it: nothing more than whose release it was."
+
+CodeSystem: IcmAudience
+Id: icm-audience
+Title: "Whom a record is for"
+Description: "Security labels of work about consent itself, which is released to nobody outside."
+* insert Terms
+* #staff "Staff of the programme"

@@ -51,6 +51,8 @@ Description: "Nebraska: efforts to obtain the assessment, steps to minimize risk
 * #record-access "Access to the record" "BC ICMT 1.6."
 * #appeal "Appeal of a plan decision" "BC ICMT 1.6."
 * #complaint "Complaint" "BC ICMT 1.6."
+* #emergency-review "Review access in an emergency" "42 CFR 2.51(c): what was claimed is documented at once."
+* #consent-review "Settle what a consent leaves open"
 
 CodeSystem: IcmUndone
 Id: icm-undone

@@ -26,6 +26,7 @@ def upgrade() -> None:
         sa.Column("notify_url", sa.Text(), nullable=True),
         sa.Column("notify_on", sa.Text(), nullable=False),
         sa.Column("notify_header", sa.Text(), nullable=True),
+        sa.Column("classes", sa.Text(), nullable=False),
         sa.Column("emergency", sa.Boolean(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("revoked_at", sa.BigInteger(), nullable=True),
@@ -230,6 +231,27 @@ def upgrade() -> None:
         sa.Column("previous", sa.LargeBinary(), nullable=False),
         sa.Column("signature", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_ledger_root")),
+    )
+    op.create_table(
+        "fhir_import",
+        sa.Column("base", sa.String(length=512), nullable=False),
+        sa.Column("type", sa.String(length=64), nullable=False),
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("local", sa.String(length=64), nullable=True),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("state", sa.String(length=8), nullable=False),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("body", sa.LargeBinary(), nullable=True),
+        sa.Column("seen_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("base", "type", "id", name=op.f("pk_fhir_import")),
+    )
+    op.create_index(op.f("ix_fhir_import_base_state"), "fhir_import", ["base", "state"], unique=False)
+    op.create_table(
+        "fhir_source",
+        sa.Column("base", sa.String(length=512), nullable=False),
+        sa.Column("type", sa.String(length=64), nullable=False),
+        sa.Column("since", sa.String(length=40), nullable=False),
+        sa.PrimaryKeyConstraint("base", "type", name=op.f("pk_fhir_source")),
     )
     op.create_table(
         "mirror",
@@ -566,6 +588,9 @@ def downgrade() -> None:
     op.drop_table("policy_revision")
     op.drop_table("patient_mark")
     op.drop_table("person_source")
+    op.drop_table("fhir_source")
+    op.drop_index(op.f("ix_fhir_import_base_state"), table_name="fhir_import")
+    op.drop_table("fhir_import")
     op.drop_index(op.f("ix_mirror_reference_client_target_type_target_id"), table_name="mirror_reference")
     op.drop_table("mirror_reference")
     op.drop_index(op.f("ix_mirror_member_client_due_at"), table_name="mirror_member")
