@@ -29,6 +29,7 @@ from fhirgw.harness.target import Target
 
 SERVER = hapi.base(hapi.PORT)
 PROCESS = secrets.token_hex(4)
+UNHEARD = -1
 HOP = {"connection", "content-length", "transfer-encoding", "keep-alive", "host"}
 
 
@@ -38,7 +39,8 @@ class Proxy:
     Attributes:
         base: The base URL of the server, seen through it.
         asked: How many requests came.
-        fault: Gets the number and method of a request: a status to answer with instead; 0: hang up; None: pass on.
+        fault: Gets the number and method of a request: a status to answer with instead; 0: hang up; -1: pass on,
+            then hang up; None: pass on.
         spoil: What becomes of the bytes of an answer.
     """
 
@@ -64,12 +66,15 @@ def proxied() -> Iterator[Proxy]:
             fault = proxy.fault(proxy.asked, self.command)
             if fault == 0:
                 self.close_connection = True
-            elif fault is not None:
+            elif fault not in (None, UNHEARD):
                 self.reply(fault, {"Retry-After": "0"}, b"")
             else:
                 kept = {name: value for name, value in self.headers.items() if name.lower() not in HOP}
                 answer = client.request(self.command, f"{SERVER.removesuffix('/fhir')}{self.path}",
                                         headers=kept | {"Host": self.headers["Host"]}, content=content)  # fmt: skip
+                if fault == UNHEARD:
+                    self.close_connection = True
+                    return
                 self.reply(answer.status_code, dict(answer.headers), proxy.spoil(answer.content))
 
         do_GET = do_POST = do_PUT = do_DELETE = pass_on

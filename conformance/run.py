@@ -20,24 +20,20 @@ from pathlib import Path
 
 import hapi
 import orjson
+import upstream
+from demo import FIXTURES, fill, gateway_in
 from sqlalchemy import select
 from validate import DEFINITIONS, Issue, Json, resources, validate
 
-from fhirgw.admission import Peer
-from fhirgw.app import Gateway, build
-from fhirgw.demo import CASES, SENDERS
+from fhirgw.demo import SENDERS
 from fhirgw.errors import GatewayError
-from fhirgw.icm.statements import read_case
 from fhirgw.mappers.adt import map_message, read
-from fhirgw.settings import Senders, Settings
-from fhirgw.store.database import migrate
+from fhirgw.settings import Senders
 from fhirgw.store.schema import resource
 
 ROOT = Path(__file__).parent.parent
-FIXTURES = ROOT / "fixtures"
 OUT = ROOT / "build" / "conformance"
 FIGURES = ROOT / "build" / "conformance.json"
-PEER = Peer("conformance", local=True)
 KEY = b"conformance"
 MEMBERS = 50
 
@@ -59,17 +55,18 @@ def main() -> None:
     print(f"{len(named)} resources to validate", flush=True)
     issues = list(validate(named, DEFINITIONS))
     tell(named, issues)
-    server, counts = harness(options.amount)
+    server, counts, mirrored = against_hapi(options.amount)
     figures = {
         "validated": len(named),
         "errors": sum(issue.is_error for issue in issues),
         "warnings": sum(not issue.is_error for issue in issues),
         "harness": counts,
+        "upstream": mirrored,
         "server": server,
     }
     FIGURES.write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     print(orjson.dumps(figures).decode())
-    sys.exit(int(figures["errors"] > 0 or counts["failed"] > 0))
+    sys.exit(int(figures["errors"] > 0 or counts["failed"] > 0 or mirrored["different"] > 0))
 
 
 def goldens() -> Iterator[tuple[str, Json]]:
@@ -80,26 +77,13 @@ def goldens() -> Iterator[tuple[str, Json]]:
 def demo_store() -> Iterator[tuple[str, Json]]:
     """Every resource of a store with the demo's members, after every message of the fixtures about them."""
     with tempfile.TemporaryDirectory() as folder:
-        data = Path(folder)
-        (data / "senders.toml").write_text(SENDERS, "utf-8")
-        settings = Settings(data_dir=data)
-        migrate(settings.database)
-        gateway = build(settings)
-        asyncio.run(_fill(gateway))
+        gateway = gateway_in(Path(folder))
+        asyncio.run(fill(gateway))
         with gateway.database.read() as connection:
             found = connection.execute(select(resource).where(resource.c.deleted.is_(False))).all()
         gateway.database.close()
     for row in found:
         yield f"demo store {row.type}/{row.id}", orjson.loads(row.body)
-
-
-async def _fill(gateway: Gateway) -> None:
-    for name in CASES:
-        await gateway.ingest.cases.store(read_case((FIXTURES / "icm" / name).read_bytes()))
-    for path in sorted(FIXTURES.glob("v2/*/*.hl7")):
-        await gateway.intake.receive(path.read_bytes(), "file", PEER)
-    while await gateway.ingest.messages.process_due():
-        pass
 
 
 def mapped(messages: int) -> Iterator[tuple[str, Json]]:
@@ -146,8 +130,8 @@ def tell(named: list[tuple[str, Json]], issues: list[Issue]) -> None:
         print(f"{count} warnings: {rule}", flush=True)
 
 
-def harness(amount: str) -> tuple[str, dict[str, int]]:
-    """Run the harness against HAPI, then break HAPI; its name, and the steps by status."""
+def against_hapi(amount: str) -> tuple[str, dict[str, int], dict[str, int]]:
+    """Run the harness against HAPI, break HAPI, keep it in step; its name, the steps by status, what it holds."""
     base = hapi.start()
     try:
         server = hapi.software(base) or "HAPI"
@@ -160,11 +144,12 @@ def harness(amount: str) -> tuple[str, dict[str, int]]:
             [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", ROOT / "conformance" / "breaks.py"],
             check=False,
         )
+        mirrored = upstream.run(base)
     finally:
         hapi.stop()
     counts = {status: found[status] for status in ("passed", "failed", "skipped")}
     counts["failed"] += int(broken.returncode != 0)
-    return server, counts
+    return server, counts, mirrored
 
 
 if __name__ == "__main__":

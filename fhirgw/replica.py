@@ -19,7 +19,7 @@ from fhirgw.errors import Withheld
 from fhirgw.profiles.expressions import literal
 from fhirgw.store import copies, repository
 from fhirgw.store.compartment import PATIENT_FREE
-from fhirgw.store.mirror import SEVERAL, Key
+from fhirgw.store.mirror import NOBODY, SEVERAL, Key
 from fhirgw.store.schema import resource as table
 from fhirgw.store.stored import content
 
@@ -36,7 +36,7 @@ class Replica:
     Attributes:
         client: As which the server is registered.
         base: Base URL of its FHIR API.
-        patient: Logical id; SEVERAL for what is about several.
+        patient: Logical id; SEVERAL for what is about several, NOBODY for what nothing there refers to any more.
         refused: Digests of transactions that it refused, and is not to get again now.
     """
 
@@ -49,9 +49,10 @@ class Replica:
 def next_transaction(
     connection: Connection, visibility: Visibility, ask: Replica, *, readable: Callable[[str], bool]
 ) -> Answer:
-    """First what is new or changed, then the deletion of what is not to be there, then of what nothing refers to.
+    """First what is new or changed, then the deletion of what is not to be there.
 
-    What is refused keeps back the rest of what is new, but no deletion.
+    What is refused keeps back the rest of what is new, but no deletion. What nothing refers to any more is nobody's
+    (NOBODY): it goes because something that was visible went, and not because a member is looked at.
 
     Args:
         connection: To read from.
@@ -63,7 +64,8 @@ def next_transaction(
         Withheld: There is nothing to send.
     """
     record = _Record(connection, visibility, ask, readable)
-    for entries, shown in (record.lacking(), (record.too_much(), []), (record.unused(), [])):
+    parts = ((record.unused(), []),) if ask.patient == NOBODY else (record.lacking(), (record.too_much(), []))
+    for entries, shown in parts:
         body = orjson.dumps({"resourceType": "Bundle", "type": "transaction", "entry": entries})
         if entries and digest_of(body) not in ask.refused:
             return Answer(body, shown, "transaction")

@@ -163,6 +163,7 @@ class Settings(BaseSettings):
     upstream_client: str | None = None
     upstream_token: SecretStr | None = None
     upstream_key: Path | None = None
+    import_token: SecretStr | None = None
 
     @property
     def database(self) -> str:

@@ -1,4 +1,4 @@
-"""``fhirgw import``: what a care-management system states of its cases, or HL7 v2 messages, into the store."""
+"""``fhirgw import``: what a system states of its cases, HL7 v2 messages, or a FHIR server, into the store."""
 
 import asyncio
 import sys
@@ -11,6 +11,7 @@ from rich.progress import Progress
 
 from fhirgw.app import Gateway
 from fhirgw.cli.feeds import import_v2
+from fhirgw.cli.pull import import_fhir
 from fhirgw.cli.terminal import emit, fail, local, people
 from fhirgw.errors import GatewayError, InvalidElement
 from fhirgw.icm.model import Case
@@ -32,8 +33,14 @@ def import_(
     table: Annotated[str | None, typer.Option(help="Which table a CSV file is; default: its name.")] = None,
     template: Annotated[str | None, typer.Option(help="Print the columns of a table: cases, contacts, …")] = None,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of a case.")] = False,
+    fhir: Annotated[str | None, typer.Option(help="Base URL of a FHIR server to import from.")] = None,
+    since: Annotated[
+        str | None, typer.Option(help="With --fhir: from this instant; default: the last time.")
+    ] = None,
 ) -> None:
     """Import cases, or records of them, each whole or not at all; or HL7 v2 messages, as if they were received.
+
+    With --fhir, the resources of a FHIR server: what changed there since the last time, and what was deleted.
 
     JSON holds one case, NDJSON one in each line, CSV a table (cases.csv, contacts.csv, care_plan.goals.csv).
     Importing again stores nothing twice: run it again after it was interrupted.
@@ -46,6 +53,8 @@ def import_(
     if schema:
         emit(Case.model_json_schema())
         return
+    if fhir:
+        import_fhir(fhir, since)
     if not files:
         raise InvalidElement("Name the files to import.", location="FILES")
     if v2:

@@ -11,6 +11,7 @@ from fhirgw.audit import Ledger
 from fhirgw.ingest.cases import Cases
 from fhirgw.ingest.messages import Messages
 from fhirgw.ingest.persons import Persons
+from fhirgw.ingest.pulled import Pulled
 from fhirgw.ingest.records import Records
 from fhirgw.ingest.resources import Resources, Written, register_organization
 from fhirgw.ingest.returns import Returns
@@ -30,6 +31,7 @@ class Ingest:
         messages: Kept ADT messages become resources.
         cases: ICM cases become resources.
         resources: Resources written through the API, and what a person does to them.
+        pulled: What another FHIR server holds becomes resources.
         persons: Who is who: merges, links, and what a person says of them.
         reviews: Messages that wait until a person has said whom they are about.
     """
@@ -71,5 +73,6 @@ class Ingest:
             persons=self.persons,
         )
         self.cases = Cases(database, programs=programs, id_key=id_key)
+        self.pulled = Pulled(database, programs=programs, id_key=id_key)
         returns = Returns(programs=programs, id_key=id_key)
         self.resources = Resources(database, ledger, returns, new_id=new_id)

@@ -185,7 +185,14 @@ class Mirror:
         with self._database.read() as connection:
             members = mirror.due(connection, self.client, self._clock())
         for member in members:
-            await self._look(requester, member)
+            try:
+                await self._look(requester, member)
+            except (LeaveAloneError, DependencyDown):
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are looked at
+                name = type(error).__name__
+                log.error("a member could not be looked at", error=name)  # noqa: TRY400 - a trace could hold data
+                await self._end(member, frozenset({digest_of(name.encode())}), frozenset(), name)
             await self._database.write(lambda tx: mirror.answered(tx, self.client))
         return len(members)
 

@@ -142,6 +142,17 @@ class Server:
         reply = self._heard(await self._ask(hand_over(url, expunge(), headers=headers, still=lambda: True)))
         return 200 <= reply.status < 300
 
+    async def get(self, url: str) -> dict[str, Any]:
+        """A resource or Bundle of this server.
+
+        Raises:
+            LeaveAloneError: It does not give it.
+        """
+        reply = self._heard(await self._ask(fetch(url, headers=FRESH | await self._signed())))
+        if not 200 <= reply.status < 300:
+            raise LeaveAloneError(f"A request is answered with HTTP {reply.status}.")
+        return _json(reply)
+
     async def read(self, key: Key) -> dict[str, Any] | None:
         """What it holds under an id of ours; None: nothing."""
         url = f"{self.base}/{key[0]}/{key[1]}"
@@ -158,10 +169,7 @@ class Server:
         for start in range(0, len(ids), _PER_SEARCH):
             some = ids[start : start + _PER_SEARCH]
             url = f"{self.base}/{kind}?_id={','.join(some)}&_count={len(some)}"
-            reply = self._heard(await self._ask(fetch(url, headers=FRESH | await self._signed())))
-            if reply.status >= 300:
-                raise LeaveAloneError(f"A search by id is answered with HTTP {reply.status}.")
-            for entry in _json(reply).get("entry", []):
+            for entry in (await self.get(url)).get("entry", []):
                 one = entry["resource"]
                 found[one["id"]] = one.get("meta", {}).get("versionId", "")
         return found

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, upda
 from sqlalchemy.sql import and_, exists, or_
 
 from fhirgw.store.database import Transaction
-from fhirgw.store.mirror import Key
+from fhirgw.store.mirror import NOBODY, Key, call
 from fhirgw.store.prepared import Prepared
 from fhirgw.store.schema import mirror_copy as copy_table
 from fhirgw.store.schema import mirror_reference as reference_table
@@ -88,6 +88,8 @@ def record(tx: Transaction, client: str, written: Sequence[Written], gone: Seque
         known = copy(tx.direct, client, key)
         patient = known.patient if known else None
         _put(tx, client, key, patient=patient, digest=None, version=None, history_left=outside)
+    if unused(tx.direct, client):
+        call(tx, client, NOBODY)
 
 
 def _history_left(tx: Transaction, client: str, key: Key) -> bool:

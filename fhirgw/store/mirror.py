@@ -22,6 +22,8 @@ from fhirgw.store.schema import mirror_reference as reference_table
 
 SEVERAL = ""
 """The patient under whose name what is about several patients is noted."""
+NOBODY = "*"
+"""The patient under whose name it is noted that something there is about nobody, and nothing refers to it."""
 Key = tuple[str, str]
 """(type, id)."""
 
@@ -80,7 +82,7 @@ class Member:
     """Somebody whose record may look otherwise upstream than it should.
 
     Attributes:
-        patient: Logical id; SEVERAL for what is about several.
+        patient: Logical id; or SEVERAL, or NOBODY.
         changed: How often it had changed when this was read.
         attempts: How often the upstream server has refused it.
         retry_at: When what it refused is tried again; None: never by itself.
@@ -131,6 +133,11 @@ def _concerned(connection: Connection, changed: Iterable[tuple[str, str, str | N
                     (row[0], row[1], row[2]) for row in statement.rows(connection, kind=kind, logical=logical)
                 ]
     return people
+
+
+def call(tx: Transaction, client: str, patient: str) -> None:
+    """Note that somebody is to be looked at."""
+    _TOUCH.run(tx.direct, [{"client": client, "patient": patient, "now": tx.now}])
 
 
 def weigh(

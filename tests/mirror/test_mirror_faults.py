@@ -6,7 +6,7 @@ from composed_gateway import ALMA, composed, message
 from mirrored_gateway import add, change, in_step, mirrored, plain, require_in_step, revoke, state
 from upstream_server import DEAF, HANG_UP
 
-from fhirgw.errors import InvalidElement
+from fhirgw.errors import InvalidElement, TooLarge
 from fhirgw.mirror import REFUSED_AFTER
 from fhirgw.store import copies
 from fhirgw.store import mirror as store
@@ -142,6 +142,25 @@ async def test_a_refused_member_keeps_nobody_else_waiting_and_is_tried_for_days(
     upstream.fault = lambda *_: None
     whole.gateway.database.write_sync(lambda tx: store.retry(tx, "upstream", member.patient))
     await in_step(mirror)
+    await require_in_step(whole, mirror, upstream)
+
+
+async def test_a_member_whose_record_cannot_be_released_keeps_nobody_else_waiting(whole, upstream, monkeypatch):
+    mirror = mirrored(whole, upstream, inside=EVERYBODY)
+    released, alma = whole.gateway.share.release, whole.patient(ALMA)
+
+    async def release(requester, ask):
+        if ask.patient == alma:
+            raise TooLarge("More is behind this than can be said.")
+        return await released(requester, ask)
+
+    monkeypatch.setattr(whole.gateway.share, "release", release)
+    await mirror.deliver_due()
+    assert len(upstream.references("Patient")) == 5
+    (member,) = state(whole, store.stuck)
+    assert (member.patient, member.error) == (alma, "TooLarge")
+    monkeypatch.undo()
+    await through(whole, mirror)
     await require_in_step(whole, mirror, upstream)
 
 

@@ -90,7 +90,8 @@ class Upstream:
     def statement(self):
         operations = [{"name": "expunge", "definition": "http://x"}] if self.expunges else []
         interactions = [{"code": "history-type"}, {"code": "search-type"}]
-        types = ("Patient", "Condition", "CarePlan", "Goal", "Encounter", "Consent", "Practitioner", "Organization")
+        types = ("Patient", "Condition", "CarePlan", "Goal", "Encounter", "Consent", "Practitioner", "Organization",
+                 "EpisodeOfCare")  # fmt: skip
         resources = [{"type": one, "interaction": interactions} for one in types]
         rest = [{"mode": "server", "operation": operations, "resource": resources}]
         return {"resourceType": "CapabilityStatement", "fhirVersion": "4.0.1", "rest": rest}
