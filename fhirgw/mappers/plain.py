@@ -91,8 +91,11 @@ def are_sound(
     if evn is not None:
         said |= {_at(evn, 2), _at(evn, 6)}
     said.discard("")
-    if not said or (evn and _at(evn, 3)) or not all(map(_is_time, said)):
+    if not said or (evn and _at(evn, 3)):
         return False
+    for text in said:  # most often one
+        if not _is_time(text):
+            return False
     return _is_identified(_at(pid, 2), _at(pid, 3), delimiters, sender) and (
         event.pv1 == "numbered" or _is_classed(pv1, sender, required=event.pv1 == "required")
     )
@@ -102,16 +105,25 @@ def _at(fields: Sequence[str], number: int) -> str:
     return fields[number] if number < len(fields) else ""
 
 
-@lru_cache(maxsize=4096)  # the times of a message are often the same, and those of its neighbours
 def _is_time(text: str) -> bool:
     if text[-5:-4] in ("+", "-"):
         text, offset = text[:-5], text[-4:]
-        if not (offset.isdecimal() and offset.isascii() and offset < "1400" and offset[2:] < "60"):
+        if not _is_offset(offset):
             return False
-    if len(text) not in _LENGTHS or not (text.isdecimal() and text.isascii()) or text[8:10] > "23":
+    if len(text) not in _LENGTHS or not (text.isdecimal() and text.isascii()):
         return False
+    return text[8:10] < "24" and text[10:12] < "60" and text[12:] < "60" and _is_day(text[:8])
+
+
+@lru_cache(maxsize=256)
+def _is_offset(text: str) -> bool:
+    return text.isdecimal() and text.isascii() and text < "1400" and text[2:] < "60"
+
+
+@lru_cache(maxsize=1024)  # a feed's messages are of few days
+def _is_day(text: str) -> bool:
     with suppress(ValueError):
-        datetime.fromisoformat(f"{text[:8]}T{text[8:]}" if text[8:] else text)
+        datetime.fromisoformat(text)
         return True
     return False
 

@@ -51,6 +51,7 @@ _FOLDED_FROM = Prepared(
     select(folded.c.scope).where(folded.c.type == bindparam("kind"), folded.c.id == bindparam("logical"))
 )
 _WAIT = Prepared(insert(pending_name), ("digest", "journal"))
+_WAITS_FOR = Prepared(select(pending_name.c.digest).where(pending_name.c.journal == bindparam("of")))
 _TAKE_UP = Prepared(delete(pending_name).where(pending_name.c.journal == bindparam("of")))
 _MAKE = Prepared(insert(folded), ("scope", "type", "id"))
 _FROM = Prepared(select(folded_from.c.digest).where(folded_from.c.scope == bindparam("of")))
@@ -312,7 +313,7 @@ def scopes_of(connection: Connection, message: int) -> list[str]:
 
 def wait(tx: Transaction, message: int, digests: Iterable[str]) -> None:
     """Take the message up again when one of these names becomes somebody's here."""
-    known = set(tx.direct.scalars(select(pending_name.c.digest).where(pending_name.c.journal == message)))
+    known = {digest for (digest,) in _WAITS_FOR.rows(tx.direct, of=message)}
     rows = [{"digest": one, "journal": message} for one in sorted(set(digests) - known)]
     if rows:
         _WAIT.run(tx.direct, rows)

@@ -22,10 +22,10 @@ from fhirgw.errors import DependencyDown
 URGENT_NS = 5_000_000  # an ACK waits at most this long for others to share its commit (DESIGN §4)
 PATIENT_NS = 50_000_000  # a group in which no ACK waits
 LULL_NS = 3_000_000  # behind an ACK, the next one is waited for so long before other work is taken
-TURN_NS = 50_000_000  # but other work has its turn this often
+TURN_NS = 100_000_000  # but other work has its turn this often
 GROUP = 256  # units in a group at most
 SLOW_NS = 20_000_000  # a commit that takes longer keeps its thread from all else for too long
-SPARED = 10  # after one, nobody commits where it is for so many times as long
+SPARED = 10  # after two of them, nobody commits where it is for so many times as long
 BUSY_MS = 10_000  # how long the writer of another process is waited for
 RETRY_SECONDS = 0.002  # and how often it is looked at
 DOWN = "The database cannot store anything now."
@@ -106,6 +106,7 @@ class Writer:
         self._urgent: deque[Work] = deque()
         self._queue: deque[Work] = deque()
         self._lull = self._turn = 0  # from when on other work may, and must, have its turn
+        self._slow = 0  # commits one after the other that took long
         self._spared = 0  # from when on the disk is trusted to be quick again
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
@@ -137,7 +138,8 @@ class Writer:
             ended = time.monotonic_ns()
             self._lull = ended + LULL_NS
             self._writing.release()
-        if ended - began > SLOW_NS:
+        self._slow = self._slow + 1 if ended - began > SLOW_NS else 0
+        if self._slow > 1:  # a lone one has copied the log into the file
             self._spared = ended + SPARED * (ended - began)
         if outcome:
             _tell([outcome])
