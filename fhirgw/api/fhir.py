@@ -16,6 +16,7 @@ from fhirgw.api.operations import (
     PRESENTATIONS,
     disclosures_asked,
     document_asked,
+    document_pairs,
     match_asked,
     validation_asked,
 )
@@ -129,11 +130,14 @@ class Interactions:
         return await self._share.release(requester, match_asked(parameters))
 
     async def document(self, request: Request) -> Released:
-        """``GET /fhir/CarePlan/{id}/$document``: a Bundle, HTML or PDF."""
+        """``GET`` or ``POST /fhir/CarePlan/{id}/$document``: a Bundle, HTML or PDF."""
         requester = await self._identified(request)
         if not scope_allows(requester.scopes, "CarePlan", "r"):
             raise Forbidden("The scope of this token does not cover this interaction.")
-        presentation, pairs = _printed(request)
+        stated: negotiation.Parameters = ()
+        if request.method == "POST" and "content-type" in request.headers:
+            stated = document_pairs(await negotiation.resource(request, ("Parameters",), self._max_bytes))
+        presentation, pairs = _printed(request, stated)
         return await self._share.release(requester, document_asked(_id(request, "id"), presentation, pairs))
 
     async def disclosures(self, request: Request) -> Released:
@@ -223,10 +227,10 @@ class Interactions:
         return requester
 
 
-def _printed(request: Request) -> tuple[str, dict[str, str]]:
-    """How a document is wanted, and the parameters of the operation."""
+def _printed(request: Request, stated: negotiation.Parameters = ()) -> tuple[str, dict[str, str]]:
+    """How a document is wanted, and the parameters of the operation: of the URL and of the body."""
     presentation = negotiation.presentation(request, PRESENTATIONS)
-    asked = negotiation.search_parameters(negotiation.query(request))
+    asked = (*negotiation.search_parameters(negotiation.query(request)), *stated)
     if len(asked) > len(dict(asked)):
         raise InvalidElement("Every parameter is given once.")
     return presentation, dict(asked)

@@ -20,6 +20,7 @@ PRESENTATIONS: Mapping[str, frozenset[str]] = {
 }
 """How ``CarePlan/$document`` and ``Patient/$disclosures`` can be had, by what a client may call it."""
 
+_DOCUMENT = {"language": "valueCode", "largePrint": "valueBoolean"}
 _VALIDATE = {"resource": "resource", "mode": "valueCode", "profile": "valueUri"}
 _MATCH = {"resource": "resource", "onlyCertainMatches": "valueBoolean", "count": "valueInteger"}
 
@@ -83,6 +84,19 @@ def validation_asked(kind: str, body: Json) -> Json:
     if meta is not None and not isinstance(named, list):
         return resource  # which is wrong as it is
     return {**resource, "meta": {**(meta or {}), "profile": [*(named or []), profile]}}
+
+
+def document_pairs(parameters: Json) -> tuple[tuple[str, str], ...]:
+    """The Parameters of ``CarePlan/$document`` as they stand in a URL.
+
+    Raises:
+        InvalidElement: A parameter that the operation does not have, twice, or of another type.
+    """
+    otherwise = "$document takes language (code) and largePrint (boolean), each once."
+    asked = _parts(parameters, _DOCUMENT, otherwise)
+    if not (isinstance(asked.get("language", ""), str) and isinstance(asked.get("largePrint", True), bool)):
+        raise InvalidElement(otherwise, location="Parameters.parameter")
+    return tuple((name, str(value).lower()) for name, value in asked.items())
 
 
 def document_asked(logical: str, presentation: str, pairs: Mapping[str, str]) -> Document:

@@ -444,3 +444,39 @@ async def test_what_validate_does_not_take_is_refused(api, body):
 async def test_nobody_validates_without_a_token(api):
     assert (await api.http.post("/fhir/Patient/$validate", json=PATIENT)).status_code == 401
     assert (await api.http.post("/fhir/Nothing/$validate", json=PATIENT)).status_code == 404
+
+
+DOCUMENT = "/fhir/CarePlan/c1/$document"
+
+
+@pytest.mark.parametrize(
+    ("query", "body", "asked"),
+    [
+        ("", None, ("en", False)),
+        ("", parameters(language={"valueCode": "es"}, largePrint={"valueBoolean": True}), ("es", True)),
+        ("?language=es", parameters(largePrint={"valueBoolean": False}), ("es", False)),
+    ],
+)
+async def test_a_document_is_asked_for_by_post_as_by_get(api, query, body, asked):
+    more = {} if body is None else {"json": body}
+    reply = await api.http.post(DOCUMENT + query, headers=await api.bearer(), **more)
+    assert (reply.status_code, reply.content) == (200, b'{"resourceType":"Released"}')
+    ((_, document),) = api.share.asked
+    assert (document.id, document.language, document.large) == ("c1", *asked)
+
+
+@pytest.mark.parametrize(
+    ("query", "body"),
+    [
+        ("?language=es", parameters(language={"valueCode": "es"})),
+        ("", parameters(language={"valueString": "es"})),
+        ("", parameters(language={"valueCode": ["es"]})),
+        ("", parameters(largePrint={"valueBoolean": "true"})),
+        ("", parameters(other={"valueCode": "es"})),
+        ("", {"resourceType": "CarePlan"}),
+    ],
+)
+async def test_what_a_document_cannot_be_asked_for_is_refused(api, query, body):
+    reply = await api.http.post(DOCUMENT + query, json=body, headers=await api.bearer())
+    assert reply.status_code == 400
+    assert api.share.asked == []

@@ -124,6 +124,7 @@ def _main(scope: Scope, plan: CarePlan, requests: list[Json]) -> Json:
     resource = compact(
         {
             **_head(scope, plan, plan.reviewed_on, "CarePlan"),
+            "instantiatesCanonical": [f"{CANONICAL}/PlanDefinition/{scope.program.id}"],
             "category": [
                 _ASSESS_PLAN,
                 concept(local("icm-plan", scope.program.plan.code, scope.program.plan.name)),
