@@ -5,7 +5,7 @@ INVARIANT: ``Released`` is constructed in ``share.py`` alone; ``Public`` only by
 calls, an import contract the libraries that could send. (DESIGN §1.)
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 
@@ -18,12 +18,15 @@ class Released:
         media_type: e.g. ``application/fhir+json``.
         status: HTTP status.
         headers: Further headers (ETag, Last-Modified, Location).
+        still: Whether the policy is the one it was released under: asked before each piece of a long body goes.
+            None: it may go whatever happens.
     """
 
     body: bytes
     media_type: str = "application/fhir+json"
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+    still: Callable[[], Awaitable[bool]] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

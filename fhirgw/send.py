@@ -5,7 +5,7 @@ operator and never read from the store.
 """
 
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from ipaddress import ip_address
@@ -20,6 +20,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey, import_key
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from fhirgw.errors import DependencyDown, Forbidden, GatewayError, InvalidElement, NotFound, Unauthenticated
 from fhirgw.outcome import http_status, operation_outcome
@@ -32,7 +33,7 @@ TIMEOUT = httpx.Timeout(10.0)
 UPSTREAM_TIMEOUT = httpx.Timeout(120.0, connect=10.0)
 """A JPA server takes seconds for a transaction of a hundred resources."""
 PIECE = 64 * 1024
-"""Between two pieces, an upload can be ended (consent specification §2.3)."""
+"""Between two pieces, an answer or an upload can be ended (consent specification §2.3)."""
 CHALLENGE = 'Bearer realm="fhirgw"'
 
 
@@ -49,11 +50,35 @@ def respond(
         status: Instead of the answer's own: 201 for what was created.
         headers: Further ones, such as Location.
     """
-    return Response(
+    still = answer.still if isinstance(answer, Released) else None
+    made = Response(
         answer.body,
         status_code=answer.status if status is None else status,
         headers={**answer.headers, **(headers or {}), "Content-Type": answer.media_type},
     )
+    return made if still is None or len(answer.body) <= PIECE else _InPieces(made, still)
+
+
+class _InPieces(Response):
+    """A long answer, piece by piece to the socket, for as long as it may go.
+
+    What was handed over before the policy moved is gone; the rest is not sent, and the connection ends in the
+    middle (consent specification §2.3).
+    """
+
+    def __init__(self, whole: Response, still: Callable[[], Awaitable[bool]]) -> None:
+        super().__init__(whole.body, status_code=whole.status_code)
+        self.raw_headers = whole.raw_headers
+        self._still = still
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        body = bytes(self.body)
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        for start in range(0, len(body), PIECE):
+            if not await self._still():
+                raise RecalledError
+            piece = {"type": "http.response.body", "body": body[start : start + PIECE]}
+            await send({**piece, "more_body": start + PIECE < len(body)})
 
 
 def error_answer(error: Exception, request_id: str) -> Public:

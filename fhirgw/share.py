@@ -7,7 +7,7 @@ meanwhile, everything is done again. (DESIGN §1, §6; consent specification §0
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -232,7 +232,8 @@ class Share:
                 await self._database.write(self._account(requester, visibility, answer), urgent=True)
             except PolicyMovedError:
                 continue
-            return _released(answer)
+            still = None if visibility.inside else partial(self._holds, visibility.revision)
+            return _released(answer, still)
         raise DependencyDown("The consent policy keeps changing; ask again.")
 
     async def claimed(self, requester: Requester) -> None:
@@ -246,6 +247,15 @@ class Share:
         )
         metrics.emergencies.inc()
         log.warning("an emergency was claimed; it is to be reviewed", client=requester.client, claim=claim.id)
+
+    async def _holds(self, revision: int) -> bool:
+        """Whether the policy has not moved: what is of an answer that was not handed over yet ends where it has."""
+
+        def read() -> int:
+            with self._database.read() as connection:
+                return policy.revision(connection)
+
+        return await asyncio.to_thread(read) == revision
 
     def _select(self, requester: Requester, ask: Ask, now: int) -> tuple[Visibility, Answer]:
         with self._database.read() as connection:
@@ -478,7 +488,7 @@ def _single(shown: Sequence[Shown], interaction: str) -> Answer:
     return Answer(shown[0].body, shown[:1], interaction)
 
 
-def _released(answer: Answer) -> Released:
+def _released(answer: Answer, still: Callable[[], Awaitable[bool]] | None) -> Released:
     headers = {PART2_HEADER: STATEMENT} if any(one.part2 for one in answer.shown) else {}
     if answer.scopes:
         headers[PART2_SCOPE_HEADER] = "; ".join(answer.scopes)
@@ -488,7 +498,7 @@ def _released(answer: Answer) -> Released:
         if "lastUpdated" in meta:
             headers["Last-Modified"] = http_date(meta["lastUpdated"])
     body = answer.body if isinstance(answer.body, bytes) else orjson.dumps(answer.body)
-    return Released(body, answer.media_type, headers=headers)
+    return Released(body, answer.media_type, headers=headers, still=still)
 
 
 def _bound_to(requester: Requester) -> tuple[str, str]:

@@ -21,7 +21,7 @@ from fhirgw.errors import (
     Withheld,
 )
 from fhirgw.released import Public, Released
-from fhirgw.send import Credentials, assertion, call, error_answer, post, respond
+from fhirgw.send import PIECE, Credentials, RecalledError, assertion, call, error_answer, post, respond
 
 RELEASED = Released(b'{"a":1}', headers={"ETag": 'W/"1"', "X-42CFR-Part-2": "notice"})
 TREE = [one for _, one in inspect.getmembers(errors, inspect.isclass) if issubclass(one, GatewayError)]
@@ -89,6 +89,48 @@ def test_a_response_is_the_answer(answer):
 def test_a_route_may_add_its_status_and_place():
     response = respond(RELEASED, status=201, headers={"Location": "x"})
     assert (response.status_code, response.headers["location"], response.headers["etag"]) == (201, "x", 'W/"1"')
+
+
+async def sent(response):
+    """The messages of a response, and whether it ended as it should."""
+    messages = []
+
+    async def send(message):
+        messages.append(message)
+
+    try:
+        await response({"type": "http", "method": "GET"}, None, send)
+    except RecalledError:
+        return messages, False
+    return messages, True
+
+
+def holding(times):
+    """Whether the policy still holds: so many times it does."""
+    left = iter([True] * times)
+
+    async def still():
+        return next(left, False)
+
+    return still
+
+
+@pytest.mark.parametrize("pieces", [0, 1, 2, 3])
+async def test_a_long_answer_ends_with_the_piece_that_was_on_its_way_when_the_policy_moved(pieces):
+    body = bytes(3 * PIECE - 1)
+    messages, whole = await sent(respond(Released(body, still=holding(pieces))))
+    start, *rest = messages
+    assert (start["type"], start["status"]) == ("http.response.start", 200)
+    assert dict(start["headers"])[b"content-length"] == str(len(body)).encode()
+    assert whole is (pieces == 3)
+    assert b"".join(one["body"] for one in rest) == body[: pieces * PIECE]
+    assert [one["more_body"] for one in rest] == [True, True, False][:pieces]
+
+
+async def test_a_short_answer_goes_in_one_piece_that_nobody_is_asked_about():
+    messages, whole = await sent(respond(Released(bytes(PIECE), still=holding(0))))
+    assert whole
+    assert [len(one["body"]) for one in messages[1:]] == [PIECE]
 
 
 @pytest.mark.parametrize("kind", TREE)

@@ -363,6 +363,18 @@ def test_the_ledger_tells_releases_that_held_part_2_records_from_others(gateway)
         assert [one.part2 for one in disclosures(connection, "p")] == [False, True]
 
 
+def test_what_was_released_outside_holds_until_the_policy_moves(gateway):
+    gateway.put(release())
+    gateway.put(plan())
+    released = gateway.ask(Read("CarePlan", "k"))
+    assert asyncio.run(released.still())
+    gateway.put(plan("another"))
+    assert asyncio.run(released.still())
+    gateway.put(release(status="inactive"))
+    assert not asyncio.run(released.still())
+    assert gateway.ask(Read("CarePlan", "k"), elm(inside=frozenset({"*"}))).still is None
+
+
 def test_what_cannot_be_accounted_for_is_not_released(gateway, monkeypatch):
     gateway.put(release())
     gateway.put(plan())
