@@ -17,10 +17,10 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from fhirgw.consent.applied import SUD
-from fhirgw.consent.labels import Path
 from fhirgw.consent.model import Json
 from fhirgw.consent.predicate import ALWAYS, NEVER, Predicate, Visibility
 from fhirgw.consent.redact import hidden_paths, redact
+from fhirgw.consent.units import Path
 from fhirgw.errors import InvalidElement
 from fhirgw.store.narrowing import is_narrowed
 from fhirgw.store.predicate import own_predicate

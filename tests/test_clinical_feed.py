@@ -4,7 +4,7 @@ import orjson
 import pytest
 from composed_gateway import ALMA, composed, message
 
-from fhirgw.consent.labels import FREE_TEXT
+from fhirgw.consent.units import FREE_TEXT
 from fhirgw.consent.vocabulary import BITS, HIGH, NORMAL
 from fhirgw.share import Search
 from fhirgw.store import repository

@@ -1,7 +1,7 @@
 """What consent knows of FHIR R4 elements: defining, mandatory, free text, … (``tables/elements.toml``)."""
 
 import tomllib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
 from typing import Final
@@ -110,27 +110,37 @@ def author_elements(resource_type: str) -> list[str]:
 
 def patients_of(resource: Json) -> frozenset[str]:
     """All ``Patient/x`` that the resource is about; a Patient is about itself."""
-    found = set(_subjects(resource))
+    found = {
+        literal
+        for name in resource
+        if name in _SUBJECTS
+        for rest in _SUBJECTS[name]
+        for reference in _found(resource[name], rest)
+        if (literal := _patient_named(reference))
+    }
     if resource.get("resourceType") == "Patient" and isinstance(resource.get("id"), str):
         found.add(f"Patient/{resource['id']}")
     return frozenset(found)
 
 
-def _subjects(resource: Json) -> Iterator[str]:
-    for first in _SUBJECTS.keys() & resource.keys():
-        for rest in _SUBJECTS[first]:
-            for reference in _found(resource[first], rest):
-                literal = bare(reference.get("reference"))
-                plain = literal.startswith("Patient/") and literal.count("/") == 1
-                if plain or reference_type(reference) == "Patient":
-                    yield literal
+def _patient_named(reference: Json) -> str:
+    """``Patient/x``, or how else a patient is referred to; '' for anything else."""
+    literal = bare(reference.get("reference"))
+    plain = literal.startswith("Patient/") and literal.count("/") == 1
+    return literal if plain or reference_type(reference) == "Patient" else ""
 
 
-def _found(value: object, path: list[str]) -> Iterator[Json]:
+def _found(value: object, path: list[str]) -> Sequence[Json]:
     """The objects at the end of the path, lists opened on the way."""
+    if not path and isinstance(value, dict):
+        return (value,)
+    return tuple(_opened(value, path))
+
+
+def _opened(value: object, path: list[str]) -> Iterator[Json]:
     for inner in value if isinstance(value, list) else [value]:
         if isinstance(inner, dict):
             if not path:
                 yield inner
             elif path[0] in inner:
-                yield from _found(inner[path[0]], path[1:])
+                yield from _opened(inner[path[0]], path[1:])

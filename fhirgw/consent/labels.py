@@ -4,43 +4,32 @@ Carried labels, and labels computed from every coded element, contained resource
 computation only raises. See: the consent specification, §2.3, and docs/decisions/0040 to 0042.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
-from typing import Any, Final
-
-import orjson
+from functools import lru_cache
+from typing import Final
 
 from fhirgw.consent import codes, vocabulary
 from fhirgw.consent.content import Content
 from fhirgw.consent.criteria import ALONE, Surroundings
 from fhirgw.consent.elements import (
     ABOUT_NOBODY,
-    CODED_BY_SENDERS,
     NEVER_OUTSIDE,
     STRUCTURE,
-    TEXT_EXEMPT,
-    TEXT_PROPERTIES,
-    bare,
     is_closure,
     is_defining,
     is_dv_protected,
     patients_of,
-    reference_type,
 )
 from fhirgw.consent.marks import NO_MARKS, Marks, marks_of
 from fhirgw.consent.model import Json
+from fhirgw.consent.units import FREE_TEXT, Path, Unit, units_of
 from fhirgw.consent.vocabulary import BITS, HIGH, HIGHEST, MARKS, NORMAL, RESTRICTED, UNREADABLE
 
 TABLE_VERSION: Final[str] = "+".join((vocabulary.VERSION, *codes.VERSIONS))
 """Version of all label tables (lambda): part of every decision and of every cache key."""
 
 CLEARED: Final = ("http://fhirgw.org/fhir/CodeSystem/icm-text-review", "cleared")
-INLINE: Final = "http://hl7.org/fhir/uv/security-label-ds4p/StructureDefinition/extension-inline-sec-label"
-FREE_TEXT: Final[int] = RESTRICTED
-"""What words that nobody has reviewed may be about."""
-
-Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,16 +112,18 @@ class _Labeller:
     def __init__(self, resource: Json, context: LabelContext) -> None:
         self.resource, self.context = resource, context
         self.type: str = resource["resourceType"]
-        tags = [(tag.get("system"), tag.get("code")) for tag in resource.get("meta", {}).get("tag", [])]
-        self.cleared = context.text_cleared or CLEARED in tags or self.type in ABOUT_NOBODY
+        self.cleared = context.text_cleared or self.type in ABOUT_NOBODY or _is_cleared(resource)
+        self._patients: frozenset[str] | None = None
         self.contained = {
             f"#{inner.get('id')}": (inner["resourceType"], self._whole(inner))
-            for inner in resource.get("contained", [])
+            for inner in resource.get("contained", ())
         }
 
-    @cached_property
+    @property
     def patients(self) -> frozenset[str]:
-        return patients_of(self.resource)
+        if self._patients is None:
+            self._patients = patients_of(self.resource)
+        return self._patients
 
     def _whole(self, inner: Json) -> tuple[int, int]:
         """The labels of a contained resource with all of its elements: it is kept or dropped as one."""
@@ -155,10 +146,8 @@ class _Labeller:
 
     def run(self) -> Labels:
         labels, conf = self._carried()
-        kept: list[tuple[_Unit, _Found]] = []
+        kept: list[tuple[Unit, _Found]] = []
         for unit in self._units():
-            if unit.silent and not self.context.dv_protected:
-                continue
             element = str(unit.path[0])
             found = self._found(unit)
             if self.context.dv_protected and is_dv_protected(self.type, element):
@@ -171,7 +160,7 @@ class _Labeller:
                 labels, conf = labels | found.labels, max(conf, found.conf)
             kept.append((unit, found))
         conf = confidentiality(conf, labels)
-        elements = tuple(self._elements(kept, labels, conf))
+        elements = tuple(self._elements(kept, labels, conf)) if kept or self.contained else ()
         return Labels(labels | self._marks(labels, conf, elements), conf, elements)
 
     def _marks(self, labels: int, conf: int, elements: tuple["ElementLabel", ...]) -> int:
@@ -188,8 +177,8 @@ class _Labeller:
     def _carried(self) -> tuple[int, int]:
         """Labels of meta.security, of the source, and of a whole type that tells where a person is."""
         labels, levels = self.context.source_labels, []
-        for coding in self.resource.get("meta", {}).get("security", []):
-            said = vocabulary.security_label(coding.get("system"), coding.get("code"))
+        for coding in self.resource.get("meta", {}).get("security", ()):
+            said = _said(coding.get("system"), coding.get("code"))
             if said is not None:
                 labels |= said[0]
                 levels += [] if said[1] is None else [said[1]]
@@ -197,9 +186,9 @@ class _Labeller:
                 labels |= UNREADABLE
         if self.context.dv_protected and is_dv_protected(self.type, "*"):
             labels |= BITS["SDV"]
-        return labels, max(levels, default=NORMAL)
+        return labels, max(levels) if levels else NORMAL
 
-    def _elements(self, kept: list[tuple["_Unit", _Found]], labels: int, conf: int) -> Iterator[ElementLabel]:
+    def _elements(self, kept: list[tuple[Unit, _Found]], labels: int, conf: int) -> Iterator[ElementLabel]:
         for unit, found in kept:
             path = unit.path
             own = confidentiality(found.conf, found.labels)
@@ -216,13 +205,23 @@ class _Labeller:
                     ("contained", index), inner_labels, inner_conf, None if target in ABOUT_NOBODY else target
                 )
 
-    def _units(self) -> Iterator["_Unit"]:
-        """The parts that are kept or dropped as one: each item of a list, each other top-level element."""
+    def _units(self) -> Iterator[Unit]:
+        """The parts that are kept or dropped as one: each item of a list, each other top-level element.
+
+        Those that say nothing but whose they are are left out, where no safety list makes places tell anything.
+        """
+        everything = self.context.dv_protected
         for name, value in self.resource.items():
             if name not in STRUCTURE:
-                yield from _units_of(self.type, name, value, self.cleared)
+                for unit in units_of(self.type, name, value, self.cleared):
+                    if everything or not unit.mute or not self._whose(unit):
+                        yield unit
 
-    def _found(self, unit: "_Unit") -> _Found:
+    def _whose(self, unit: Unit) -> bool:
+        """Whether all that a part refers to is the patient."""
+        return all(literal in self.patients for literal, _ in unit.references)
+
+    def _found(self, unit: Unit) -> _Found:
         """What the unit reveals in this store: its references are looked up."""
         found = _Found(unit.labels, unit.conf)
         for literal, kind in unit.references:
@@ -243,6 +242,15 @@ class _Labeller:
             found.targets.append((kind or "Resource", labels, conf))
 
 
+_said = lru_cache(maxsize=1024)(vocabulary.security_label)
+
+
+def _is_cleared(resource: Json) -> bool:
+    """Whether a person has said that its words tell nothing restricted."""
+    tags = resource.get("meta", {}).get("tag", ())
+    return any((tag.get("system"), tag.get("code")) == CLEARED for tag in tags)
+
+
 def _without_parts(resource: Json, apart: set[Path]) -> Json:
     """The resource without contained resources and those of its parts that may be hidden by themselves."""
     kept: Json = {}
@@ -252,149 +260,3 @@ def _without_parts(resource: Json, apart: set[Path]) -> Json:
         listed = isinstance(value, list) and name not in STRUCTURE
         kept[name] = [one for at, one in enumerate(value) if (name, at) not in apart] if listed else value
     return kept
-
-
-# Reading: what an element says by itself, whoever's it is ---------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Unit:
-    """A part of a resource that is kept or dropped as one, and what it says by itself.
-
-    Attributes:
-        path: Of the part.
-        references: (literal, type) of what it refers to, in order.
-        texts: Paths of words inside it that nobody has reviewed and that can be left out alone.
-        silent: It says nothing, as most do.
-    """
-
-    path: Path
-    labels: int
-    conf: int
-    references: tuple[tuple[str, str], ...]
-    texts: tuple[Path, ...]
-    silent: bool
-
-
-_REMEMBERED = 512
-"""Bytes of an element up to which what it says is remembered."""
-
-
-def _units_of(resource_type: str, name: str, value: Any, cleared: bool) -> Sequence[_Unit]:
-    """The units of one top-level element: most say what many others have said before them."""
-    if isinstance(value, str):  # its place alone tells what it may be about
-        return _known_units(resource_type, name, b'""', cleared)
-    try:
-        raw = orjson.dumps(value)
-    except TypeError:  # JSON that orjson does not take: integers over 64 bits, deep nesting
-        return _read_units(resource_type, name, value, cleared=cleared)
-    if len(raw) > _REMEMBERED:  # seldom said twice
-        return _read_units(resource_type, name, value, cleared=cleared)
-    return _known_units(resource_type, name, raw, cleared)
-
-
-@lru_cache(maxsize=32768)
-def _known_units(resource_type: str, name: str, raw: bytes, cleared: bool) -> Sequence[_Unit]:
-    return _read_units(resource_type, name, orjson.loads(raw), cleared=cleared)
-
-
-def _read_units(resource_type: str, name: str, value: Any, *, cleared: bool) -> Sequence[_Unit]:
-    parts: list[tuple[Path, Any]] = [((name,), value)]
-    if isinstance(value, list):
-        parts = [((name, at), inner) for at, inner in enumerate(value) if inner is not None]
-    return tuple(_Reader(resource_type, cleared=cleared).unit(path, part) for path, part in parts)
-
-
-class _Reader:
-    """Reads one unit; lives for one call."""
-
-    def __init__(self, resource_type: str, *, cleared: bool) -> None:
-        self.type, self.cleared = resource_type, cleared
-        self.labels = self.conf = 0
-        self.references: list[tuple[str, str]] = []
-        self.texts: list[Path] = []
-
-    def unit(self, path: Path, part: Any) -> _Unit:
-        self._read(part, path)
-        silent = not (self.labels or self.conf or self.references or self.texts)
-        return _Unit(path, self.labels, self.conf, tuple(self.references), tuple(self.texts), silent)
-
-    def _read(self, value: Any, path: Path) -> None:
-        if isinstance(value, list):
-            for index, inner in enumerate(value):
-                self._read(inner, (*path, index))
-        elif isinstance(value, dict):
-            self._read_object(value, path)
-        elif isinstance(value, str) and path[-1] in TEXT_PROPERTIES:
-            self._words(path)
-
-    def _words(self, path: Path) -> None:
-        if not self.cleared and path[0] not in TEXT_EXEMPT:
-            self.labels |= FREE_TEXT
-
-    def _read_object(self, value: Json, path: Path) -> None:
-        if "code" in value:
-            self._read_coding(value, path)
-        if "coding" in value:
-            if isinstance(value.get("text"), str):
-                self._read_concept_text(value, path)
-            self._read_unjudged(value, path)
-        if _is_reference(value):
-            self._read_reference(value, path)
-        if value.get("url") == INLINE:
-            self._read_inline(value)
-        is_extension = len(path) > 1 and path[-2] in {"extension", "modifierExtension"}
-        if isinstance(value.get("url"), str) and not is_extension:
-            self._words((*path, "url"))  # an attachment elsewhere
-        for name, inner in value.items():
-            if name == "text" and "coding" in value:
-                continue
-            self._read(inner, (*path, name))
-
-    def _read_coding(self, coding: Json, path: Path) -> None:
-        system, code = coding.get("system"), coding["code"]
-        self.labels |= codes.labels_of(system, code)
-        # A drug tells its indication; until a class table has judged it, it may be about anything.
-        drug = self.type.startswith("Medication") and str(path[0]).startswith(("medication", "ingredient", "code"))
-        if drug and isinstance(code, str) and not codes.is_known(system, code) and not self.cleared:
-            self.labels |= FREE_TEXT
-
-    def _read_unjudged(self, concept: Json, path: Path) -> None:
-        """What was found, done or observed, in a sender's own codes alone: no table knows what it tells."""
-        unknown = self.type in CODED_BY_SENDERS and is_defining(self.type, str(path[0])) and path[0] != "category"
-        judged = (codes.is_judged(coding.get("system"), coding.get("code")) for coding in concept["coding"])
-        if unknown and concept["coding"] and not any(judged):
-            self._words(path)
-
-    def _read_concept_text(self, concept: Json, path: Path) -> None:
-        if self.cleared or path[0] in TEXT_EXEMPT:
-            return
-        displays = {str(coding.get("display", "")).strip().casefold() for coding in concept["coding"]}
-        if not concept["coding"]:
-            self.labels |= FREE_TEXT
-        elif concept["text"].strip().casefold() not in displays:
-            self.texts.append((*path, "text"))
-
-    def _read_inline(self, extension: Json) -> None:
-        coding = extension.get("valueCoding", {})
-        said = vocabulary.security_label(coding.get("system"), coding.get("code"))
-        if said is not None:
-            self.labels, self.conf = self.labels | said[0], max(self.conf, said[1] or 0)
-        elif not vocabulary.says_nothing_sensitive(coding.get("system"), coding.get("code")):
-            self.labels |= UNREADABLE
-
-    def _read_reference(self, reference: Json, path: Path) -> None:
-        literal, kind = bare(reference.get("reference")), reference_type(reference)
-        if literal:
-            self.references.append((literal, kind))
-        elif kind not in ABOUT_NOBODY:  # a name or an identifier of something nobody can look up
-            self._words(path)
-
-
-def _is_reference(value: Json) -> bool:
-    """Whether an object is a FHIR Reference: by its members, for the JSON does not say."""
-    if isinstance(value.get("reference"), str):
-        return True
-    return value.keys() <= {"type", "identifier", "display", "id", "extension"} and bool(
-        value.keys() & {"identifier"} or value.keys() == {"display"}
-    )

@@ -8,10 +8,11 @@ from typing import Any
 
 from fhirgw.consent.decide import element_visible
 from fhirgw.consent.elements import lacks_mandatory
-from fhirgw.consent.labels import INLINE, Labels, Path
+from fhirgw.consent.labels import Labels
 from fhirgw.consent.minimum import is_kept
 from fhirgw.consent.model import Json, Profile
 from fhirgw.consent.predicate import Facts, Predicate, holds
+from fhirgw.consent.units import INLINE, Path
 
 
 def redact(resource: Json, labels: Labels, predicate: Predicate, profile: Profile | None = None) -> Json | None:

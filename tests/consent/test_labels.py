@@ -3,7 +3,8 @@
 import pytest
 from consent_cases import ACT, CONF
 
-from fhirgw.consent.labels import CLEARED, FREE_TEXT, INLINE, LabelContext, label
+from fhirgw.consent.labels import CLEARED, LabelContext, label
+from fhirgw.consent.units import FREE_TEXT, INLINE
 from fhirgw.consent.vocabulary import ALL_LABELS, BITS, RESTRICTED, names
 
 ICD = "http://hl7.org/fhir/sid/icd-10-cm"
