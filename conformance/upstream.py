@@ -87,7 +87,7 @@ async def _all(gateway: Gateway, base: str) -> Counts:
             counts["foreign_edits"] = copies.counts(connection, inside.client)["foreign_edits"]
         counts["different"] += sum([len(some) async for some in differences(gateway.database, inside)])
         gateway.database.write_sync(lambda tx: clients.revoke(tx, "inside"))
-        counts["different"] += _import(str(gateway.settings.data_dir), proxy.base)["stored"]  # its own: no loop
+        counts["own"] = _import(str(gateway.settings.data_dir), proxy.base)["own"]  # left alone: no loop
     await _pulled(gateway, base, counts)
     return counts
 
@@ -106,7 +106,8 @@ async def _pulled(gateway: Gateway, base: str, counts: Counts) -> None:
             (await http.put(url, json={**body, "statusDate": "2026-01-02"})).raise_for_status()
             changed = _import(folder, base)
     counts |= {"imported": first["stored"], "import_refused": first["refused"]}
-    counts["different"] += first["refused"] + max(0, there - first["stored"])  # others may have left something
+    lacking = max(0, there - first["stored"])  # somebody else may have left more there
+    counts["different"] += abs(counts["own"] - there) + first["refused"] + lacking
     counts["different"] += again["stored"] + abs(changed["stored"] - 1)
 
 

@@ -31,7 +31,7 @@ __all__ = ["Access", "Mirror", "Server"]
 
 log = structlog.get_logger(__name__)
 IDLE_SECONDS = 1.0
-LEASE = 300_000_000
+LEASE = 150_000_000
 """Microseconds for which a process that died is waited for."""
 PURPOSE = "COC"
 """A mirror serves care coordination, unless the client is registered for one other purpose alone."""

@@ -14,7 +14,7 @@ from fhirgw.store.compartment import PATIENT_FREE
 from fhirgw.store.schema import mirror as mirror_table
 
 CLEARED = {"system": "http://fhirgw.org/fhir/CodeSystem/icm-text-review", "code": "cleared"}
-HIDDEN = ("F1120", "F11.20", "pioid", "withdrawal", "SUD", "sober", "CT-TEST-0006")
+HIDDEN = ("F1120", "F11.20", "pioid", "withdrawal", '"SUD"', "sober", "CT-TEST-0006")
 ADMITTED = message("A01/member.hl7")
 
 

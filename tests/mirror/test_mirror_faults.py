@@ -7,7 +7,7 @@ from mirrored_gateway import add, change, in_step, mirrored, plain, require_in_s
 from upstream_server import DEAF, HANG_UP
 
 from fhirgw.errors import InvalidElement, TooLarge
-from fhirgw.mirror import REFUSED_AFTER
+from fhirgw.mirror import LEASE, REFUSED_AFTER
 from fhirgw.store import copies
 from fhirgw.store import mirror as store
 
@@ -250,3 +250,35 @@ async def test_no_content_is_in_what_is_kept_of_a_refusal(whole, upstream):
 def test_an_upstream_server_is_a_registered_client(tmp_path):
     with pytest.raises(InvalidElement), composed(tmp_path, upstream="http://127.0.0.1:1/fhir"):
         pass
+
+
+class KilledError(BaseException):
+    """The process is there no more."""
+
+
+async def test_a_process_that_was_killed_is_waited_for_and_its_work_finished(whole, upstream, monkeypatch):
+    """``kill -9`` after the server took a transaction and before that was noted."""
+    killed = mirrored(whole, upstream, inside=EVERYBODY)
+    note, write, notes = killed._record, whole.gateway.database.write, []
+
+    async def killed_at_the_second(*taken):
+        notes.append(taken)
+        if len(notes) == 2:
+            monkeypatch.setattr(whole.gateway.database, "write", never)
+            raise KilledError
+        await note(*taken)
+
+    async def never(_unit):
+        """Nothing of the process runs any more."""
+
+    monkeypatch.setattr(killed, "_record", killed_at_the_second)
+    with pytest.raises(KilledError):
+        await killed.deliver_due()
+    monkeypatch.setattr(whole.gateway.database, "write", write)
+    successor = mirrored(whole, upstream)
+    successor._holder = "successor"
+    assert await successor.deliver_due() == 0
+    whole.clock.tick(seconds=LEASE // 1_000_000 + 1)
+    await in_step(successor)
+    assert await require_in_step(whole, successor, upstream) > 250
+    assert state(whole, copies.counts)["foreign_edits"] == 0
