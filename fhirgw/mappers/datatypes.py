@@ -296,8 +296,8 @@ def xpn_to_human_name(xpn: Components, scope: Scope) -> Json | None:
     return name
 
 
-def xad_to_address(xad: Components, scope: Scope) -> Json | None:
-    """Map XAD to Address; None when it holds no part of an address.
+def xad_to_address(xad: Components, scope: Scope, *, uses: Mapping[str, str] = ADDRESS_USE) -> Json | None:
+    """Map XAD to Address; None when it holds no part of an address. ``uses`` maps XAD-7 to Address.use.
 
     XAD-1.1/1.2/1.3/2/19 → line, XAD-3 → city, XAD-4 → state, XAD-5 → postalCode, XAD-6 → country, XAD-7 → use or
     type, XAD-9 → district, XAD-10 → census tract, XAD-13/14, or XAD-12 → period.
@@ -314,7 +314,7 @@ def xad_to_address(xad: Components, scope: Scope) -> Json | None:
     if kind and kind in ADDRESS_TYPE:
         address["type"] = ADDRESS_TYPE[kind]
     else:
-        address |= _coded_element("use", "0190", ADDRESS_USE, kind, scope)
+        address |= _coded_element("use", "0190", uses, kind, scope)
     if xad.last > 9:
         tract = xad[10]
         if tract:  # the guide has it on the address; the extension is defined for a line, and refused elsewhere
@@ -324,8 +324,10 @@ def xad_to_address(xad: Components, scope: Scope) -> Json | None:
     return address
 
 
-def xtn_to_contact_point(xtn: Components, scope: Scope, *, use: str | None = None) -> Json | None:
-    """Map XTN to ContactPoint; None when it holds neither number nor address.
+def xtn_to_contact_point(
+    xtn: Components, scope: Scope, *, use: str | None = None, uses: Mapping[str, str] = TELECOM_USE
+) -> Json | None:
+    """Map XTN to ContactPoint; None when it holds neither number nor address. ``uses`` maps XTN-2 to its use.
 
     XTN-4, or XTN-1/12/7 with 5, 6 and 8 → value; XTN-3 → system, else email where XTN-4 is valued, else what XTN-2
     says, else phone, as the fields that carry XTN are for phone numbers; XTN-2 → use, else the one given; XTN-18 →
@@ -348,7 +350,7 @@ def xtn_to_contact_point(xtn: Components, scope: Scope, *, use: str | None = Non
     if kind == "CP":
         point["use"] = "mobile"
     elif usage not in TELECOM_USE_SYSTEM:
-        point |= _coded_element("use", "0201", TELECOM_USE, usage, scope) if usage else {"use": use} if use else {}
+        point |= _coded_element("use", "0201", uses, usage, scope) if usage else {"use": use} if use else {}
     rank = xtn[18] or ""
     if rank.isdecimal() and int(rank) > 0:
         point["rank"] = int(rank)

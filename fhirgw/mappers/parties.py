@@ -4,8 +4,20 @@ As in ``datatypes``: a function returns None where nothing is left to say.
 See: HL7 v2-to-FHIR guide 1.0.0, data types.
 """
 
-from fhirgw.mappers.datatypes import Components, Json, Scope, dtm_to_datetime, hd_to_system, typed_identifier
-from fhirgw.terminology import URI_IDENTIFIER, US_NPI, sid
+from fhirgw.mappers.datatypes import (
+    Components,
+    Json,
+    Scope,
+    dtm_to_datetime,
+    hd_to_system,
+    typed_identifier,
+    xad_to_address,
+    xtn_to_contact_point,
+)
+from fhirgw.terminology import ADDRESS_USE, TELECOM_USE, URI_IDENTIFIER, US_NPI, sid
+
+_ADDRESS_USE = {code: use for code, use in ADDRESS_USE.items() if use != "home"}
+_TELECOM_USE = {code: use for code, use in TELECOM_USE.items() if use != "home"}
 
 
 def xon_to_organization(xon: Components, scope: Scope) -> Json | None:
@@ -37,6 +49,16 @@ def hd_to_organization(hd: Components, scope: Scope) -> Json | None:
     if universal.startswith("urn:"):
         known = {"system": URI_IDENTIFIER, "value": universal}
     return {"resourceType": "Organization", "identifier": [known], "name": name}
+
+
+def xad_to_organization_address(xad: Components, scope: Scope) -> Json | None:
+    """Map XAD to the Address of an organization, which is of no home (org-2): that code stays beside the use."""
+    return xad_to_address(xad, scope, uses=_ADDRESS_USE)
+
+
+def xtn_to_organization_contact_point(xtn: Components, scope: Scope) -> Json | None:
+    """Map XTN to the ContactPoint of an organization, which is of no home (org-3)."""
+    return xtn_to_contact_point(xtn, scope, uses=_TELECOM_USE)
 
 
 def dln_to_identifier(dln: Components, scope: Scope) -> Json | None:

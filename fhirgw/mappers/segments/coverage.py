@@ -16,11 +16,14 @@ from fhirgw.mappers.datatypes import (
     cx_to_identifier,
     local_code,
     typed_identifier,
-    xad_to_address,
     xpn_to_human_name,
     xtn_to_contact_point,
 )
-from fhirgw.mappers.parties import xon_to_organization
+from fhirgw.mappers.parties import (
+    xad_to_organization_address,
+    xon_to_organization,
+    xtn_to_organization_contact_point,
+)
 from fhirgw.mappers.segments.reading import Fields, Read, Reading, bound, elements, remembered, repeated, valued
 from fhirgw.mappers.segments.relatives import in1_to_insured
 from fhirgw.terminology import COPAY_TYPE, COVERAGE_CLASS, SUBSCRIBER_RELATIONSHIP, sid, unknown
@@ -212,9 +215,9 @@ _COVERAGE: Fields = (
 _PAYOR: Fields = (
     (3, "identifier", remembered(_numbers("insurer"))),
     (4, "name", remembered(_insurer_name)),
-    (5, "address", remembered(repeated(xad_to_address))),
+    (5, "address", remembered(repeated(xad_to_organization_address))),
     (6, "contact", _person),
-    (7, "telecom", remembered(repeated(xtn_to_contact_point))),
+    (7, "telecom", remembered(repeated(xtn_to_organization_contact_point))),
 )
 _IN2: Fields = (
     (61, "identifier", _numbers("member", "MB")),

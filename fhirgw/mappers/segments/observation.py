@@ -18,9 +18,8 @@ from fhirgw.mappers.datatypes import (
     dtm_to_datetime,
     local_code,
     sound_period,
-    xad_to_address,
 )
-from fhirgw.mappers.parties import xon_to_organization
+from fhirgw.mappers.parties import xad_to_organization_address, xon_to_organization
 from fhirgw.mappers.segments.occurrence import (
     concept_key,
     ei_to_identifier,
@@ -224,7 +223,7 @@ def _extension(url: str, read: Callable[[Segment, int, Reading], Any], element: 
 def _performing(obx: Segment, number: int, reading: Reading) -> list[Json]:
     """OBX-23 with its address (OBX-24)."""
     found = reading.each(obx, number, xon_to_organization)[:1]
-    addresses = reading.each(obx, 24, xad_to_address)
+    addresses = reading.each(obx, 24, xad_to_organization_address)
     return [one | ({"address": addresses[:1]} if addresses else {}) for one in found]
 
 
