@@ -526,7 +526,15 @@ def test_whatever_stands_in_a_field_makes_valid_resources_or_a_located_problem(d
 def test_an_organization_is_of_no_home_whatever_its_address_says():
     """org-2, org-3: found by a million mutated messages; the code that was sent stays beside the use."""
     insurer = "IN1|1|HMO^Plan H|INS-1|EXAMPLE PLAN|1 EXAMPLE ST^^HARTFORD^CT^06101^^H||^PRN^PH^^^860^5550100"
-    value = "OBX|1|NM|8867-4^Heart rate^LN||72|||||F|||20260502||||||||NORTH LAB^L^NL|2 EXAMPLE ST^^HARTFORD^^^^H"
+    told = {
+        2: "NM",
+        3: "8867-4^Heart rate^LN",
+        5: "72",
+        11: "F",
+        23: "NORTH LAB",
+        24: "2 EXAMPLE ST^^HARTFORD^^^^H",
+    }
+    value = segment("OBX", told)
     organizations = {one["name"]: one for one in all_of("Organization", insurer, value) if "address" in one}
     plan, laboratory = organizations["EXAMPLE PLAN"], organizations["NORTH LAB"]
     for one in (plan["address"][0], plan["telecom"][0], laboratory["address"][0]):
