@@ -41,6 +41,7 @@ CONDITION_VERIFICATION = THO + "condition-ver-status"
 PROVENANCE_AGENT = THO + "provenance-participant-type"
 LANGUAGE = "urn:ietf:bcp:47"
 
+INLINE_LABEL = "http://hl7.org/fhir/uv/security-label-ds4p/StructureDefinition/extension-inline-sec-label"
 URI_IDENTIFIER = "urn:ietf:rfc:3986"
 US_NPI = "http://hl7.org/fhir/sid/us-npi"
 NUCC = "http://nucc.org/provider-taxonomy"

@@ -23,8 +23,9 @@ from fhirgw.consent.elements import (
 )
 from fhirgw.consent.model import Json
 from fhirgw.consent.vocabulary import RESTRICTED, UNREADABLE
+from fhirgw.terminology import INLINE_LABEL
 
-INLINE: Final = "http://hl7.org/fhir/uv/security-label-ds4p/StructureDefinition/extension-inline-sec-label"
+INLINE: Final = INLINE_LABEL
 FREE_TEXT: Final[int] = RESTRICTED
 """What words that nobody has reviewed may be about."""
 

@@ -21,6 +21,8 @@ from fhirgw.mappers.icm.shape import (
 
 _DOMAIN_LABELS = {"mental-health-substance-use": ("MH", "SUD")}
 """What the mere answer to a domain reveals, whatever it is."""
+ACUITY_LABELS = tuple(code for labels in _DOMAIN_LABELS.values() for code in labels)
+"""What an Acuity Assessment reveals, and so the tier that it leads to."""
 
 
 def assessments(scope: Scope) -> Iterator[Json]:
@@ -95,7 +97,7 @@ def _acuity(scope: Scope, acuity: Acuity) -> Iterator[Json]:
                 ],
             }
         ),
-        codes=[code for labels in _DOMAIN_LABELS.values() for code in labels],
+        codes=ACUITY_LABELS,
     )
     yield answers
     yield compact(

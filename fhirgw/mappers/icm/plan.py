@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import date
 
 from fhirgw.icm.plan import CarePlan, Intervention, OnCall, Section, Step
+from fhirgw.mappers.icm.assessments import ACUITY_LABELS
 from fhirgw.mappers.icm.collaboration import around, connections, other_plans
 from fhirgw.mappers.icm.goals import concerns, goals, reveals
 from fhirgw.mappers.icm.people import actor_ref, role, staff_ref
@@ -25,6 +26,7 @@ from fhirgw.mappers.icm.shape import (
     extension,
     instant,
     labelled,
+    labelled_inline,
     local,
     period,
     reference_to,
@@ -55,7 +57,11 @@ def care_plan(scope: Scope) -> Iterator[Json]:
 
 
 def _contact_requests(scope: Scope, plan: CarePlan) -> Iterator[Json]:
-    """How often each role meets the member in the latest tier."""
+    """How often each role meets the member in the latest tier.
+
+    Who may not know of the assessment learns neither the tier nor the cadence that goes with it: both are labelled
+    as the assessment is, and left out alone.
+    """
     latest = max(scope.case.acuity, key=lambda one: one.taken_on, default=None)
     tier = next((one for one in scope.program.tiers if latest and one.code == latest.tier), None)
     if tier is None:
@@ -69,11 +75,16 @@ def _contact_requests(scope: Scope, plan: CarePlan) -> Iterator[Json]:
                 "status": "active" if plan.status == "active" else "on-hold",
                 "intent": "plan",
                 "category": [concept(local("icm-service", "contact", "Contact"))],
-                "code": concept(local("icm-tier", f"{scope.program.id}.{tier.code}", tier.name)),
+                "code": concept(local("icm-service", "contact", "Contact")),
                 "subject": scope.patient,
-                "occurrenceTiming": timing(tier.cadence),
+                "occurrenceTiming": labelled_inline(timing(tier.cadence), ACUITY_LABELS),
                 "authoredOn": instant(plan.created_on),
                 "requester": scope.manager,
+                "reasonCode": [
+                    labelled_inline(
+                        concept(local("icm-tier", f"{scope.program.id}.{tier.code}", tier.name)), ACUITY_LABELS
+                    )
+                ],
                 "performerType": role(scope, staff[0]) if staff else None,
                 "performer": [staff_ref(scope, one.id) for one in staff],
             }

@@ -17,7 +17,7 @@ from fhirgw.icm.base import Address, Classified, Coded, HumanName, Identified, O
 from fhirgw.icm.model import Case
 from fhirgw.mappers.ids import resource_id
 from fhirgw.programs import Program
-from fhirgw.terminology import ACT_CODE, BASE, CONFIDENTIALITY, THO
+from fhirgw.terminology import ACT_CODE, BASE, CONFIDENTIALITY, INLINE_LABEL, THO
 
 Json = dict[str, Any]
 
@@ -202,6 +202,12 @@ def labelled(resource: Json, *texts: Classified, codes: Iterable[str] = ()) -> J
         }
     )
     return _with_meta(resource, meta) if meta else resource
+
+
+def labelled_inline(element: Json, codes: Iterable[str]) -> Json:
+    """An element that reveals more than its resource does: with DS4P's inline labels it can be left out alone."""
+    labels = [{"url": INLINE_LABEL, "valueCoding": coding(ACT_CODE, code)} for code in sorted(codes)]
+    return {"extension": labels, **element} if labels else element
 
 
 def _with_meta(resource: Json, meta: Json) -> Json:
