@@ -26,7 +26,7 @@ from fhirgw.store.schema import outbox as outbox_table
 NPI = "http://hl7.org/fhir/sid/us-npi"
 ELM, OAK = "1234567893", "1999999984"
 ADMITTED, LEFT = message("A01/member.hl7"), message("A03/member.hl7")
-HIDDEN = ("F1120", "F11.20", "pioid", "withdrawal", "SUD", "sober", "CT-TEST-0006")
+HIDDEN = ("F1120", "F11.20", "pioid", "withdrawal", '"SUD"', "sober", "CT-TEST-0006")
 
 
 class Endpoint(ThreadingHTTPServer):
