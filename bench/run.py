@@ -23,10 +23,10 @@ from feed import ROOT, SENDERS, cases, visits
 from kill import FHIRGW, Victim
 
 from fhirgw.app import build
+from fhirgw.asks import Read, Requester, Search
 from fhirgw.icm.statements import read_case
 from fhirgw.ingest import register_organization
 from fhirgw.settings import Settings
-from fhirgw.share import Read, Requester, Search
 from fhirgw.store import identity
 from fhirgw.store.database import migrate
 from fhirgw.v2 import conformance

@@ -13,11 +13,12 @@ import time
 from pathlib import Path
 
 from fhirgw.answer import PageSeal
+from fhirgw.asks import Read, Requester, Search
 from fhirgw.audit import Ledger
 from fhirgw.consent.model import ConsentSettings
 from fhirgw.errors import NotFound
 from fhirgw.settings import Keys
-from fhirgw.share import Read, Requester, Search, Share
+from fhirgw.share import Share
 from fhirgw.store import policy, repository
 from fhirgw.store.database import Database, migrate
 

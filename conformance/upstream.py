@@ -26,13 +26,13 @@ from joserfc.jwk import ECKey, KeySet
 from sqlalchemy import select
 
 from fhirgw.app import Gateway, new_id, now
+from fhirgw.asks import Read, Requester
 from fhirgw.errors import NotFound
 from fhirgw.harness.comparison import Difference, compare, read_json
 from fhirgw.ingest import register_organization
 from fhirgw.mirror import Access, Mirror, Server
 from fhirgw.mirror.comparison import differences
 from fhirgw.replica import UNKNOWN
-from fhirgw.share import Read, Requester
 from fhirgw.store import clients, copies, mirror, policy, repository
 from fhirgw.store.clients import Client
 from fhirgw.store.database import Transaction

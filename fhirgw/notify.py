@@ -13,10 +13,11 @@ from functools import partial
 
 import structlog
 
+from fhirgw.asks import Notification, Requester
 from fhirgw.errors import DependencyDown, GatewayError, NotFound
 from fhirgw.mappers.ids import resource_id
 from fhirgw.send import post
-from fhirgw.share import Notification, Requester, Share
+from fhirgw.share import Share
 from fhirgw.store import clients, outbox
 from fhirgw.store.clients import Client
 from fhirgw.store.database import Database, microseconds

@@ -14,11 +14,11 @@ from sqlalchemy import select
 
 from fhirgw import app
 from fhirgw.admission import Peer
+from fhirgw.asks import Requester
 from fhirgw.demo import CASES, CLIENTS, SENDERS
 from fhirgw.icm.statements import read_case, statement
 from fhirgw.ingest import register_organization
 from fhirgw.settings import Settings
-from fhirgw.share import Requester
 from fhirgw.store import clients, identity, journal
 from fhirgw.store.clients import Client
 from fhirgw.store.database import migrate

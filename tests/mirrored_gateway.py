@@ -8,10 +8,10 @@ from joserfc.jwk import ECKey, KeySet
 from sqlalchemy import select
 from upstream_server import targets, without_meta
 
+from fhirgw.asks import Read
 from fhirgw.errors import NotFound
 from fhirgw.ingest import register_organization
 from fhirgw.mirror import Access, Mirror, Server
-from fhirgw.share import Read
 from fhirgw.store import clients, policy, repository
 from fhirgw.store import mirror as store
 from fhirgw.store.clients import Client

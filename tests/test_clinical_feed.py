@@ -4,9 +4,9 @@ import orjson
 import pytest
 from composed_gateway import ALMA, composed, message
 
+from fhirgw.asks import Search
 from fhirgw.consent.units import FREE_TEXT
 from fhirgw.consent.vocabulary import BITS, HIGH, NORMAL
-from fhirgw.share import Search
 from fhirgw.store import repository
 
 SEGMENTS = (

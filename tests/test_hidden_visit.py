@@ -4,8 +4,8 @@ import orjson
 import pytest
 from composed_gateway import ALMA, FENN, composed, message
 
+from fhirgw.asks import Search
 from fhirgw.consent.vocabulary import HIGH, NORMAL
-from fhirgw.share import Search
 from fhirgw.store import policy, repository
 
 ADMITTED = message("A01/member.hl7")

@@ -4,10 +4,10 @@ import orjson
 import pytest
 from composed_gateway import ALMA, composed, message
 
+from fhirgw.asks import Read, Search
 from fhirgw.consent.labels import LabelContext, label
 from fhirgw.consent.vocabulary import BITS
 from fhirgw.errors import NotFound
-from fhirgw.share import Read, Search
 from fhirgw.store import policy
 
 RIVER = """

@@ -8,11 +8,11 @@ from composed_gateway import ALMA, FENN, FIXTURES, MEDICAID, case, composed, mes
 from sqlalchemy import func, select
 
 from fhirgw import metrics
+from fhirgw.asks import Read, Search
 from fhirgw.consent.vocabulary import BITS
 from fhirgw.errors import InvalidElement, NotFound, ProfileViolation
 from fhirgw.icm.statements import read_case
 from fhirgw.ingest import register_organization
-from fhirgw.share import Read, Search
 from fhirgw.store import identity, policy, repository
 from fhirgw.store.schema import visit_event
 

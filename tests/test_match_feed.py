@@ -8,9 +8,9 @@ import pytest
 from composed_gateway import ALMA, case, composed, message
 from sqlalchemy import func, select
 
+from fhirgw.asks import History, Read, Search
 from fhirgw.audit import verify
 from fhirgw.errors import InvalidElement, NotFound
-from fhirgw.share import History, Read, Search
 from fhirgw.store import candidates, identity, policy, repository, retention, reviews
 from fhirgw.store.schema import block_key, ledger, match_subject, outbox, resource, visit_event
 

@@ -12,12 +12,12 @@ from joserfc.jwk import ECKey, KeySet
 from sqlalchemy import func, select, update
 
 from fhirgw import alerts
+from fhirgw.asks import Search
 from fhirgw.audit import disclosures, verify
 from fhirgw.errors import NotFound
 from fhirgw.ingest import register_organization
 from fhirgw.notify import LEASE, RETRY_AFTER, Notifier
 from fhirgw.profiles.validation import problems
-from fhirgw.share import Search
 from fhirgw.store import clients, outbox, policy, repository
 from fhirgw.store.clients import Client
 from fhirgw.store.schema import client as client_table

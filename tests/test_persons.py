@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
+from fhirgw.asks import Read, Search
 from fhirgw.mappers.event import EVENTS
-from fhirgw.share import Read, Search
 from fhirgw.store import identity, policy, repository, visits
 from fhirgw.store.compartment import PATIENT_FREE
 from fhirgw.store.schema import ledger

@@ -4,7 +4,7 @@ import orjson
 import pytest
 from composed_gateway import composed
 
-from fhirgw.share import Search
+from fhirgw.asks import Search
 from fhirgw.terminology import BASE
 
 

@@ -5,8 +5,8 @@ import pytest
 from composed_gateway import ALMA, composed, message
 from sqlalchemy import select
 
+from fhirgw.asks import History, Read, VRead
 from fhirgw.errors import Forbidden, NotFound, StillNeeded, VersionConflict
-from fhirgw.share import History, Read, VRead
 from fhirgw.store.schema import ledger
 
 SCRATCH = "http://example.org/scratch"

@@ -9,22 +9,12 @@ from sqlalchemy import func, select
 
 from fhirgw.alerts import ADMIT
 from fhirgw.answer import PageSeal
+from fhirgw.asks import History, NextPage, Notification, Read, Requester, Search, VRead
 from fhirgw.audit import Ledger, disclosures, verify
 from fhirgw.consent.model import Agreement, ConsentSettings
 from fhirgw.errors import DependencyDown, Forbidden, InvalidElement, NotFound
 from fhirgw.settings import Keys
-from fhirgw.share import (
-    ATTEMPTS,
-    PART2_HEADER,
-    History,
-    NextPage,
-    Notification,
-    Read,
-    Requester,
-    Search,
-    Share,
-    VRead,
-)
+from fhirgw.share import ATTEMPTS, PART2_HEADER, Share
 from fhirgw.store import policy, repository
 from fhirgw.store.database import Database, migrate
 from fhirgw.store.schema import ledger

@@ -11,12 +11,12 @@ from composed_gateway import composed
 from typer.testing import CliRunner
 
 from fhirgw.app import running
+from fhirgw.asks import Read, Search
 from fhirgw.cli import app
 from fhirgw.errors import NotFound
 from fhirgw.icm.statements import read_case
 from fhirgw.mappers.ids import resource_id
 from fhirgw.profiles.validation import problems
-from fhirgw.share import Read, Search
 from fhirgw.terminology import BASE
 
 HERE = Path(__file__).parent / "programs"

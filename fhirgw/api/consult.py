@@ -7,21 +7,21 @@ See: FHIR R4 operations.html; CDS Hooks 2.0; sdhealthconnect/leap-cds.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import orjson
 from starlette.requests import Request
 
 from fhirgw.api import negotiation
+from fhirgw.api.metadata import CONSENT_HOOK, cds_services
 from fhirgw.api.middleware import request_id
 from fhirgw.api.negotiation import Json
 from fhirgw.api.smart import Smart
+from fhirgw.asks import Requester
 from fhirgw.consult import Consult
 from fhirgw.errors import Forbidden, InvalidElement
 from fhirgw.profiles import definitions
 from fhirgw.released import Public, Released
-from fhirgw.share import Requester, Share
+from fhirgw.share import Share
 from fhirgw.store.clients import CONSULT
 
-HOOK = "patient-consent-consult"
 SINGLE = {"patient", "purposeOfUse", "action", "resource"}
 ACTIONS = ("access", "disclose", "collect", "correct")
 RESOURCE_TYPES = "http://hl7.org/fhir/resource-types"
@@ -39,6 +39,7 @@ class Consultations:
             max_bytes: Cap of a body.
         """
         self._share, self._smart, self._max_bytes = share, smart, max_bytes
+        self._services = cds_services()
 
     async def decision(self, request: Request) -> Released:
         """``POST /fhir/$consent-decision``."""
@@ -56,7 +57,7 @@ class Consultations:
 
     async def services(self, _: Request) -> Public:
         """``GET /cds-services``: the same for everybody."""
-        return SERVICES
+        return self._services
 
     async def _requester(self, request: Request) -> Requester:
         requester = await self._smart.requester(request, request_id(request.scope))
@@ -64,23 +65,6 @@ class Consultations:
         if CONSULT not in requester.scopes:
             raise Forbidden("The scope of this token does not cover this interaction.")
         return requester
-
-
-SERVICES = Public(
-    orjson.dumps(
-        {
-            "services": [
-                {
-                    "hook": HOOK,
-                    "id": HOOK,
-                    "title": "Consent decision",
-                    "description": "Whether a member's consents permit a disclosure, decided now.",
-                }
-            ]
-        }
-    ),
-    "application/json",
-)
 
 
 def decision_asked(parameters: Json) -> Consult:
@@ -108,8 +92,12 @@ def hook_asked(body: Json) -> Consult:
         InvalidElement: It is of another hook, or cannot be read.
     """
     context = body.get("context")
-    if body.get("hook") != HOOK or not isinstance(body.get("hookInstance"), str) or not isinstance(context, dict):
-        raise InvalidElement(f"A call has hook {HOOK}, a hookInstance and a context.")
+    if (
+        body.get("hook") != CONSENT_HOOK
+        or not isinstance(body.get("hookInstance"), str)
+        or not isinstance(context, dict)
+    ):
+        raise InvalidElement(f"A call has hook {CONSENT_HOOK}, a hookInstance and a context.")
     if unknown := context.keys() - {"patientId", "scope", "category", "purposeOfUse", "actor", "class", "content"}:
         raise InvalidElement("The context has no such member.", location=min(unknown))
     stated = {

@@ -21,13 +21,14 @@ from fhirgw.api.operations import (
     validation_asked,
 )
 from fhirgw.api.smart import Smart
+from fhirgw.asks import History, NextPage, Read, Requester, Search, VRead
 from fhirgw.errors import Forbidden, InvalidElement, NotFound, NotSupported
 from fhirgw.ingest import Ingest, Written
 from fhirgw.profiles import definitions
 from fhirgw.profiles.validation import errors, problems
 from fhirgw.released import Public, Released
 from fhirgw.send import done, judged, nothing
-from fhirgw.share import History, NextPage, Read, Requester, Search, Share, VRead
+from fhirgw.share import Share
 from fhirgw.store.clients import scope_allows
 
 

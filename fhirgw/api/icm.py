@@ -17,13 +17,14 @@ from fhirgw.api import negotiation
 from fhirgw.api.middleware import request_id
 from fhirgw.api.negotiation import media_type
 from fhirgw.api.smart import Smart
+from fhirgw.asks import Requester
 from fhirgw.came_back import Returns
 from fhirgw.errors import Forbidden, GatewayError, InvalidElement, MalformedMessage, TooLarge, UnsupportedMedia
 from fhirgw.icm.statements import CASES, Records, Stated, Statement, rows, stated, statement
 from fhirgw.ingest import Ingest
 from fhirgw.outcome import operation_outcome
 from fhirgw.released import Public, Released
-from fhirgw.share import Requester, Share
+from fhirgw.share import Share
 from fhirgw.store.clients import ICM
 
 JSON, NDJSON, CSV = "application/json", "application/x-ndjson", "text/csv"

@@ -25,6 +25,8 @@ OPERATIONS = {
     "CarePlan": (("document", f"{BASE}/OperationDefinition/CarePlan-document"),),
 }
 
+CONSENT_HOOK = "patient-consent-consult"
+"""Of the CDS Hooks service, and its id."""
 SYSTEM_OPERATIONS = (("consent-decision", f"{BASE}/OperationDefinition/consent-decision"),)
 INTERACTIONS = ("read", "vread", "history-instance", "history-type", "create", "update", "delete", "search-type")
 
@@ -61,3 +63,14 @@ def smart_configuration(token_url: str) -> Public:
         "capabilities": ["client-confidential-asymmetric", "permission-v2"],
     }
     return Public(orjson.dumps(configuration), "application/json")
+
+
+def cds_services() -> Public:
+    """``GET /cds-services`` (CDS Hooks 2.0, discovery)."""
+    consult = {
+        "hook": CONSENT_HOOK,
+        "id": CONSENT_HOOK,
+        "title": "Consent decision",
+        "description": "Whether a member's consents permit a disclosure, decided now.",
+    }
+    return Public(orjson.dumps({"services": [consult]}), "application/json")

@@ -22,10 +22,11 @@ from starlette.requests import Request
 
 from fhirgw import emergency
 from fhirgw.api.negotiation import form
+from fhirgw.asks import Requester
 from fhirgw.emergency import Claim
 from fhirgw.errors import Forbidden, GatewayError, Unauthenticated
 from fhirgw.released import Public
-from fhirgw.share import Requester, Share
+from fhirgw.share import Share
 from fhirgw.store import clients
 from fhirgw.store.clients import Client, scopes_meet
 from fhirgw.store.database import Database

@@ -16,6 +16,7 @@ import typer
 from sqlalchemy import Connection
 
 from fhirgw.app import Gateway, new_id, now
+from fhirgw.asks import Requester
 from fhirgw.cli.terminal import account, emit, emit_all, local, patient_id, people, read, read_json, written
 from fhirgw.consent.cases import Cases
 from fhirgw.consent.closure import Supporting
@@ -26,7 +27,6 @@ from fhirgw.consent.wire import decision_json, resources
 from fhirgw.document import officer
 from fhirgw.document.plan import name_of
 from fhirgw.errors import InvalidElement
-from fhirgw.share import Requester
 from fhirgw.store import clients, outbox, policy, repository
 
 consent_app = typer.Typer(help="Decide, explain, revoke.", no_args_is_help=True)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from fhirgw.asks import Requester
 from fhirgw.audit import Entry, Ledger
 from fhirgw.consent.model import Json
 from fhirgw.errors import Forbidden, NotFound, VersionConflict
@@ -10,7 +11,6 @@ from fhirgw.ingest.removal import remove
 from fhirgw.ingest.returns import Returns
 from fhirgw.mappers.ids import resource_id
 from fhirgw.profiles.validation import require_valid
-from fhirgw.share import Requester
 from fhirgw.store import identity, policy, repository, visits
 from fhirgw.store.database import Database, Transaction
 

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 import structlog
 
+from fhirgw.asks import Requester
 from fhirgw.consent.predicate import Both, Either, Negation, Predicate, TypeIn, Visibility
 from fhirgw.errors import DependencyDown, InvalidElement, NotFound
 from fhirgw.mirror.upstream import Access, LeaveAloneError, Server, Taken
@@ -20,7 +21,7 @@ from fhirgw.released import Released
 from fhirgw.replica import Replica, digest_of, targets
 from fhirgw.send import Credentials, RecalledError
 from fhirgw.settings import Settings
-from fhirgw.share import Requester, Share
+from fhirgw.share import Share
 from fhirgw.store import clients, copies, mirror, policy, repository
 from fhirgw.store.compartment import PATIENT_FREE
 from fhirgw.store.copies import Written

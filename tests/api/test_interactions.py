@@ -3,6 +3,7 @@
 import orjson
 import pytest
 
+from fhirgw.asks import History, NextPage, Read, Search, VRead
 from fhirgw.errors import (
     DependencyDown,
     Forbidden,
@@ -14,7 +15,6 @@ from fhirgw.errors import (
     VersionConflict,
     Withheld,
 )
-from fhirgw.share import History, NextPage, Read, Search, VRead
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 PATIENT = {"resourceType": "Patient", "id": "p1"}

@@ -7,7 +7,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import OctKey
 
-from fhirgw.share import Read
+from fhirgw.asks import Read
 from fhirgw.store import clients
 from fhirgw.store.database import Database
 

@@ -4,11 +4,11 @@ import orjson
 import pytest
 from composed_gateway import ALMA, composed
 
+from fhirgw.asks import Read, Search
 from fhirgw.document import Document, Presentation
 from fhirgw.errors import NotFound
 from fhirgw.profiles.validation import require_valid
 from fhirgw.r4 import validate
-from fhirgw.share import Read, Search
 
 SUD_GOAL = "I am staying sober one day at a time, with my home group."
 HOME = "I have a safe place of my own to live in."

@@ -10,12 +10,12 @@ from composed_gateway import ALMA, composed
 from fhirgw import accounting
 from fhirgw.accounting import HIPAA, PART2
 from fhirgw.api.operations import disclosures_asked
+from fhirgw.asks import Search
 from fhirgw.audit import AGREEMENT, EMERGENCY, Disclosure, disclosures
 from fhirgw.document import Disclosures, Presentation
 from fhirgw.document.disclosed import page
 from fhirgw.errors import Forbidden, InvalidElement, NotFound
 from fhirgw.profiles.validation import problems
-from fhirgw.share import Search
 
 TODAY = date(2026, 11, 22)
 RELEASED = Disclosure(

@@ -4,11 +4,12 @@ import orjson
 import pytest
 from composed_gateway import ALMA, composed
 
+from fhirgw.asks import History, NextPage, Read, Search, VRead
 from fhirgw.consent import notice
 from fhirgw.consent.notice import STATEMENT
 from fhirgw.document import Document, Presentation
 from fhirgw.errors import TooLarge
-from fhirgw.share import PART2_HEADER, PART2_SCOPE_HEADER, History, NextPage, Read, Search, VRead
+from fhirgw.share import PART2_HEADER, PART2_SCOPE_HEADER
 from fhirgw.store import policy, repository
 
 SUD = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "SUD"}

@@ -9,9 +9,9 @@ from composed_gateway import ALMA, MEDICAID
 from mirrored_gateway import NPI, in_step, mirrored
 from typer.testing import CliRunner
 
+from fhirgw.asks import Read
 from fhirgw.cli import app
 from fhirgw.errors import GatewayError, NotFound
-from fhirgw.share import Read
 from fhirgw.store import policy, repository
 
 ICD = "http://hl7.org/fhir/sid/icd-10-cm"

@@ -10,8 +10,8 @@ from test_twin import folders, put_to_both, same, template, thrifty, trials
 from twin_stores import LEAST, Twins, requester, sweep
 from twin_worlds import SCENARIOS, Put, World, worlds
 
+from fhirgw.asks import Read, Search
 from fhirgw.consent.minimum import is_kept
-from fhirgw.share import Read, Search
 
 __all__ = ["folders", "template"]
 PAYER = requester("payer")

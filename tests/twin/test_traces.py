@@ -16,8 +16,8 @@ from twin_stores import Twins, asks, bearer, over_http, requester
 from twin_worlds import CLEARED, PATIENTS, Allowed, World, worlds
 
 from fhirgw import metrics
+from fhirgw.asks import Read, Search
 from fhirgw.errors import NotFound
-from fhirgw.share import Read, Search
 from fhirgw.store import repository
 from fhirgw.store.database import migrate
 

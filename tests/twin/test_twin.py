@@ -36,12 +36,12 @@ from twin_stores import (
 from twin_worlds import Allowed, World, left, visible, worlds
 
 from fhirgw.answer import show
+from fhirgw.asks import History, NextPage, Read, Search, VRead
 from fhirgw.consent.decide import decide
 from fhirgw.consent.model import ConsentSettings
 from fhirgw.consult import Consult
 from fhirgw.document import Document, Presentation
 from fhirgw.lookup import Match
-from fhirgw.share import History, NextPage, Read, Search, VRead
 from fhirgw.store import policy, repository
 from fhirgw.store.database import migrate
 

@@ -16,6 +16,7 @@ from twin_worlds import PEOPLE, REGISTRY, World, consents, twin, whole
 
 from fhirgw.answer import PageSeal
 from fhirgw.api import create_api
+from fhirgw.asks import History, NextPage, Notification, Read, Requester, Search, VRead
 from fhirgw.audit import Ledger
 from fhirgw.consent.model import ConsentSettings, Profile
 from fhirgw.consult import Consult
@@ -24,7 +25,7 @@ from fhirgw.emergency import Claim
 from fhirgw.errors import GatewayError
 from fhirgw.lookup import Match
 from fhirgw.settings import Keys, Settings
-from fhirgw.share import History, NextPage, Notification, Read, Requester, Search, Share, VRead
+from fhirgw.share import Share
 from fhirgw.store import clients, policy, repository
 from fhirgw.store.clients import Client
 from fhirgw.store.database import Database
