@@ -2,20 +2,24 @@
 
     python conformance/run.py [--messages 1000] [--amount full]
 
-Validated: the goldens, a full demo store, the Bundles of 1,000 mapped ADT messages. Then ``fhirgw harness`` runs
-against a HAPI FHIR JPA server on this machine, and the server is broken on purpose (``breaks.py``). The figures go
-to ``build/conformance.json``, the findings to ``build/conformance/``. Exit code 1 if anything failed.
+Validated: the goldens, the examples of our package, a full demo store, the Bundles of 1,000 mapped ADT messages;
+against our package, and those that ``--packages`` holds. Then ``fhirgw harness`` runs against a HAPI FHIR server on
+this machine, and the server is broken on purpose (``breaks.py``). The figures go to ``build/conformance.json``, the
+findings to ``build/conformance/``. Exit code 1 if anything failed.
 """
 
 import argparse
 import asyncio
 import os
+import re
 import subprocess
 import sys
+import tarfile
 import tempfile
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import hapi
@@ -34,6 +38,10 @@ from fhirgw.store.schema import resource
 ROOT = Path(__file__).parent.parent
 OUT = ROOT / "build" / "conformance"
 FIGURES = ROOT / "build" / "conformance.json"
+PACKAGES = ROOT.parent / "shared" / "fhir-packages"
+"""Of US Core, PCF and others, beside a checkout that has them: they are no part of the project."""
+FHIRGW = Path(sys.executable).parent / "fhirgw"
+EXAMPLE = re.compile(r"(^|/)example/[^.][^/]*\.json$")
 KEY = b"conformance"
 MEMBERS = 50
 
@@ -46,14 +54,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--messages", type=int, default=1000)
     parser.add_argument("--amount", choices=("small", "full"), default="full")
+    parser.add_argument("--packages", type=Path, default=PACKAGES, help="a folder of FHIR NPM packages (*.tgz)")
     options = parser.parse_args()
     if lacking := hapi.missing():
         print(f"Conformance is not tried: {lacking}")
         return
     OUT.mkdir(parents=True, exist_ok=True)
-    named = list(once([*goldens(), *demo_store(), *mapped(options.messages)]))
+    named = list(once([*goldens(), *examples(), *demo_store(), *mapped(options.messages)]))
     print(f"{len(named)} resources to validate", flush=True)
-    issues = list(validate(named, DEFINITIONS))
+    with unpacked(options.packages) as others:
+        issues = list(validate(named, [*DEFINITIONS, *others]))
     tell(named, issues)
     server, counts, mirrored = against_hapi(options.amount)
     figures = {
@@ -72,6 +82,28 @@ def main() -> None:
 def goldens() -> Iterator[tuple[str, Json]]:
     """The resources of every golden."""
     return resources(sorted([*FIXTURES.glob("icm/*.fhir.json"), *FIXTURES.glob("v2/*/*.json")]))
+
+
+def examples() -> Iterator[tuple[str, Json]]:
+    """The examples of the package that ``fhirgw package`` writes."""
+    with tempfile.TemporaryDirectory() as folder:
+        written = Path(folder) / "package.tgz"
+        subprocess.run([FHIRGW, "package", written], check=True)  # noqa: S603 - a constant command
+        with tarfile.open(written) as package:
+            for member in package:
+                held = package.extractfile(member)
+                if held and EXAMPLE.search(member.name):
+                    yield member.name, orjson.loads(held.read())
+
+
+@contextmanager
+def unpacked(packages: Path) -> Iterator[list[Path]]:
+    """The definitions of other packages (FHIR NPM), as folders; none where there are none."""
+    with tempfile.TemporaryDirectory() as folder:
+        for written in packages.glob("*.tgz"):
+            with tarfile.open(written) as package:
+                package.extractall(Path(folder) / written.stem, filter="data")
+        yield sorted(Path(folder).glob("*/package"))
 
 
 def demo_store() -> Iterator[tuple[str, Json]]:
@@ -136,7 +168,7 @@ def against_hapi(amount: str) -> tuple[str, dict[str, int], dict[str, int]]:
     try:
         server = hapi.software(base) or "HAPI"
         reports = [f"--report={OUT / f'harness.{form}'}" for form in ("html", "json", "xml")]
-        command = [Path(sys.executable).parent / "fhirgw", "harness", "--target", base, "--amount", amount]
+        command = [FHIRGW, "harness", "--target", base, "--amount", amount]
         environment = os.environ | {"FHIRGW_DATA_DIR": str(OUT)}  # of the journal
         subprocess.run([*command, *reports], env=environment, stdout=subprocess.DEVNULL, check=False)  # noqa: S603 - a constant command
         found = orjson.loads((OUT / "harness.json").read_bytes())

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from fhirgw.admission import Peer
 from fhirgw.errors import DependencyDown
-from fhirgw.store import database as store
-from fhirgw.store import journal
+from fhirgw.store import journal, writer
 from fhirgw.v2.codec import parse
 
 NOW = datetime(2026, 9, 21, tzinfo=UTC)
@@ -312,7 +311,7 @@ async def test_enhanced_mode_answers_what_was_asked_for_and_keeps_all(whole, mod
 
 
 async def test_what_cannot_be_stored_is_refused_and_taken_once_it_can(tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "BUSY_MS", 1)
+    monkeypatch.setattr(writer, "BUSY_MS", 1)
     with composed(tmp_path) as whole:
         with locked(whole):
             answer = await whole.receive(GOOD)
@@ -328,7 +327,7 @@ async def test_what_cannot_be_stored_is_refused_and_taken_once_it_can(tmp_path, 
 
 
 async def test_a_kept_message_waits_for_a_store_that_is_away(tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "BUSY_MS", 1)
+    monkeypatch.setattr(writer, "BUSY_MS", 1)
     with composed(tmp_path) as whole:
         await whole.receive(GOOD)
         with locked(whole), pytest.raises(DependencyDown):

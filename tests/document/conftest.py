@@ -6,6 +6,13 @@ import pytest
 from playwright.async_api import async_playwright
 
 
+def pytest_collection_modifyitems(items):
+    """What needs a browser is among the slower checks: ``make test`` needs Python and make alone."""
+    for item in items:
+        if "opened" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture
 async def opened():
     """Open bytes as a page in Chromium, without scripts or a network; what it asked for is kept in ``asked``."""

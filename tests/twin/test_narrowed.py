@@ -44,7 +44,7 @@ def decided_by_labels(world: World) -> World:
 def test_what_is_cut_changes_no_answer(template, folders):
     refused = 0
 
-    @thrifty(5)
+    @thrifty(2)
     @given(trials())
     def holds(trial):
         nonlocal refused
@@ -72,7 +72,7 @@ def test_what_is_left_is_what_the_profile_says(template, folders):
     """And something is cut, so that the agreement of the stores means something."""
     cut = 0
 
-    @thrifty(4)
+    @thrifty(3)
     @given(worlds())
     def holds(world):
         nonlocal cut

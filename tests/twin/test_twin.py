@@ -266,10 +266,7 @@ def test_over_http_both_stores_answer_alike(template, folders):
         twins = Twins(world, next(folders), template)
 
         async def all_of_them():
-            for name in (
-                "elm",
-                "oak",
-            ):  # who may not claim, and who may
+            for name in ("elm", "oak"):  # who may not claim, and who may
                 for patient in IDS["Patient"]:
                     form = claim_signed(name, patient, twins.whole.now)
                     await _same_reply(twins, "POST", "/auth/token", data=form)
@@ -288,7 +285,7 @@ def test_over_http_both_stores_answer_alike(template, folders):
 def test_a_claim_by_whom_the_patient_refused_opens_nothing(template, folders):
     """Dr Barker claims an emergency about each patient, whose refusal names him; and about nobody."""
 
-    @thrifty(2)
+    @thrifty(1)
     @given(worlds(), st.sampled_from(["refusal", "dv"]))
     def holds(world, kind):
         refusing = replace(world, allowed=dict.fromkeys(world.allowed, Allowed(kind, None))).settled()

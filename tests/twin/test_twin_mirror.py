@@ -12,8 +12,9 @@ from itertools import count, zip_longest
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from test_twin import thrifty
 from twin_stores import JWKS, MINUTE, SCOPES, START, Gateway
 from twin_worlds import World, twin, whole, worlds
 from upstream_server import DEAF, HANG_UP, upstream_server
@@ -86,13 +87,6 @@ class Mirrored:
         return list(zip(asked, headers, strict=True))
 
 
-def thrifty(examples):
-    return settings(
-        max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), database=None,
-        phases=(Phase.generate,), print_blob=False,
-    )  # fmt: skip
-
-
 def require_same(ours, theirs):
     for at, (one, other) in enumerate(zip_longest(ours.requests(), theirs.requests())):
         if one != other:
@@ -132,7 +126,7 @@ def hold(tmp_path, template, trial, number):
         seen.update("DELETE" for (_, _, body), _ in ours.requests() if b'"DELETE"' in body)
 
 
-@pytest.mark.parametrize("examples", [8, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("examples", [4, pytest.param(60, marks=pytest.mark.slow)])
 def test_a_hidden_thing_changes_no_request_upstream(tmp_path, template, examples):
     numbers = count()
 
