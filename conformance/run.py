@@ -38,8 +38,6 @@ from fhirgw.store.schema import resource
 ROOT = Path(__file__).parent.parent
 OUT = ROOT / "build" / "conformance"
 FIGURES = ROOT / "build" / "conformance.json"
-PACKAGES = ROOT.parent / "shared" / "fhir-packages"
-"""Of US Core, PCF and others, beside a checkout that has them: they are no part of the project."""
 FHIRGW = Path(sys.executable).parent / "fhirgw"
 EXAMPLE = re.compile(r"(^|/)example/[^.][^/]*\.json$")
 KEY = b"conformance"
@@ -54,7 +52,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--messages", type=int, default=1000)
     parser.add_argument("--amount", choices=("small", "full"), default="full")
-    parser.add_argument("--packages", type=Path, default=PACKAGES, help="a folder of FHIR NPM packages (*.tgz)")
+    parser.add_argument("--packages", type=Path, help="a folder of other FHIR NPM packages (*.tgz)")
     options = parser.parse_args()
     if lacking := hapi.missing():
         print(f"Conformance is not tried: {lacking}")
@@ -97,10 +95,10 @@ def examples() -> Iterator[tuple[str, Json]]:
 
 
 @contextmanager
-def unpacked(packages: Path) -> Iterator[list[Path]]:
-    """The definitions of other packages (FHIR NPM), as folders; none where there are none."""
+def unpacked(packages: Path | None) -> Iterator[list[Path]]:
+    """The definitions of other packages (FHIR NPM), as folders."""
     with tempfile.TemporaryDirectory() as folder:
-        for written in packages.glob("*.tgz"):
+        for written in packages.glob("*.tgz") if packages else ():
             with tarfile.open(written) as package:
                 package.extractall(Path(folder) / written.stem, filter="data")
         yield sorted(Path(folder).glob("*/package"))

@@ -22,7 +22,6 @@ import org.hl7.fhir.common.hapi.validation.support.PrePopulatedValidationSupport
 import org.hl7.fhir.common.hapi.validation.support.SnapshotGeneratingValidationSupport;
 import org.hl7.fhir.common.hapi.validation.support.ValidationSupportChain;
 import org.hl7.fhir.common.hapi.validation.validator.FhirInstanceValidator;
-import org.hl7.fhir.instance.model.api.IBaseResource;
 
 /**
  * The HAPI instance validator over NDJSON: a resource a line in, its problems a line out, in their order.
@@ -74,17 +73,10 @@ public final class Validate {
   }
 
   private static void load(Path folder, IParser parser, PrePopulatedValidationSupport support) throws IOException {
-    try (DirectoryStream<Path> files = Files.newDirectoryStream(folder, "*.json")) {
+    try (DirectoryStream<Path> files =
+        Files.newDirectoryStream(folder, "{StructureDefinition,ValueSet,CodeSystem}-*.json")) {
       for (Path file : files) {
-        String text = Files.readString(file);
-        if (!text.contains("\"resourceType\"")) {
-          continue;
-        }
-        IBaseResource resource = parser.parseResource(text);
-        switch (resource.fhirType()) {
-          case "StructureDefinition", "ValueSet", "CodeSystem" -> support.addResource(resource);
-          default -> { }
-        }
+        support.addResource(parser.parseResource(Files.readString(file)));
       }
     }
   }
