@@ -12,7 +12,7 @@ FIRST = ("Organization", "Location", "Practitioner", "PractitionerRole", "Patien
 NOT_TAKEN = frozenset(
     {
         "ActivityDefinition", "AuditEvent", "Binary", "Bundle", "CapabilityStatement", "CodeSystem",
-        "CompartmentDefinition", "ConceptMap", "Group", "ImplementationGuide", "Library", "List", "MessageHeader",
+        "CompartmentDefinition", "ConceptMap", "Group", "ImplementationGuide", "Library", "MessageHeader",
         "NamingSystem", "OperationDefinition", "OperationOutcome", "Parameters", "PlanDefinition", "Questionnaire",
         "SearchParameter", "StructureDefinition", "Subscription", "ValueSet",
     }
