@@ -1,9 +1,11 @@
 """What holds for every test: laws are about values, never about time; no test logs into another's closed stream."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
+from gateway_process import Gateway
 from hypothesis import settings
 
 settings.register_profile("fhirgw", deadline=None)
@@ -15,3 +17,14 @@ def _log_configuration() -> Iterator[None]:
     """A command that a test runs in its own process configures where logs go; that ends with the test."""
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture
+def gateway(tmp_path: Path) -> Iterator[Gateway]:
+    """A process with the demo's data, for this test alone."""
+    running = Gateway(tmp_path / "data")
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()

@@ -2,9 +2,6 @@
 
 import time
 
-import pytest
-from gateway_process import Gateway
-
 from fhirgw import harness
 from fhirgw.app import load_programs, new_id
 from fhirgw.harness.synthetic import Run, references, samples
@@ -14,16 +11,6 @@ from fhirgw.send import Credentials, token
 RUN = Run("run1", b"key")
 NOT_OFFERED = {"conditional create", "conditional update", "conditional delete", "subscription"}
 """What the gateway's CapabilityStatement does not name."""
-
-
-@pytest.fixture
-def gateway(tmp_path):
-    running = Gateway(tmp_path / "data")
-    try:
-        running.start()
-        yield running
-    finally:
-        running.stop()
 
 
 def test_what_the_gateway_emits_it_takes_keeps_finds_gives_back_and_removes(gateway, tmp_path):

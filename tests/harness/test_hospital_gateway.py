@@ -3,8 +3,6 @@
 import time
 from datetime import UTC, datetime
 
-import pytest
-from gateway_process import Gateway
 from wrong_gateway import loses, mllp_server
 
 from fhirgw.app import new_id
@@ -16,16 +14,6 @@ from fhirgw.send import Credentials, token
 SEED = 2
 """Of a hospital where members go home from a bed."""
 START = datetime(2026, 11, 16, tzinfo=UTC)
-
-
-@pytest.fixture
-def gateway(tmp_path):
-    running = Gateway(tmp_path / "data")
-    try:
-        running.start()
-        yield running
-    finally:
-        running.stop()
 
 
 def feed(gateway, plan, *, port=None, scope="system/*.cruds system/icm", settle=20.0):
