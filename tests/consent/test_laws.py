@@ -10,16 +10,13 @@ from consent_cases import (
     concept,
     consent,
     datum,
-    joined_policies,
     labels,
-    policies,
     policy,
     request,
-    requests,
     roi,
     security,
-    settings,
 )
+from drawn_consents import joined_policies, policies, requests, settings
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -56,7 +53,7 @@ def opened(before, after):
 
 
 @few
-@given(requests, policies(), settings, st.randoms(use_true_random=False))
+@given(requests, policies, settings, st.randoms(use_true_random=False))
 def test_order_of_consents_and_of_siblings_never_matters(request, held, switches, random):
     """Law (a)."""
     consents = json.loads(json.dumps(held.consents))
@@ -89,7 +86,7 @@ denies = st.sampled_from(
 
 
 @few
-@given(requests, policies(), settings, denies)
+@given(requests, policies, settings, denies)
 def test_adding_a_deny_never_opens(request, held, switches, deny):
     """Law (b), for a Consent of its own and for an exception within another."""
     before = permitted(request, held, switches)
@@ -103,7 +100,7 @@ def test_adding_a_deny_never_opens(request, held, switches, deny):
 
 
 @few
-@given(requests, joined_policies(), settings)
+@given(requests, joined_policies, settings)
 def test_what_another_record_of_the_patient_says_never_opens(request, held, switches):
     """Leak 49: of a record that was merged or linked, refusals count and permissions do not."""
     own = replace(held, consents=held.consents[:-1], others=frozenset())
@@ -111,7 +108,7 @@ def test_what_another_record_of_the_patient_says_never_opens(request, held, swit
 
 
 @few
-@given(requests, policies(), settings)
+@given(requests, policies, settings)
 def test_making_a_fact_unknown_never_opens(request, held, switches):
     """Law (c): recipient, person, purpose, actor look-ups, affiliations, and labels that could not be read."""
     before = permitted(request, held, switches)
@@ -137,7 +134,7 @@ def is_permit_rooted(consent):
 
 
 @few
-@given(requests, policies(), settings)
+@given(requests, policies, settings)
 def test_ending_a_permit_rooted_roi_never_opens(request, held, switches):
     """Law (d): revoked or expired, its exceptions remain."""
     before = permitted(request, held, switches)
@@ -152,7 +149,7 @@ def test_ending_a_permit_rooted_roi_never_opens(request, held, switches):
 
 
 @few
-@given(requests, policies(), settings)
+@given(requests, policies, settings)
 def test_raising_confidentiality_never_opens(request, held, switches):
     """Law (e)."""
     case = Case(request, held, switches)

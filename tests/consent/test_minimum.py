@@ -2,7 +2,8 @@
 
 import pytest
 import reference
-from consent_cases import LEAST, ORGANIZATION_A, RECORD, labels, policy, request, roi, settings
+from consent_cases import LEAST, ORGANIZATION_A, RECORD, labels, policy, request, roi
+from drawn_consents import settings
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
