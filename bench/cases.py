@@ -14,7 +14,7 @@ from pathlib import Path
 
 import orjson
 
-from fhirgw.app import load_programs
+from fhirgw.configuration import load_programs
 from fhirgw.icm.statements import read_case
 from fhirgw.mappers.icm import case_bundle
 

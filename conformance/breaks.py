@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import hapi
 
 from fhirgw import harness
-from fhirgw.app import load_programs
+from fhirgw.configuration import load_programs
 from fhirgw.harness.report import Report
 from fhirgw.harness.result import Result
 from fhirgw.harness.synthetic import RUN, Run, Sample, samples

@@ -8,24 +8,20 @@ import ipaddress
 import secrets
 import signal
 import time
-import tomllib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib import resources
-from pathlib import Path
 from ssl import SSLContext
 
 import structlog
 import uvicorn
 
-from fhirgw import clocks, matching, mirror, programs, retention
+from fhirgw import clocks, mirror, retention
 from fhirgw.admission import Admission
 from fhirgw.answer import PageSeal
 from fhirgw.api import create_api
 from fhirgw.audit import Ledger
-from fhirgw.consent.minimum import read_profiles, shipped
-from fhirgw.consent.model import Agreement, ConsentSettings, Profile
-from fhirgw.consent.wire import read_agreements
+from fhirgw.configuration import SendersFile, load_agreements, load_matching, load_minimum, load_programs
+from fhirgw.consent.model import ConsentSettings
 from fhirgw.doors import Doors, HttpDoor
 from fhirgw.errors import DependencyDown, GatewayError, InvalidElement
 from fhirgw.ingest import Ingest
@@ -36,15 +32,13 @@ from fhirgw.mirror import Mirror
 from fhirgw.notify import Notifier
 from fhirgw.programs import Program
 from fhirgw.replies import Replies
-from fhirgw.settings import Keys, Senders, Settings
+from fhirgw.settings import Keys, Settings
 from fhirgw.share import Share
 from fhirgw.store.database import Database, migrate
 from fhirgw.v2.server import MllpServer
 from fhirgw.v2.tls import client_context, server_context
 
 log = structlog.get_logger(__name__)
-LOOK_SECONDS = 0.01
-"""A look at a file takes as long as the rest of what is asked of a message at the door."""
 POLL_SECONDS = 1.0
 """How long work left by another process (a replay from the command line) may wait."""
 
@@ -53,40 +47,6 @@ class UnsafeBindingError(GatewayError):
     """An address that others can reach, without TLS."""
 
     issue, http = "security", 500
-
-
-class SendersFile:
-    """The senders file, read again only when it changed; it is looked at once in ``LOOK_SECONDS``."""
-
-    def __init__(self, settings: Settings, *, seconds: Callable[[], float] = time.monotonic) -> None:
-        """Watch the file the settings name."""
-        self._seconds = seconds
-        self._due = 0.0
-        self._settings = settings
-        self._path = settings.senders_file or settings.data_dir / "senders.toml"
-        self._seen: tuple[int, int] | None = None
-        self._senders = Senders()
-
-    def __call__(self) -> Senders:
-        """The senders as the file states them now."""
-        now = self._seconds()
-        if now < self._due:
-            return self._senders
-        self._due = now + LOOK_SECONDS
-        try:
-            stat = self._path.stat()
-            stamp = (stat.st_mtime_ns, stat.st_size)
-        except FileNotFoundError:
-            stamp = (0, 0)
-        if stamp != self._seen:
-            first, self._seen = self._seen is None, stamp
-            try:
-                self._senders = self._settings.senders()
-            except (OSError, ValueError) as error:  # half written, or a slip of the pen: hospitals go on sending
-                if first:
-                    raise InvalidElement(f"The senders file cannot be read: {error}", location="senders") from None
-                log.error("senders file not read; the last one counts", error=type(error).__name__)  # noqa: TRY400
-        return self._senders
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,59 +74,6 @@ def now() -> int:
 def new_id() -> str:
     """A fresh opaque id of 26 characters, 130 random bits."""
     return base64.b32encode(secrets.token_bytes(17))[:26].decode().lower()
-
-
-def load_programs(folder: Path | None) -> dict[str, Program]:
-    """The programmes that ship with fhirgw, and those of the operator's folder."""
-    texts = [
-        entry.read_text("utf-8")
-        for entry in resources.files("fhirgw.programs").iterdir()
-        if entry.name.endswith(".toml")
-    ]
-    texts += [path.read_text("utf-8") for path in sorted(folder.glob("*.toml"))] if folder else []
-    loaded = [programs.load(text) for text in texts]
-    return {program.id: program for program in loaded}
-
-
-def load_matching(file: Path | None) -> matching.Model:
-    """The weights of matching that ship with fhirgw, and what the operator's file says otherwise.
-
-    Raises:
-        InvalidElement: The file cannot be read, or what it says is no model.
-    """
-    try:
-        return matching.load(file.read_text("utf-8") if file else "")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InvalidElement(f"The matching file cannot be read: {error}", location="matching") from None
-
-
-def load_agreements(file: Path | None) -> tuple[Agreement, ...]:
-    """Under which agreements the law has data disclosed without a release: those of the operator's file.
-
-    Raises:
-        InvalidElement: The file cannot be read, or an agreement lacks something.
-    """
-    try:
-        stated = tomllib.loads(file.read_text("utf-8")) if file else {}
-    except (OSError, ValueError) as error:
-        raise InvalidElement(f"The agreements file cannot be read: {error}", location="agreements") from None
-    return read_agreements(stated.get("agreement", []), "agreement")
-
-
-def load_minimum(file: Path | None) -> tuple[Profile, ...]:
-    """What is the minimum necessary, for whom: as fhirgw ships it, and as the operator's file says otherwise.
-
-    Raises:
-        InvalidElement: The file cannot be read, or a profile in it is none.
-    """
-    try:
-        stated = tomllib.loads(file.read_text("utf-8")) if file else {}
-    except (OSError, ValueError) as error:
-        raise InvalidElement(
-            f"The file of the minimum necessary cannot be read: {error}", location="minimum"
-        ) from None
-    own = read_profiles(stated.get("profile", []), "profile")
-    return (*(one for one in shipped() if one.name not in {mine.name for mine in own}), *own)
 
 
 def build(settings: Settings, *, clock: Callable[[], int] = now) -> Gateway:

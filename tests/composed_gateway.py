@@ -12,7 +12,7 @@ import orjson
 from joserfc.jwk import ECKey, KeySet
 from sqlalchemy import select
 
-from fhirgw import app
+from fhirgw import app, configuration
 from fhirgw.admission import Peer
 from fhirgw.asks import Requester
 from fhirgw.demo import CASES, CLIENTS, SENDERS
@@ -27,7 +27,7 @@ from fhirgw.v2.codec import parse
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 PEER = Peer("test", "127.0.0.1")
-app.LOOK_SECONDS = 0.0  # a test that changes the senders file has it looked at
+configuration.LOOK_SECONDS = 0.0  # a test that changes the senders file has it looked at
 START = 1_790_000_000_000_000
 MEDICAID = "http://fhirgw.org/fhir/sid/ct-medicaid"
 ALMA = (MEDICAID, "CT-TEST-0001")

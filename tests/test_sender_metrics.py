@@ -7,7 +7,7 @@ from composed_gateway import PEER, composed, message
 
 from fhirgw import metrics
 from fhirgw.api.health import Health
-from fhirgw.app import SendersFile
+from fhirgw.configuration import SendersFile
 from fhirgw.doors import Doors, HttpDoor
 
 ADMITTED = message("A01/member.hl7")

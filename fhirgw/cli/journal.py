@@ -14,10 +14,11 @@ from typing import Annotated, Any
 import typer
 
 from fhirgw import retention
-from fhirgw.app import Gateway, SendersFile, new_id
+from fhirgw.app import Gateway, new_id
 from fhirgw.audit import Entry
 from fhirgw.cli.lint import tell
 from fhirgw.cli.terminal import emit, local
+from fhirgw.configuration import SendersFile
 from fhirgw.difference import differences
 from fhirgw.errors import GatewayError, InvalidElement, NotFound
 from fhirgw.ingest.messages import Trial

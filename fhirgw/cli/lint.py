@@ -10,8 +10,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from fhirgw.app import SendersFile
 from fhirgw.cli.terminal import emit, people, read
+from fhirgw.configuration import SendersFile
 from fhirgw.intake import refusals
 from fhirgw.mappers.adt import read as read_message
 from fhirgw.settings import Settings
@@ -24,6 +24,11 @@ _VERDICTS = {
     Weight.PARKED: "the gateway takes it and cannot process it",
     Weight.TAKEN: "the gateway takes it",
 }
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(lint)
 
 
 def lint(

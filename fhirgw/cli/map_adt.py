@@ -49,10 +49,8 @@ Validate = Annotated[
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command, as the only one of its group."""
-    mapping = typer.Typer()
-    mapping.command("adt")(map_adt)
-    app.add_typer(mapping, name="map")
+    """Add the command."""
+    app.command("adt")(map_adt)
 
 
 def map_adt(paths: Paths, report: Report = None, validate: Validate = False) -> None:

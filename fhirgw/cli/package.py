@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from fhirgw.app import load_programs
 from fhirgw.cli.terminal import people
+from fhirgw.configuration import load_programs
 from fhirgw.harness.synthetic import FIXTURES
 from fhirgw.icm.statements import read_case
 from fhirgw.mappers.definitional import definitions

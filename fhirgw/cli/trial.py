@@ -13,9 +13,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from fhirgw import harness as course
 from fhirgw import send
-from fhirgw.app import load_programs, new_id
+from fhirgw.app import new_id
 from fhirgw.cli import hospital as feeds
 from fhirgw.cli.terminal import emit, people
+from fhirgw.configuration import load_programs
 from fhirgw.errors import InvalidElement
 from fhirgw.harness.hospital import Course
 from fhirgw.harness.report import FORMS, Report, write

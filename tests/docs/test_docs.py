@@ -80,7 +80,8 @@ def parsed(words):
 
 def subcommands(command):
     """By name; nothing for a command that runs. (Typer may carry a click of its own: no isinstance here.)"""
-    return getattr(command, "commands", {})
+    listed = getattr(command, "list_commands", None)
+    return {name: command.get_command(None, name) for name in listed(None)} if listed else {}
 
 
 def leaves(command=COMMAND, path=()):

@@ -6,7 +6,7 @@ from importlib.resources import files
 
 import pytest
 
-from fhirgw.app import load_programs
+from fhirgw.configuration import load_programs
 from fhirgw.document import LANGUAGES, pages
 from fhirgw.document.plan import Coded, Often, OnCall, Part, Plan, Step, read
 from fhirgw.document.wording import Shared, page

@@ -3,7 +3,8 @@
 import time
 
 from fhirgw import harness
-from fhirgw.app import load_programs, new_id
+from fhirgw.app import new_id
+from fhirgw.configuration import load_programs
 from fhirgw.harness.synthetic import Run, references, samples
 from fhirgw.harness.target import Target
 from fhirgw.send import Credentials, token

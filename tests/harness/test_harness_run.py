@@ -17,8 +17,8 @@ from plain_server import plain_server
 from typer.testing import CliRunner
 
 from fhirgw import harness
-from fhirgw.app import load_programs
 from fhirgw.cli import app
+from fhirgw.configuration import load_programs
 from fhirgw.errors import InvalidElement
 from fhirgw.harness import findings
 from fhirgw.harness.report import write

@@ -7,7 +7,7 @@ import orjson
 import pytest
 from pydantic import BaseModel
 
-from fhirgw.app import load_programs
+from fhirgw.configuration import load_programs
 from fhirgw.icm.instruments import INSTRUMENTS
 from fhirgw.mappers.definitional import definitions
 from fhirgw.profiles import npm

@@ -1,11 +1,10 @@
-"""Commands of the operator and the privacy officer over the local store: consent, migrate.
+"""Commands of the privacy officer over the local store: consent explain, consent revoke.
 
 They are not exits: local, and accounted for in the ledger where they touch a member's data (DESIGN §1).
 """
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -17,19 +16,13 @@ from sqlalchemy import Connection
 
 from fhirgw.app import Gateway, new_id, now
 from fhirgw.asks import Requester
-from fhirgw.cli.terminal import account, emit, emit_all, local, patient_id, people, read, read_json, written
-from fhirgw.consent.cases import Cases
-from fhirgw.consent.closure import Supporting
+from fhirgw.cli.terminal import account, emit, local, patient_id, written
 from fhirgw.consent.explain import Asker, explain
-from fhirgw.consent.lint import lint
-from fhirgw.consent.model import ConsentSettings, PatientPolicy
-from fhirgw.consent.wire import decision_json, resources
+from fhirgw.consent.model import PatientPolicy
 from fhirgw.document import officer
 from fhirgw.document.plan import name_of
 from fhirgw.errors import InvalidElement
 from fhirgw.store import clients, outbox, policy, repository
-
-consent_app = typer.Typer(help="Decide, explain, revoke.", no_args_is_help=True)
 
 Patient = Annotated[str, typer.Option(help="Logical id, or system|value of an identifier.", show_default=False)]
 Recipient = Annotated[str, typer.Option(help="Client id, or system|value of the organization.", show_default=False)]
@@ -37,71 +30,8 @@ Recipient = Annotated[str, typer.Option(help="Client id, or system|value of the 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command()(migrate)
-    app.add_typer(consent_app, name="consent")
-
-
-def migrate() -> None:
-    """Bring the database to the newest schema. Example: fhirgw migrate"""
-    with local():  # which migrates
-        pass
-    people.print("The database is up to date.")
-
-
-# --- consent --------------------------------------------------------------------------------------------------
-
-
-@consent_app.command("decide")
-def consent_decide(
-    request: Annotated[Path | None, typer.Option(help="The request (JSON).")] = None,
-    resource: Annotated[list[Path] | None, typer.Option(help="A FHIR resource; repeat.")] = None,
-    consents: Annotated[list[Path] | None, typer.Option(help="A FHIR Consent; repeat.")] = None,
-    supporting: Annotated[list[Path] | None, typer.Option(help="What references lead to; repeat.")] = None,
-    batch: Annotated[Path | None, typer.Option(help="Cases as NDJSON, instead of the other options.")] = None,
-) -> None:
-    """Decide over files, without a store.
-
-    Example: fhirgw consent decide --request R.json --resource F.json --consents C.json
-    """
-    cases = Cases(datetime.now(UTC))
-    if batch:
-        lines = ((number, line) for number, line in enumerate(read(batch).splitlines(), 1) if line.strip())
-        raise typer.Exit(code=int(emit_all(cases.answer(line, number) for number, line in lines)))
-    if request is None:
-        raise InvalidElement("Give --request, or --batch.")
-    case = {
-        "request": read_json(request),
-        "consents": [read_json(path) for path in consents or []],
-        "supporting": [read_json(path) for path in supporting or []],
-    }
-    judged = [case | {"resource": read_json(path)} for path in resource or []] or [case]
-    for one in judged:
-        emit(decision_json(cases.decide(one)))
-
-
-@consent_app.command("lint")
-def consent_lint(
-    consents: Annotated[list[Path], typer.Argument(help="FHIR Consents, or Bundles of them.")],
-    supporting: Annotated[list[Path] | None, typer.Option(help="What references lead to; repeat.")] = None,
-) -> None:
-    """Say in plain words what Consents permit and deny, and what is wrong with them.
-
-    Exit 1 where something cannot be enforced, or contradicts itself.
-
-    Example: fhirgw consent lint fixtures/consent/roi.json
-    """
-    known = Supporting(resources([read_json(path) for path in supporting or []], "supporting"))
-    stated = resources([read_json(path) for path in consents], "consents")
-    grave = False
-    for report in lint(stated, known, datetime.now(UTC), ConsentSettings()):
-        emit(asdict(report))
-        people.print(f"Consent/{report.consent}", style="bold")
-        for said in (*(f"permits {one}" for one in report.permits), *(f"denies {one}" for one in report.denies)):
-            people.print(f"  {said}", soft_wrap=True, markup=False)
-        for found in report.findings:
-            people.print(f"  {found.kind}: {found.text} {found.path}".rstrip(), soft_wrap=True, markup=False)
-            grave = grave or found.kind in {"unenforceable", "contradictory"}
-    raise typer.Exit(code=int(grave))
+    app.command("explain")(consent_explain)
+    app.command("revoke")(consent_revoke)
 
 
 class Form(StrEnum):
@@ -112,7 +42,6 @@ class Form(StrEnum):
     HTML = "html"
 
 
-@consent_app.command("explain")
 def consent_explain(
     patient: Patient,
     recipient: Annotated[str | None, typer.Option(help="Only this client or organization; none: all.")] = None,
@@ -171,7 +100,6 @@ def _names(connection: Connection, known: PatientPolicy) -> dict[str, str]:
     return {reference: name for reference, body in bodies.items() if (name := name_of(body, bodies))}
 
 
-@consent_app.command("revoke")
 def consent_revoke(
     patient: Patient,
     recipient: Recipient,

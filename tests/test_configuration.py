@@ -1,0 +1,63 @@
+"""The operator's files: read when they change, and refused with what is wrong."""
+
+from importlib import resources
+
+import pytest
+
+from fhirgw import configuration
+from fhirgw.configuration import SendersFile, load_agreements, load_programs
+from fhirgw.errors import InvalidElement
+from fhirgw.settings import Settings
+
+AGREEMENT = """
+[[agreement]]
+name = "state audit"
+recipient = { references = ["Organization/agency"] }
+purposes = ["HOPERAT"]
+classes = ["CarePlan", "Goal"]
+securityLabels = ["N"]
+period = { start = "2026-01-01", end = "2026-12-31" }
+"""
+
+
+def test_a_senders_file_is_read_again_when_it_changed_and_only_then(tmp_path, monkeypatch):
+    monkeypatch.setattr(configuration, "LOOK_SECONDS", 0.01)
+    now = iter((0.0, 0.005, 0.01, 0.02, 0.03, 0.04))
+    path = tmp_path / "senders.toml"
+    file = SendersFile(Settings(data_dir=tmp_path), seconds=lambda: next(now))
+    assert file().senders == {}
+    path.write_text('[senders.a]\nfacility = "A"\n', "utf-8")
+    assert file().senders == {}  # too soon to look again
+    assert file().by_facility("A")[0] == "a"
+    assert file() is file()
+    path.unlink()
+    assert file().senders == {}
+
+
+def test_a_senders_file_that_cannot_be_read_ends_the_start(tmp_path):
+    (tmp_path / "senders.toml").write_text("[senders", "utf-8")
+    with pytest.raises(InvalidElement) as refused:
+        SendersFile(Settings(data_dir=tmp_path))()
+    assert "table declaration" in refused.value.text
+
+
+def test_a_programme_of_the_operators_folder_stands_beside_those_that_ship(tmp_path):
+    shipped = load_programs(None)
+    text = (resources.files("fhirgw.programs") / "ct-bhp.toml").read_text("utf-8")
+    (tmp_path / "own.toml").write_text(text.replace('id = "ct-bhp"', 'id = "own"', 1), "utf-8")
+    assert load_programs(tmp_path).keys() == shipped.keys() | {"own"}
+
+
+def test_agreements_are_the_operators_file_and_none_else(tmp_path):
+    """Registered, dated, with a scope; one that lacks something ends the start."""
+    file = tmp_path / "agreements.toml"
+    file.write_text(AGREEMENT, "utf-8")
+    [agreed] = load_agreements(file)
+    assert (agreed.name, agreed.tokens) == ("state audit", {"Organization/agency"})
+    assert load_agreements(None) == ()
+    for broken in (AGREEMENT.replace("2026-12-31", ""), "agreement = 3", "[["):
+        file.write_text(broken, "utf-8")
+        with pytest.raises(InvalidElement):
+            load_agreements(file)
+    with pytest.raises(InvalidElement):
+        load_agreements(tmp_path / "missing.toml")
