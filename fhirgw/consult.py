@@ -19,7 +19,7 @@ from fhirgw.consent import vocabulary
 from fhirgw.consent.compile import compile_visibility
 from fhirgw.consent.decide import Case
 from fhirgw.consent.labels import Labels
-from fhirgw.consent.model import ConsentSettings, Decision, Json, Recipient, Request
+from fhirgw.consent.model import ConsentSettings, Decision, Json, Request
 from fhirgw.consent.predicate import Facts, Visibility, holds
 from fhirgw.consent.vocabulary import NORMAL
 from fhirgw.errors import Forbidden, InvalidElement
@@ -172,7 +172,7 @@ def _request(connection: Connection, asking: Request, ask: Consult) -> Request:
         raise InvalidElement("No organization is known by this identifier.", location="actor")
     known = [one for one in clients.registered(connection) if one.organization == logical and not one.revoked]
     classes = frozenset[str]().union(*(one.classes for one in known))
-    recipient = Recipient(policy.organization_tokens(connection, logical), classes)
+    recipient = policy.recipient(connection, logical, classes, asking.at)
     return Request(recipient, purpose, ask.action, "api", asking.at)
 
 

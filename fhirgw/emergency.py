@@ -133,7 +133,8 @@ def recipient(connection: Connection, claim: Claim, system: Recipient) -> Recipi
     """The person of the claim, in the organization of the client; as whom the store knows them, too."""
     npi = f"{US_NPI}|{claim.npi}"
     known = policy.bearers(connection, "Practitioner", npi)
-    return Recipient(system.tokens | known | {npi}, system.roles | MEDICAL_PERSONNEL, person=True)
+    tokens, roles = system.tokens | known | {npi}, system.roles | MEDICAL_PERSONNEL
+    return replace(system, tokens=tokens, roles=roles, person=True)
 
 
 # --- what a claim brings about ------------------------------------------------------------------------------------

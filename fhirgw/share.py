@@ -47,7 +47,7 @@ from fhirgw.consent.authority import any_agreement
 from fhirgw.consent.compile import compile_visibility
 from fhirgw.consent.decide import Case
 from fhirgw.consent.labels import TABLE_VERSION
-from fhirgw.consent.model import ConsentSettings, Recipient, Request
+from fhirgw.consent.model import ConsentSettings, Request
 from fhirgw.consent.notice import STATEMENT, scopes
 from fhirgw.consent.predicate import ALWAYS, Grant, Visibility
 from fhirgw.consult import Asker, Consult, consult
@@ -192,7 +192,7 @@ class Share:
         if kept and kept.revision == revision and (kept.expires_at is None or at < kept.expires_at):
             return kept
         request = self.request(connection, requester, at)
-        concerned = policy.candidates(connection, request.recipient.tokens)
+        concerned = policy.candidates(connection, request.recipient.named_by)
         if any_agreement(request, self.consent):
             concerned |= policy.members(connection)
         policies = policy.load(connection, concerned)
@@ -214,10 +214,10 @@ class Share:
 
         INVARIANT: a system asks, and no person is identified; a refusal of a person of theirs therefore fires.
         """
-        tokens = policy.organization_tokens(connection, requester.organization)
         client = clients.find(connection, requester.client)
         classes = client.classes if client else frozenset[str]()
-        return Request(Recipient(tokens, classes), requester.purpose, requester.action, requester.channel, at)
+        recipient = policy.recipient(connection, requester.organization, classes, at)
+        return Request(recipient, requester.purpose, requester.action, requester.channel, at)
 
     # --- select and redact --------------------------------------------------------------------------------
 

@@ -56,9 +56,11 @@ def any_agreement(request: Request, settings: ConsentSettings) -> bool:
     return any(_applies(agreement, request) for agreement in settings.agreements)
 
 
-def beginnings(request: Request, settings: ConsentSettings) -> Iterator[datetime]:
-    """When agreements begin that have not."""
+def turns(request: Request, settings: ConsentSettings) -> Iterator[datetime]:
+    """When what is the same for every patient changes by itself: an agreement begins, or a membership turns."""
     yield from (each.period[0] for each in settings.agreements if each.period[0] > request.at)
+    if request.recipient.until is not None:
+        yield request.recipient.until
 
 
 def unmet(request: Request, policy: PatientPolicy, settings: ConsentSettings) -> tuple[str, ...]:

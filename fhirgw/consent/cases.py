@@ -9,8 +9,6 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Final
 
-import orjson
-
 from fhirgw.consent.closure import Supporting
 from fhirgw.consent.criteria import Surroundings
 from fhirgw.consent.decide import Case, decide_by
@@ -20,7 +18,8 @@ from fhirgw.consent.marks import of_consents
 from fhirgw.consent.model import ConsentSettings, Decision, Json, Request
 from fhirgw.consent.standing import refusal_kind
 from fhirgw.consent.wire import decision_json, object_of, parse, read_request, read_settings, resource_of, resources
-from fhirgw.errors import GatewayError
+from fhirgw.errors import GatewayError, InvalidElement
+from fhirgw.remembered import key_of
 
 _PARTIES: Final = PERSONS | TEAMS | {"Organization"}
 """A resource of these types, asked about, also tells who is who."""
@@ -72,8 +71,8 @@ class Cases:
         """
         self._now = now
         self._kept = kept
-        self._at_hand: dict[bytes, Supporting] = {}
-        self._questions: OrderedDict[bytes, _Question] = OrderedDict()
+        self._at_hand: dict[str, Supporting] = {}
+        self._questions: OrderedDict[str, _Question] = OrderedDict()
 
     def decide(self, case: Json) -> Decision:
         """Decide ``{"request", "resource", "consents", "supporting", "settings"}``; all but the first may lack.
@@ -101,7 +100,7 @@ class Cases:
             return {"id": name, **decision_json(denied), "error": told}
 
     def _question(self, case: Json, beside: list[Json]) -> _Question:
-        key = orjson.dumps([*(case.get(part) for part in _PARTS), beside])
+        key = _key([*(case.get(part) for part in _PARTS), beside])
         found = self._questions.get(key)
         if found is None:
             found = self._questions[key] = self._read(case, beside)
@@ -113,7 +112,7 @@ class Cases:
 
     def _supporting(self, stated: Any, beside: list[Json]) -> Supporting:
         """What is at hand; where cases differ in the rest, they often have it in common."""
-        key = orjson.dumps([stated, beside])
+        key = _key([stated, beside])
         if key not in self._at_hand:
             if len(self._at_hand) >= self._kept:
                 self._at_hand.clear()
@@ -130,6 +129,13 @@ class Cases:
             supporting=supporting,
             settings=settings,
         )
+
+
+def _key(parts: list[Any]) -> str:
+    key = key_of(parts)
+    if key is None:
+        raise InvalidElement("This is nested too deeply to be judged.")
+    return key
 
 
 def _whole_patient(question: _Question) -> Json:

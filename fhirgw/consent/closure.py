@@ -13,6 +13,7 @@ from fhirgw.consent.elements import PERSONS, TEAMS, bare, identifier_tokens, obj
 from fhirgw.consent.instants import Span, period_span, within
 from fhirgw.consent.labels import LabelContext, label
 from fhirgw.consent.model import Json, Member, PatientPolicy, Recipient
+from fhirgw.consent.networks import AFFILIATION, beyond, links_of, reach
 
 AUTHORITY: Final = frozenset({"GUARD", "GUADLTM", "HPOWATT", "DPOWATT", "POWATT", "SPOWATT"})
 """v3-RoleCode relationships that record an authority to sign for the patient."""
@@ -29,6 +30,8 @@ class Supporting:
         self.by_reference = {f"{each['resourceType']}/{each.get('id')}": each for each in resources}
         self.roles = [each for each in self.by_reference.values() if each["resourceType"] == "PractitionerRole"]
         self._open: set[str] = set()
+        stated = [each for each in self.by_reference.values() if each["resourceType"] == AFFILIATION]
+        self._links = tuple(link for each in stated for link in links_of(each, self._same))
 
     def tokens(self, reference: str) -> frozenset[str]:
         """The reference, and the identifiers of the resource behind it."""
@@ -61,6 +64,19 @@ class Supporting:
             reference = _target(self.by_reference.get(reference, {}), "partOf")
         return frozenset(token for each in seen for token in self.tokens(each))
 
+    def _bearers(self, tokens: frozenset[str]) -> list[str]:
+        """The organizations that these are tokens of."""
+        names = (name for name in self.by_reference if name.startswith("Organization/"))
+        return [name for name in names if self.tokens(name) & tokens]
+
+    def _same(self, tokens: frozenset[str]) -> frozenset[str]:
+        """All tokens of whoever bears one of these."""
+        return tokens.union(*(self.tokens(name) for name in self._bearers(tokens)))
+
+    def _closed(self, tokens: frozenset[str]) -> frozenset[str]:
+        """The same, with what they are part of."""
+        return tokens.union(*(self.with_parents(name) for name in self._bearers(tokens)))
+
     def recipient(self, stated: frozenset[str], roles: frozenset[str], at: datetime) -> Recipient:
         """The closure of what was stated; a person's organizations count where none was stated."""
         behind = [name for name in self.by_reference if self.tokens(name) & stated]
@@ -79,7 +95,8 @@ class Supporting:
         for organization in organizations:
             tokens |= self.with_parents(organization)
         person = any(token.split("/")[0] in PERSONS for token in tokens if "/" in token and "|" not in token)
-        return Recipient(frozenset(tokens), roles, person or None)
+        around = reach(frozenset(tokens), self._links, at, self._closed)
+        return Recipient(frozenset(tokens), roles, person or None, around.networks, around.partners, around.until)
 
     def policy(self, patient: str, consents: tuple[Json, ...]) -> PatientPolicy:
         """The patient's policy; enrolment is not judged."""
@@ -101,13 +118,17 @@ class Supporting:
         return {f"PractitionerRole/{role.get('id')}" for role in self.roles if not _target(role, "practitioner")}
 
     def _affiliations(self) -> dict[str, frozenset[str]]:
-        """Known where a PractitionerRole tells; ended roles count, for nobody told us they left the building."""
+        """Known where a PractitionerRole tells; ended roles count, for nobody told us they left the building.
+
+        So do the networks these organizations are in, or were: through whose system a person reads is not known.
+        """
         found: dict[str, frozenset[str]] = {}
         for role in self.roles:
             holder, where = _target(role, "practitioner"), _target(role, "organization")
             if where:
+                own = self.with_parents(where)
                 for name in {holder, f"PractitionerRole/{role.get('id')}"} - {""}:
-                    found[name] = found.get(name, frozenset()) | self.with_parents(where)
+                    found[name] = found.get(name, frozenset()) | own | beyond(own, self._links, self._closed)
         return found
 
     def _authorities(self, patient: str) -> dict[str, Span]:

@@ -5,7 +5,7 @@ Law (agreement): ``decide`` says PERMIT exactly where the compiled predicate hol
 
 from collections.abc import Iterable
 
-from fhirgw.consent.authority import beginnings
+from fhirgw.consent.authority import turns
 from fhirgw.consent.decide import Case, earliest
 from fhirgw.consent.elements import NEVER_OUTSIDE
 from fhirgw.consent.labels import TABLE_VERSION
@@ -42,7 +42,7 @@ def compile_visibility(
     return Visibility(
         tuple(grants), inside=False, revision=revision, label_table=TABLE_VERSION,
         profile=narrowing(request, settings.minimum),
-        expires_at=earliest([*(case.next_change for case in cases), *beginnings(request, settings)]),
+        expires_at=earliest([*(case.next_change for case in cases), *turns(request, settings)]),
     )  # fmt: skip
 
 

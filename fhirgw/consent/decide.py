@@ -12,7 +12,7 @@ from typing import Final
 
 from fhirgw.consent import vocabulary
 from fhirgw.consent.applied import SUD, AppliedConsent, Ruling, apply
-from fhirgw.consent.authority import Authority, authorities, beginnings, unmet
+from fhirgw.consent.authority import Authority, authorities, turns, unmet
 from fhirgw.consent.elements import NEVER_OUTSIDE, patients_of
 from fhirgw.consent.labels import TABLE_VERSION, ElementLabel, Labels
 from fhirgw.consent.minimum import narrowing
@@ -163,8 +163,8 @@ class Case:
     def next_change(self) -> datetime | None:
         """The next instant at which a Consent, or something else that permits, begins or ends."""
         ends = (one.until for one in self.authorities)
-        begins = beginnings(self.request, self.settings)
-        return earliest([*(consent.next_change for consent in self.consents), *ends, *begins])
+        turn = turns(self.request, self.settings)
+        return earliest([*(consent.next_change for consent in self.consents), *ends, *turn])
 
     def permits(self, facts: Facts) -> bool:
         """Whether facts of this patient may be seen, nothing else."""

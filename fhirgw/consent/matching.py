@@ -56,9 +56,11 @@ def names(
     known = policy.actors.get(named.literal)
     if named.person:
         return _names_person(named, known, recipient, policy)
-    if (named.tokens | (known or frozenset())) & recipient.tokens:
+    own = named.tokens | (known or frozenset())
+    if own & recipient.named_by:
         return True
-    return False if known is not None or named.resolved else None
+    told_apart = (known is not None or named.resolved) and not own & recipient.partners
+    return False if told_apart else None
 
 
 def _names_person(

@@ -21,11 +21,22 @@ class Recipient:
             and its parents. Empty means unknown, and an unknown requester never gains by it.
         roles: Role codes held now.
         person: Whether a single person is identified (None: a system asks, its persons are unknown).
+        networks: Tokens of the networks and organizations that it is plainly a member of now.
+        partners: Tokens of what it may be a member of: enough for a deny, never for a permit.
+        until: When its memberships change by themselves; None: never.
     """
 
     tokens: frozenset[str]
     roles: frozenset[str] = frozenset()
     person: bool | None = None
+    networks: frozenset[str] = frozenset()
+    partners: frozenset[str] = frozenset()
+    until: datetime | None = None
+
+    @property
+    def named_by(self) -> frozenset[str]:
+        """Whatever a Consent may name to mean the recipient for certain."""
+        return self.tokens | self.networks
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +97,7 @@ class PatientPolicy:
         actors: Reference (``Organization/x``) to the tokens of the resource behind it. A reference that is
             not a key cannot be resolved, and is therefore unknown.
         affiliations: Reference to a person (``Practitioner/x``) to the tokens of the organizations they work
-            for, parents included; empty where it is known that there are none. Absent means unknown.
+            for, parents and networks included; empty where it is known that there are none. Absent means unknown.
         members: Reference to a team (``CareTeam/x``, ``Group/x``) to who is in it. Absent means unknown.
         authorities: Reference to a substitute (``RelatedPerson/x``) to the (first, last) instant at which a
             recorded authority lets them sign for the patient; None is open-ended.

@@ -17,6 +17,7 @@ from fhirgw.consent.elements import bare, identifier_tokens, objects
 from fhirgw.consent.instants import Span, period_span, span, within, zone_of
 from fhirgw.consent.model import ConsentSettings, Json, PatientPolicy
 from fhirgw.consent.rules import Reading, read
+from fhirgw.remembered import key_of
 
 ICM_CATEGORY: Final = "http://fhirgw.org/fhir/CodeSystem/icm-consent-category"
 SUPERSEDES: Final = "http://fhirgw.org/fhir/StructureDefinition/consent-supersedes"
@@ -87,16 +88,13 @@ def reading_of(consent: Json, zone: str) -> Reading:
 
     The same Consent is read once: it is judged for every request and every resource of its patient.
     """
-    try:
-        raw = orjson.dumps(consent)
-    except TypeError:  # JSON that orjson does not take: integers over 64 bits, deep nesting
-        return read(_as_enforced(consent), zone)
-    return _known_reading(raw, zone)
+    key = key_of(consent)
+    return read(_as_enforced(consent), zone) if key is None else _known_reading(key, zone)
 
 
 @lru_cache(maxsize=4096)
-def _known_reading(raw: bytes, zone: str) -> Reading:
-    return read(_as_enforced(orjson.loads(raw)), zone)
+def _known_reading(key: str, zone: str) -> Reading:
+    return read(_as_enforced(orjson.loads(key)), zone)
 
 
 def _as_enforced(consent: Json) -> Json:

@@ -23,6 +23,7 @@ from fhirgw.consent.elements import (
 )
 from fhirgw.consent.model import Json
 from fhirgw.consent.vocabulary import RESTRICTED, UNREADABLE
+from fhirgw.remembered import key_of
 from fhirgw.terminology import INLINE_LABEL
 
 INLINE: Final = INLINE_LABEL
@@ -52,25 +53,21 @@ class Unit:
 
 
 _REMEMBERED = 512
-"""Bytes of an element up to which what it says is remembered."""
+"""Length of an element up to which what it says is remembered."""
 
 
 def units_of(resource_type: str, name: str, value: Any, cleared: bool) -> Sequence[Unit]:
     """The units of one top-level element: most say what many others have said before them."""
-    if isinstance(value, str):  # its place alone tells what it may be about
-        return _known_units(resource_type, name, b'""', cleared)
-    try:
-        raw = orjson.dumps(value)
-    except TypeError:  # JSON that orjson does not take: integers over 64 bits, deep nesting
+    # Of a text, its place alone tells what it may be about.
+    key = '""' if isinstance(value, str) else key_of(value)
+    if key is None or len(key) > _REMEMBERED:  # seldom said twice
         return _read_units(resource_type, name, value, cleared=cleared)
-    if len(raw) > _REMEMBERED:  # seldom said twice
-        return _read_units(resource_type, name, value, cleared=cleared)
-    return _known_units(resource_type, name, raw, cleared)
+    return _known_units(resource_type, name, key, cleared)
 
 
 @lru_cache(maxsize=32768)
-def _known_units(resource_type: str, name: str, raw: bytes, cleared: bool) -> Sequence[Unit]:
-    return _read_units(resource_type, name, orjson.loads(raw), cleared=cleared)
+def _known_units(resource_type: str, name: str, key: str, cleared: bool) -> Sequence[Unit]:
+    return _read_units(resource_type, name, orjson.loads(key), cleared=cleared)
 
 
 def _read_units(resource_type: str, name: str, value: Any, *, cleared: bool) -> Sequence[Unit]:

@@ -5,6 +5,7 @@ INVARIANT: whatever could change a decision moves the revision in the same trans
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -13,7 +14,8 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, text, upda
 from fhirgw.consent.closure import Supporting, members_of
 from fhirgw.consent.elements import TEAMS
 from fhirgw.consent.marks import NO_MARKS, Marks, of_consents
-from fhirgw.consent.model import Enrolment, Json, PatientPolicy
+from fhirgw.consent.model import Enrolment, Json, PatientPolicy, Recipient
+from fhirgw.consent.networks import AFFILIATION
 from fhirgw.consent.rules import actor_tokens
 from fhirgw.consent.standing import refusal_kind
 from fhirgw.store.database import Transaction
@@ -33,10 +35,12 @@ from fhirgw.store.schema import (
 STORE = ""
 """The revision of the whole store is kept under this patient."""
 
-ACTORS = frozenset({"Organization", "PractitionerRole", "CareTeam", "Practitioner", "RelatedPerson", "Group"})
+ACTORS = frozenset(
+    {"Organization", AFFILIATION, "PractitionerRole", "CareTeam", "Practitioner", "RelatedPerson", "Group"}
+)
 """Types whose content decides whom a consent names."""
 
-ORGANIZED = frozenset({"Organization", "PractitionerRole", "CareTeam"})
+ORGANIZED = frozenset({"Organization", AFFILIATION, "PractitionerRole", "CareTeam"})
 """Those of them whose every change moves the revision of the whole store."""
 
 _ENDED = frozenset({"inactive", "entered-in-error", "rejected"})
@@ -61,6 +65,9 @@ _CONSENTS = Prepared(
 )
 _MARK = Prepared(select(patient_mark.c.digest).where(patient_mark.c.patient == bindparam("of")))
 _OTHERS = Prepared(select(patient_link.c.other).where(patient_link.c.patient == bindparam("of")))
+_AFFILIATIONS = Prepared(
+    select(resource.c.body).where(resource.c.type == AFFILIATION, resource.c.deleted.is_(False))
+)
 _REFERRERS = Prepared(
     select(resource.c.type, resource.c.id)
     .join(search_reference, search_reference.c.resource == resource.c.pk)
@@ -184,6 +191,36 @@ def organization_tokens(connection: Connection, organization: str) -> frozenset[
         tokens |= _identifiers(body)
         reference = _literal(body.get("partOf"))
     return frozenset(tokens)
+
+
+def recipient(connection: Connection, organization: str, classes: frozenset[str], at: datetime) -> Recipient:
+    """An organization's system, as a decision knows it: what it is part of, and the networks it is in now."""
+    own = organization_tokens(connection, organization)
+    affiliations = _affiliations(connection)
+    if not affiliations:
+        return Recipient(own, classes)
+    front = {f"Organization/{organization}"} | _ends(affiliations)
+    met: dict[str, Json] = {}
+    while front:
+        met |= {reference: body for reference in front if (body := _body(connection, reference)) is not None}
+        parents = {literal for body in met.values() if (literal := _literal(body.get("partOf")))}
+        front = parents - met.keys() - front
+    return Supporting([*met.values(), *affiliations]).recipient(own, classes, at)
+
+
+def _affiliations(connection: Connection) -> list[Json]:
+    """All of them: one may name who takes part by an identifier alone, and every one that is missed opens."""
+    return [orjson.loads(body) for (body,) in _AFFILIATIONS.rows(connection)]
+
+
+def _ends(affiliations: Iterable[Json]) -> set[str]:
+    """Whom affiliations name literally."""
+    named = (
+        reference
+        for one in affiliations
+        for reference in (one.get("organization"), one.get("participatingOrganization"), *one.get("network", ()))
+    )
+    return {literal for reference in named if (literal := _literal(reference))}
 
 
 def is_dv_safety_list(consent: Json) -> bool:
@@ -313,7 +350,8 @@ def _supporting(connection: Connection, consents: Sequence[Json], known: dict[st
                 seen[reference] = body
                 behind |= _beside(connection, body)
         front = sorted(behind - seen.keys())
-    return Supporting(seen.values())
+    persons = any(body["resourceType"] == "PractitionerRole" for body in seen.values())
+    return Supporting([*seen.values(), *(_affiliations(connection) if persons else ())])
 
 
 def _beside(connection: Connection, body: Json) -> set[str]:

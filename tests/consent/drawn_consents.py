@@ -35,10 +35,11 @@ from fhirgw.consent.model import ConsentSettings, Enrolment, Recipient
 
 CODES = ("SUD", "ETH", "OPIOIDUD", "BH", "MH", "PSY", "PSYTHPN", "HIV", "STD", "SDV", "VIO", "N", "R", "R", "V")
 ACTORS = (
-    *["Organization/a"] * 4, "Organization/b", "Organization/unknown", "Practitioner/bob", "Practitioner/unknown",
+    *["Organization/a"] * 6, "Organization/b", "Organization/unknown", "Practitioner/bob", "Practitioner/unknown",
     "CareTeam/t", "CareTeam/over", "CareTeam/suspended", "CareTeam/inactive", "CareTeam/loop", "Group/g",
-    "Group/unknown", "Organization/net", "Organization/owner", *(f"Organization/{one}" for one in NETWORKS),
+    "Group/unknown", "Organization/owner", *(f"Organization/{one}" for one in NETWORKS),
 )  # fmt: skip
+RELEASED_TO = (*["Organization/a"] * 9, "Organization/net", "Organization/hie", "Organization/coded")
 CODINGS = (
     concept(ICD, "E11.9"), concept(ICD, "e119"), concept("http://loinc.org/", "4548-4"), concept(LOINC, "1-1"),
     concept("http://example.org/local", "X"),
@@ -153,7 +154,8 @@ def exceptions(random, depth):
 def any_consent(random, name="c"):
     provision = any_provision(random)
     if random.randint(0, 2):  # an ROI that means something, with whatever exceptions came up
-        provision = roi(*some(random, CODES, 1, 4), **any_content(random))["provision"]
+        to = random.choice(RELEASED_TO)
+        provision = roi(*some(random, CODES, 1, 4), to=to, **any_content(random))["provision"]
         provision["provision"] = exceptions(random, 1)
         if random.randint(0, 3) == 2:  # "nothing, except": the same as an exception below a deny
             provision = {"type": "deny", "period": {"end": "2026-12-31"}, "provision": [provision]}

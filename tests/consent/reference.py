@@ -234,7 +234,7 @@ def flatten(consent):
     stack = [("0", ["0"], child, inherited, number) for number, child in enumerate(root.get("provision", []))]
     while stack:
         parent, above, child, above_dims, number = stack.pop()
-        stated = {name: value for name, value in child.items() if name not in {"type", "provision"}}
+        stated = {name: value for name, value in child.items() if name not in {"type", "provision"} and value != {}}
         alone = child["type"] == "deny" and "actor" in stated
         dims = stated if alone else {**above_dims, **stated}
         path = f"{parent}.{number}"
@@ -457,7 +457,7 @@ def one_actor(reference, request, policy, world, inside):
         return (
             in_team(world[reference], request, policy, world, (*inside, reference)) if reference in world else MAYBE
         )
-    return one_party(reference, recipient, policy)
+    return one_party(reference, request, policy, world)
 
 
 def in_team(team, request, policy, world, inside):
@@ -473,7 +473,8 @@ def in_team(team, request, policy, world, inside):
     return kleene_or(truths)
 
 
-def one_party(reference, recipient, policy):
+def one_party(reference, request, policy, world):
+    recipient = request.recipient
     if not recipient.tokens:
         return MAYBE
     if reference in recipient.tokens:
@@ -486,9 +487,50 @@ def one_party(reference, recipient, policy):
             return MAYBE if known is None else NO
         works_for = policy.affiliations.get(reference)
         return NO if works_for is not None and not works_for & recipient.tokens else MAYBE
-    if known is None:
-        return MAYBE
-    return YES if known & recipient.tokens else NO
+    if known is not None and known & recipient.tokens:
+        return YES
+    within = takes_part(reference, request, world)
+    return MAYBE if known is None and within == NO else within
+
+
+ORDINARY = {"member": {"organization", "network"}, "provider": {"network"}}
+"""What somebody with this role in an affiliation is plainly a member of."""
+
+
+def takes_part(reference, request, world):
+    """2.3: A holds the networks. Plainly what the recipient is a member of; perhaps what these belong to."""
+    mine = {name for name in world if who(name, world) & request.recipient.tokens}
+    mine |= {over for name in mine for over in above(name, world)}
+    in_use = [one for one in world.values() if period(one.get("period"), request.at) == YES]
+    now = [link for one in in_use for link in affiliated(one)]
+    if any(part in mine and whole == reference and sure for part, whole, sure in now):
+        return YES
+    reached = set(mine)
+    for _ in now:
+        reached |= {over for part, whole, _ in now if part in reached for over in above(whole, world)}
+    return MAYBE if reference in reached - mine else NO
+
+
+def affiliated(one):
+    """Who takes part in what, by an OrganizationAffiliation, and whether plainly."""
+    if one["resourceType"] != "OrganizationAffiliation" or one.get("active") is False:
+        return
+    codes = {coding["code"] for concept in one.get("code", []) for coding in concept["coding"]}
+    named = [("organization", one["organization"])] if "organization" in one else []
+    for element, target in named + [("network", network) for network in one.get("network", [])]:
+        sure = any(element in ORDINARY.get(code, ()) for code in codes) and "location" not in one
+        yield one["participatingOrganization"]["reference"], target["reference"], sure
+    if "HIE/HIO" in codes:
+        yield one["organization"]["reference"], one["participatingOrganization"]["reference"], False
+
+
+def above(reference, world):
+    """An organization, and what it is part of."""
+    line = []
+    while reference is not None:
+        line.append(reference)
+        reference = world.get(reference, {}).get("partOf", {}).get("reference")
+    return line
 
 
 def purposes(listed, effect, purpose):

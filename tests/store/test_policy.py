@@ -1,5 +1,7 @@
 """Policy: whatever may change a decision moves the revision, and candidates are never too few."""
 
+from datetime import UTC, datetime
+
 from store_samples import consent, naming, patient, put, ref
 
 from fhirgw.consent.model import Enrolment
@@ -151,3 +153,37 @@ def test_a_policy_knows_where_a_named_person_works_and_who_may_sign(database):
     assert "Practitioner/ann" not in found.affiliations
     assert "RelatedPerson/mo" in found.authorities
     assert found.actors["Practitioner/bob"] == {"Practitioner/bob"}
+
+
+def affiliation(**more):
+    code = {"coding": [{"system": "http://hl7.org/fhir/organization-role", "code": "member"}]}
+    return {
+        "resourceType": "OrganizationAffiliation", "id": "m", "code": [code],
+        "participatingOrganization": ref("Organization", "a"), "network": [ref("Organization", "net")],
+    } | more  # fmt: skip
+
+
+def test_a_network_is_who_is_in_it_now(database):
+    """Its participants are found by the index; whatever changes that moves the revision."""
+    at = datetime(2026, 6, 15, tzinfo=UTC)
+
+    def found():
+        with database.read() as connection:
+            who = policy.recipient(connection, "a", frozenset({"payer"}), at)
+            assert who.roles == {"payer"}
+            return policy.candidates(connection, who.named_by), policy.revision(connection)
+
+    network = {"resourceType": "Organization", "id": "net", "identifier": [{"system": "urn:npi", "value": "9"}]}
+    named = naming(ref("Organization", "net"))
+    put(database, patient("p"), {"resourceType": "Organization", "id": "a"}, network, consent("c", **named))
+    outside = found()
+    put(database, affiliation())
+    inside = found()
+    put(database, affiliation(period={"end": "2026-01-01"}))
+    over = found()
+    put(database, affiliation(network=[{"identifier": {"system": "urn:npi", "value": "9"}}]))
+    by_identifier = found()
+    database.write_sync(lambda tx: repository.delete(tx, "OrganizationAffiliation", "m"))
+    who, revisions = zip(outside, inside, over, by_identifier, found(), strict=True)
+    assert who == (set(), {"p"}, set(), {"p"}, set())
+    assert len(set(revisions)) == 5

@@ -63,9 +63,11 @@ SCENARIOS = (
     Allowed("several", frozenset({"SUD", "PSY", "HIV"})),
     Allowed("code", frozenset({"SUD", "PSY", "HIV"}), code="F20.9"),
     Allowed("instance", frozenset({"SUD", "PSY", "HIV"}), instances=INSTANCES),
+    Allowed("network", NOTHING),
     Allowed("none", None),
     Allowed("revoked", None),
     Allowed("other", None),
+    Allowed("partner", None),
     Allowed("refusal", None),
     Allowed("dv", None),
     Allowed("opted-out", None),
@@ -289,9 +291,26 @@ REGISTRY: tuple[Json, ...] = (
         "identifier": [{"system": NPI, "value": "oak"}],
     },
     {"resourceType": "Organization", "id": "org-pine", "name": "Pine"},
+    {"resourceType": "Organization", "id": "org-net", "name": "Net"},
+    {"resourceType": "Organization", "id": "org-partner", "name": "Partner"},
     {"resourceType": "PlanDefinition", "id": "pd", "status": "active", "name": "Plan", "title": "A plan"},
 )
-PEOPLE: tuple[Json, ...] = (_practitioner("bob", "Barker"),)
+
+
+def _affiliation(logical: str, whole: str, role: str) -> Json:
+    """Elm in something else: a member of it, or not plainly."""
+    code = {"coding": [{"system": "http://hl7.org/fhir/organization-role", "code": role}]}
+    return {
+        "resourceType": "OrganizationAffiliation", "id": logical, "code": [code],
+        "participatingOrganization": {"reference": "Organization/org-elm"}, "organization": {"reference": whole},
+    }  # fmt: skip
+
+
+PEOPLE: tuple[Json, ...] = (
+    _practitioner("bob", "Barker"),
+    _affiliation("af-net", "Organization/org-net", "member"),
+    _affiliation("af-partner", "Organization/org-partner", "supplier"),
+)
 """Whom consents name: in both stores, and of no visible record."""
 
 
@@ -324,6 +343,11 @@ def consents(patient: str, allowed: Allowed) -> list[Json]:
             _roi(patient, elm, wide, provision=[{"type": "deny", "securityLabel": security("U"), "data": named}])
         ],
         "several": [_roi(patient, elm, ("R", "SUD"), name="a"), _roi(patient, elm, wide, name="b")],
+        "network": [_roi(patient, "Organization/org-net", ("N",))],
+        "partner": [
+            _roi(patient, elm, wide),
+            _refusal(patient, "named-person-refusal", "Organization/org-partner"),
+        ],
         "revoked": [_roi(patient, elm, wide) | {"status": "inactive"}],
         "other": [_roi(patient, "Organization/org-pine", wide)],
         "refusal": [_roi(patient, elm, wide), _refusal(patient, "named-person-refusal")],
@@ -360,8 +384,8 @@ def _roi(patient: str, to: str, codes: tuple[str, ...], *, name: str = "a", **mo
     return _consent(patient, name, provision, {"system": "http://loinc.org", "code": "64292-6"})
 
 
-def _refusal(patient: str, kind: str) -> Json:
-    provision = {"type": "deny", "actor": [_actor("Practitioner/bob")]}
+def _refusal(patient: str, kind: str, of: str = "Practitioner/bob") -> Json:
+    provision = {"type": "deny", "actor": [_actor(of)]}
     made = _consent(patient, "x", provision, {"system": CATEGORY, "code": kind})
     return {name: value for name, value in made.items() if name != "sourceReference"}
 
@@ -614,7 +638,7 @@ _marks = st.sampled_from(["SUD", "PSY", "HIV", ""]).map(
         frozenset({tag} - {""}),
     )
 )
-_speaking = st.sampled_from(SCENARIOS[:7])
+_speaking = st.sampled_from([one for one in SCENARIOS if one.tags is not None])
 
 
 @st.composite
