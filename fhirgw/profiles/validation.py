@@ -11,12 +11,11 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-import orjson
-
 from fhirgw.errors import GatewayError, InvalidElement, MissingElement, ProfileViolation, UnmappedCode
 from fhirgw.profiles import conformance, definitions, invariants, values
 from fhirgw.profiles.definitions import Element, ElementType
 from fhirgw.profiles.values import Check, Problem
+from fhirgw.remembered import key_of
 
 Json = dict[str, Any]
 
@@ -162,26 +161,26 @@ _HOLDING = frozenset({"Bundle", "Parameters"})
 """Resources that hold others: what those say is remembered, element by element, and no list of them."""
 _MANY = 16384
 _LONG = 4096
-_SOUND: set[tuple[str, str, bytes]] = set()
-"""Elements without fault: path of the resource, name, bytes."""
+_SOUND: set[tuple[str, str, str]] = set()
+"""Elements without fault: path of the resource, name, JSON."""
 
 
 def _is_sound(path: str, name: str, content: Any) -> bool:
     """Whether an element is without fault, as most are; most were seen before: a class, a ward."""
     if type(content) is str:  # looked at as fast as it is found again
         return False
-    try:
-        element = (path, name, orjson.dumps(content))
-    except TypeError:  # what orjson does not take is looked at each time
+    key = key_of(content)
+    if key is None:  # looked at each time
         return False
+    element = (path, name, key)
     if element in _SOUND:
         return True
     rule = _node(path).rules.get(name)
     # What refers to something contained is right or wrong with the resource around it.
-    if rule is None or b'"#' in element[2]:
+    if rule is None or '"#' in key:
         return False
     found = _members(rule.check, name, {name: content}, {}) if rule.listed else rule.check(content, {})
-    if not found and len(element[2]) < _LONG:
+    if not found and len(key) < _LONG:
         if len(_SOUND) >= _MANY:
             _SOUND.clear()
         _SOUND.add(element)

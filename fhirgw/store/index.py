@@ -37,6 +37,7 @@ from fhirgw.consent.vocabulary import MARKS
 from fhirgw.profiles import search
 from fhirgw.profiles.expressions import literal
 from fhirgw.profiles.search import IndexEntry
+from fhirgw.remembered import key_of
 from fhirgw.store.prepared import Prepared
 from fhirgw.store.schema import label_group, search_date, search_reference, search_string, search_token
 
@@ -202,16 +203,30 @@ class Element(NamedTuple):
 
 Elements = Mapping[str, Element]
 _EMPTY = Element((), ())
-_REFERENCE = b'"reference":"'
+_REFERENCE = '"reference":"'
 """In what orjson writes, a member of that name: inside a text, a quote is escaped."""
 
 
-@lru_cache(maxsize=16384)
-def _element(kind: str, name: str, raw: bytes) -> Element:
-    refers = _REFERENCE in raw
+_LONG = 4096
+"""Length of an element up to which what it gives is remembered: longer ones are seldom said twice."""
+
+
+def _element(kind: str, name: str, value: Any) -> Element:
+    key = key_of(value)
+    refers = key is None or _REFERENCE in key
     if not refers and not search.has_entries(kind, name):
         return _EMPTY
-    value = orjson.loads(raw)
+    if key is None or len(key) > _LONG:
+        return _read_element(kind, name, value, refers=refers)
+    return _known_element(kind, name, key)
+
+
+@lru_cache(maxsize=16384)
+def _known_element(kind: str, name: str, key: str) -> Element:
+    return _read_element(kind, name, orjson.loads(key), refers=_REFERENCE in key)
+
+
+def _read_element(kind: str, name: str, value: Any, *, refers: bool) -> Element:
     part = {name: value}
     entries = [
         (table, entry.param, entry.path, values)
@@ -231,7 +246,7 @@ def _element(kind: str, name: str, raw: bytes) -> Element:
 def elements_of(resource: Json) -> Elements:
     """What the elements of a resource give the index, by name."""
     kind = resource["resourceType"]
-    return {name: _element(kind, name, orjson.dumps(value)) for name, value in resource.items()}
+    return {name: _element(kind, name, value) for name, value in resource.items()}
 
 
 def rows(resource: Json, elements: Elements, guards: Guards) -> Rows:

@@ -1,0 +1,18 @@
+"""What an answer that is remembered is found by: the JSON that was asked about."""
+
+from typing import Any
+
+import orjson
+
+
+def key_of(value: Any) -> str | None:
+    """The value as compact JSON, in as much memory as it needs; None: JSON that orjson does not take.
+
+    Bytes of orjson keep for life the buffer that they were written into, 4 KiB at least (ijl/orjson, 3.12 on):
+    tens of thousands of short keys were most of what a process held. What it does not take are integers over 64
+    bits and deep nesting.
+    """
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:
+        return None
