@@ -6,7 +6,7 @@ See: ``docs/decisions/0004-places-and-people-by-content.md``.
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -17,10 +17,16 @@ from fhirgw.mappers.segments.person import practitioner_reference
 _MARK = b'"resourceType":'  # a quote inside a text is escaped: only a member of that name is written so
 _MANY = 4096
 
+K = TypeVar("K")
+V = TypeVar("V")
+
 Made = tuple[tuple[str, Json], ...]
 """Resources by reference, the last of which is the one that was asked for."""
 _MADE: dict[tuple[bytes, bytes], Made] = {}
 """What was made before, by key and bytes: beds and doctors come again and again."""
+_SAME: dict[tuple[bytes, int], tuple[Json, Made]] = {}
+"""The same by key and object, which is held so that nothing else takes its place in memory: what is remembered
+(``segments.reading``, ``store.visits``) gives one object for each text, and nobody changes it."""
 
 
 @dataclass(slots=True)
@@ -35,20 +41,28 @@ class Beside:
 
         A Practitioner of ours needs a family name and an identifier; of less there is only what the message says.
         """
-        kind = resource["resourceType"]
-        if kind == "Practitioner" and not ("identifier" in resource and "family" in resource.get("name", [{}])[0]):
-            return practitioner_reference(resource)
-        written = orjson.dumps(resource)
-        made = _MADE.get((self.id_key, written))
-        if made is None:
-            made = self._made(resource, written)
-            if len(_MADE) >= _MANY:
-                _MADE.clear()
-            _MADE[self.id_key, written] = made
+        same = _SAME.get((self.id_key, id(resource)))
+        if same is None:
+            kind = resource["resourceType"]
+            if kind == "Practitioner" and not (
+                "identifier" in resource and "family" in resource.get("name", [{}])[0]
+            ):
+                return practitioner_reference(resource)
+            same = _keep(_SAME, (self.id_key, id(resource)), (resource, self._known(resource)))
+        made = same[1]
         for reference, content in made:
             if reference not in self.resources:
                 self.resources[reference] = dict(content)
         return {"reference": made[-1][0]}
+
+    def party(self, one: Json) -> Json:
+        """A Reference as it is; of a resource that stands in its place, the Reference to it."""
+        return self.refer(one) if "resourceType" in one else one
+
+    def _known(self, resource: Json) -> Made:
+        written = orjson.dumps(resource)
+        made = _MADE.get((self.id_key, written))
+        return made or _keep(_MADE, (self.id_key, written), self._made(resource, written))
 
     def _made(self, resource: Json, written: bytes) -> Made:
         """The resource by its content, after those that stood inside it."""
@@ -70,3 +84,10 @@ class Beside:
                 return self.refer(value)
             return {name: self.placed(inner) for name, inner in value.items()}
         return [self.placed(inner) for inner in value]
+
+
+def _keep(known: dict[K, V], key: K, value: V) -> V:
+    if len(known) >= _MANY:
+        known.clear()
+    known[key] = value
+    return value

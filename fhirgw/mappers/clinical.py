@@ -8,7 +8,6 @@ are a list that each message gives anew.
 See: ``docs/decisions/0101-clinical-segments.md``, ``docs/decisions/0102-allergies.md``.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -84,21 +83,25 @@ def _stand(chart: Chart, kind: str, *, distinct: bool = False) -> dict[Key, Json
         kind: Segment name.
         distinct: Whether equal keys in one message are things of their own.
     """
-    if not any(kind in event.repeated for event in chart.events):
+    for event in chart.events:
+        if kind in event.repeated:
+            break
+    else:  # of most segments no message has any
         return {}
     standing: dict[Key, Json] = {}
     undone: dict[Key, Json] = {}
     for event in chart.events:
         into = standing if event.digest in chart.counted else undone
-        times: Counter[Key] = Counter()
+        times: dict[Key, int] = {}
         for fact in event.repeated.get(kind, ()):
             key = tuple(fact["key"])
             if distinct:
-                times[key] += 1
-                key = (*key, str(times[key])) if times[key] > 1 else key
+                times[key] = again = times.get(key, 0) + 1
+                key = (*key, str(again)) if again > 1 else key
             gone = fact.get("deletes", ())
-            before = into.get(key, {})
-            into[key] = {name: value for name, value in before.items() if name not in gone} | fact["said"]
+            before = into.get(key)
+            kept = {name: value for name, value in before.items() if name not in gone} if before else {}
+            into[key] = kept | fact["said"]
             standing.setdefault(key, {})
     return {key: said or undone[key] | {DELETED: True} if key in undone else said for key, said in standing.items()}
 

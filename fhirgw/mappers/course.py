@@ -24,6 +24,8 @@ from fhirgw.terminology import CLASS_STATUS
 
 _BEGINS = frozenset({Effect.OPEN, Effect.RECLASS})
 _STAYS = frozenset({Effect.TRANSFER, Effect.TRACK, Effect.PEND, Effect.RETURN, Effect.RECLASS, Effect.OPEN})
+_LEAVES = {Effect.LEAVE: (2, "onleave"), Effect.RETURN: (3, "in-progress")}
+"""Their place among what happens at the same instant, and the status that follows."""
 _UNPLANS = frozenset({"A11", "A27", "A38"})
 """Cancels after which nothing may be left of the visit; they say nothing of it themselves."""
 
@@ -80,7 +82,10 @@ def course(events: list[AdtEvent]) -> Course:
 
 def _undeleted(events: list[AdtEvent]) -> list[AdtEvent]:
     """What no A23 deletes; all of it, when there is none."""
-    deleted = max((event.told for event in events if event.effect is Effect.DELETE), default=())
+    deletions = [event.told for event in events if event.effect is Effect.DELETE]
+    if not deletions:
+        return events
+    deleted = max(deletions)
     return [event for event in events if event.told > deleted]
 
 
@@ -88,6 +93,8 @@ def _undone(events: list[AdtEvent]) -> set[str]:
     """Digests of the events that a cancel took back; A13, which takes back every discharge, is ``_closes``'."""
     undone: set[str] = set()
     cancels = [event for event in events if event.effect is Effect.CANCEL and event.trigger != "A13"]
+    if not cancels:
+        return undone
     for cancel in sorted(cancels, key=lambda event: event.told):
         undoes = EVENTS[cancel.trigger].undoes
         before = [e for e in events if e.trigger in undoes and e.digest not in undone and e.told < cancel.told]
@@ -101,13 +108,15 @@ def _undone(events: list[AdtEvent]) -> set[str]:
 
 def _closes(events: list[AdtEvent], undone: set[str]) -> list[AdtEvent]:
     """The discharges that stand: of A03, and of a PV1-45 in any event that cancels nothing."""
+    closes = [event for event in events if event.effect is Effect.CLOSE or _says_ended(event)]
+    if not closes:
+        return []
     undoing = max((e.told for e in events if e.trigger == "A13"), default=())
     clearing = max((e.told for e in events if "Encounter.period.end" in e.deletes), default=())
     return [
         event
-        for event in events
-        if (event.effect is Effect.CLOSE or _says_ended(event))
-        and event.digest not in undone
+        for event in closes
+        if event.digest not in undone
         and event.told > undoing
         and (event.effect is Effect.CLOSE or event.told > clearing)
     ]
@@ -120,7 +129,10 @@ def _says_ended(event: AdtEvent) -> bool:
 
 def _stated_end(event: AdtEvent) -> str | None:
     """PV1-45; None where the same message says that the visit began later (PV1-44): one of them is wrong."""
-    start, end = event.encounter.get("period.start"), event.encounter.get("period.end")
+    end: str | None = event.encounter.get("period.end")
+    if end is None:
+        return None
+    start = event.encounter.get("period.start")
     return None if start and end and utc(end, latest=True) < utc(start) else end
 
 
@@ -132,8 +144,10 @@ def _changes(
     if not opens:  # the admission is not known; but who is moved is here
         here = (e for e in stood if e.effect in _STAYS)
         moments += [(utc(event.occurred), 1, event.occurred, "in-progress") for event in here]
-    moments += [(utc(e.occurred), 2, e.occurred, "onleave") for e in stood if e.effect is Effect.LEAVE]
-    moments += [(utc(e.occurred), 3, e.occurred, "in-progress") for e in stood if e.effect is Effect.RETURN]
+    for event in stood:
+        if event.effect in _LEAVES:
+            place, status = _LEAVES[event.effect]
+            moments.append((utc(event.occurred), place, event.occurred, status))
     moments += [(utc(_end(event), latest=True), 4, _end(event), "finished") for event in closes]
     changes: list[Change] = []
     for _, _, moment, status in sorted(moments):

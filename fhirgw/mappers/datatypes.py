@@ -94,8 +94,11 @@ class Components(list[str | None]):
         self._is_plain = not ((escape and escape in raw) or (subcomponent and subcomponent in raw))
         if not self._is_plain:
             parts = [component_text(part, 1, delimiters) for part in parts]
-        said = [None if not (text := part.strip()) or text == NULL else text for part in parts]
-        super().__init__((None, *said, *_ABSENT[self.last :]))
+        self.append(None)
+        for part in parts:
+            text = part.strip()
+            self.append(text if text and text != NULL else None)
+        self += _ABSENT[self.last :]
 
     @property
     def text(self) -> str:

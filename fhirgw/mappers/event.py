@@ -437,6 +437,8 @@ _FIELDS = tuple(field.name for field in fields(AdtEvent))
 def lay_over(facts: Json, later: Json, deletes: Iterable[str], resource: str) -> Json:
     """Facts as they stand after a later event: what it deletes is gone, what it says replaces, the rest stays."""
     gone = {path.removeprefix(f"{resource}.") for path in deletes if path.startswith(f"{resource}.")}
+    if not gone:
+        return facts | later
     return {name: value for name, value in facts.items() if name not in gone} | later
 
 

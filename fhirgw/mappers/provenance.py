@@ -5,7 +5,8 @@ See: v2-to-FHIR, Segment MSH[Provenance-Source], EVN[Provenance].
 
 from collections.abc import Sequence
 
-from fhirgw.mappers.datatypes import Json
+from fhirgw.mappers.beside import Beside
+from fhirgw.mappers.datatypes import Json, utc
 from fhirgw.mappers.event import AdtEvent
 from fhirgw.terminology import PROVENANCE_AGENT, sid
 
@@ -13,14 +14,17 @@ AUTHOR = {"coding": [{"system": PROVENANCE_AGENT, "code": "author", "display": "
 PERFORMER = {"coding": [{"system": PROVENANCE_AGENT, "code": "performer", "display": "Performer"}]}
 
 
-def agents(events: Sequence[AdtEvent]) -> list[Json]:
-    """The authors by the last event: the sending facility (MSH-4), and who is responsible for it (MSH-22).
-
-    Organizations stand where References belong (``Beside``).
-    """
-    told: list[Json] = [{"type": AUTHOR, "who": events[-1].organization}]
+def agents(events: Sequence[AdtEvent], beside: Beside) -> list[Json]:
+    """The authors by the last event: the sending facility (MSH-4), and who is responsible for it (MSH-22)."""
+    told: list[Json] = [{"type": AUTHOR, "who": beside.party(events[-1].organization)}]
     sources = events[-1].repeated.get("MSH", ())
-    return told + [{"type": AUTHOR, "who": one["responsible"]} for one in sources if "responsible" in one]
+    responsible = [one["responsible"] for one in sources if "responsible" in one]
+    return [*told, *({"type": AUTHOR, "who": beside.party(one)} for one in responsible)]
+
+
+def recorded(events: Sequence[AdtEvent]) -> str:
+    """When the last of them was recorded."""
+    return max([event.recorded for event in events], key=utc)
 
 
 def sources(events: Sequence[AdtEvent]) -> list[Json]:

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 
 from fhirgw.mappers.beside import Beside
 from fhirgw.mappers.clinical import fold_chart
-from fhirgw.mappers.datatypes import Json, utc
+from fhirgw.mappers.datatypes import Json
 from fhirgw.mappers.event import AdtEvent, in_order
 from fhirgw.mappers.ids import resource_id
 from fhirgw.mappers.person import fold_person
-from fhirgw.mappers.provenance import PERFORMER, agents, sources
+from fhirgw.mappers.provenance import PERFORMER, agents, recorded, sources
 from fhirgw.mappers.segments.occurrence import concept_key
 from fhirgw.mappers.standing import keyed, standing
 from fhirgw.terminology import CASE_MANAGER, LOINC, unknown
@@ -225,20 +225,19 @@ class _Record:
         targets = [*([self.subject] if updates else []), *({"reference": name} for name in self.made)]
         if not targets:
             return []
-        told = agents(self.events)
+        told = agents(self.events, self.beside)
         if updates and "updater" in updates[-1]:
-            told += [{"type": PERFORMER, "who": updates[-1]["updater"]}]
+            told.append({"type": PERFORMER, "who": self.beside.party(updates[-1]["updater"])})
         provenance = {
+            "resourceType": "Provenance",
+            "id": self._id("Provenance", "record"),
             "target": targets,
             "occurredDateTime": updates[-1].get("updated") if updates else None,
-            "recorded": max((event.recorded for event in self.events), key=utc),
+            "recorded": recorded(self.events),
             "agent": told,
             "entity": sources(self.events),
         }
-        name = self._id("Provenance", "record")
-        said = {element: value for element, value in provenance.items() if value}
-        placed: Json = self.beside.placed(said)
-        return [{"resourceType": "Provenance", "id": name, **placed}]
+        return [{element: value for element, value in provenance.items() if value}]
 
 
 def _update(fact: Json) -> bool:

@@ -29,7 +29,10 @@ _NONE = Standing({}, frozenset())
 
 def standing(events: Sequence[AdtEvent], name: str) -> Standing:
     """What stands of a segment that repeats; events once each and in order."""
-    if not any(name in event.repeated for event in events):
+    for event in events:
+        if name in event.repeated:
+            break
+    else:  # of most segments no message has any
         return _NONE
     ever: dict[str, Json] = {}
     now: set[str] = set()
@@ -40,11 +43,13 @@ def standing(events: Sequence[AdtEvent], name: str) -> Standing:
         if facts is None:
             continue
         told = keyed(facts)
-        if not any("action" in fact for fact in facts):
+        acting = [fact for fact in facts if "action" in fact]
+        if not acting:
             now = set()
         ever |= told
         now |= told.keys()
-        now -= {key for key, fact in told.items() if fact.get("action") == "D"}
+        if acting:
+            now -= {key for key, fact in told.items() if fact.get("action") == "D"}
     return Standing(ever, frozenset(now))
 
 
@@ -53,6 +58,9 @@ def keyed(facts: Sequence[Json]) -> dict[str, Json]:
     found: dict[str, Json] = {}
     for fact in facts:
         key = fact.get("key", "")
+        if not found:
+            found[key] = fact
+            continue
         again = sum(known == key or known.startswith(f"{key}#") for known in found)
         found[f"{key}#{again}" if again else key] = fact
     return found

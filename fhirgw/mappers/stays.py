@@ -17,6 +17,9 @@ from fhirgw.mappers.event import AdtEvent, Effect
 
 _LOCATION_STATUS = {"in-progress": "active", "finished": "completed", "planned": "planned", "onleave": "reserved"}
 _MOVED = frozenset({Effect.TRANSFER, Effect.CLOSE})
+_PRIOR = ("location.prior", "location.priorTemporary")
+_ELSEWHERE = frozenset({*_PRIOR, "location.temporary", "location.pending"})
+"""Facts of places beside the one that is assigned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,56 +44,77 @@ def stretch(start: str | None, end: str | None) -> Json:
 def classes(course: Course) -> list[Stretch]:
     """The classes before the present one."""
     said = [(e, e.encounter["class"]["coding"]) for e in course.counted if "class" in e.encounter]
+    if len(said) < 2:
+        return []
     stays = _changes(said, course.start)
     return [Stretch(value, stretch(start, following[0])) for (start, value), following in pairwise(stays)]
 
 
 def places(course: Course) -> list[Stretch]:
     """Where the patient was (PV1-3), is for a while (PV1-11), is to go (PV1-42), and was before any message."""
-    told = {name for event in course.counted for name in event.encounter if name[:9] == "location."}
     known = [*_assigned(course)]
-    if told:
-        known += [*_temporary(course), *_pending(course)]
-    return [*known, *_prior(course, [one.value for one in known])] if told else known
+    if all(event.encounter.keys().isdisjoint(_ELSEWHERE) for event in course.counted):
+        return known
+    known += [*_temporary(course), *_pending(course)]
+    return [*known, *_prior(course, [one.value for one in known])]
 
 
 def _prior(course: Course, known: list[Any]) -> Iterator[Stretch]:
     """PV1-6 and PV1-43: places the patient has left, of which no message tells when."""
     for event in course.counted:
-        for fact in ("location.prior", "location.priorTemporary"):
+        for fact in _PRIOR:
             place = event.encounter.get(fact)
             if place and place not in known:
                 known.append(place)
                 yield Stretch(place, {}, "completed")
 
 
-def doctors(course: Course, role: str) -> list[Stretch]:
-    """Who took part in a role, as the messages named them: each person once for each time they came and went."""
-    fact = f"participant.{role}"
+@dataclass(slots=True)
+class _Named:
+    """Whom an event names in a role: facts (``participant.REF.2``) and those that it takes back."""
+
+    event: AdtEvent
+    news: dict[str, list[Json]]
+    gone: set[str]
+
+
+def doctors(course: Course) -> dict[str, list[Stretch]]:
+    """By role, who took part as the messages named them: each person once for each time they came and went."""
+    roles: dict[str, list[_Named]] = {}
+    for event in course.counted:
+        for name, value in event.encounter.items():
+            if name[:12] == "participant.":
+                _named(roles, event, name).news[name] = value
+        for path in event.deletes:
+            if path[:22] == "Encounter.participant.":
+                _named(roles, event, path[10:]).gone.add(path[10:])
+    return {role: _came_and_went(course, roles[role]) for role in sorted(roles)}
+
+
+def _named(roles: dict[str, list[_Named]], event: AdtEvent, fact: str) -> _Named:
+    told = roles.setdefault(fact.split(".")[1], [])
+    if not told or told[-1].event is not event:
+        told.append(_Named(event, {}, set()))
+    return told[-1]
+
+
+def _came_and_went(course: Course, told: list[_Named]) -> list[Stretch]:
     said: dict[str, list[Json]] = {}
     present: dict[bytes, tuple[str | None, Json]] = {}
     past: list[Stretch] = []
-    stated = 0
-    for event in course.counted:
-        news = {name: value for name, value in event.encounter.items() if _is(name, fact)}
-        gone = {path[10:] for path in event.deletes if path[:10] == "Encounter." and _is(path[10:], fact)}
-        if not (news or gone):
-            continue
-        said = {name: value for name, value in said.items() if name not in gone} | news
+    for stated, named_by in enumerate(told):
+        event = named_by.event
+        said = {name: value for name, value in said.items() if name not in named_by.gone} | named_by.news
         every = [one for _, value in sorted(said.items()) for one in value]
+        if len(told) == 1 == len(every):  # nobody came, and nobody went
+            return [Stretch(every[0], {})]
         named = {orjson.dumps(one, option=orjson.OPT_SORT_KEYS): one for one in every}
         for key in [key for key in present if key not in named]:
             since, left = present.pop(key)
             past.append(Stretch(left, stretch(since or course.start, event.occurred)))
         since = event.occurred if stated else None
         present = {key: present.get(key, (since, one)) for key, one in named.items()}
-        stated += 1
     return [*past, *(Stretch(one, period(since, None)) for since, one in present.values())]
-
-
-def _is(name: str, fact: str) -> bool:
-    """Whether it is that fact, or a numbered one of it: ``participant.REF.2``."""
-    return name[: len(fact)] == fact and name[len(fact) : len(fact) + 1] in ("", ".")
 
 
 def _changes(said: Sequence[tuple[AdtEvent, Any]], start: str | None) -> list[tuple[str | None, Any]]:

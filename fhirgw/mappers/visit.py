@@ -21,30 +21,37 @@ from fhirgw.mappers.datatypes import Json, utc
 from fhirgw.mappers.event import AdtEvent, Effect, in_order, lay_over
 from fhirgw.mappers.ids import resource_id
 from fhirgw.mappers.person import fold_person, merge_patient
-from fhirgw.mappers.provenance import agents, sources
+from fhirgw.mappers.provenance import agents, recorded, sources
 from fhirgw.mappers.standing import last_of, roles
 from fhirgw.mappers.stays import classes, doctors, places, stretch
 from fhirgw.terminology import PARTICIPATION, PLANNED_END, PLANNED_START, PROVENANCE_AGENT
 
 __all__ = ["fold_person", "fold_visit", "merge_patient"]
 
-_PARTICIPANTS = {
-    "ADM": "admitter",
-    "ATND": "attender",
-    "CON": "consultant",
-    "PART": "Participation",
-    "REF": "referrer",
+_PARTICIPANTS: Mapping[str, list[Json]] = {
+    code: [{"coding": [{"system": PARTICIPATION, "code": code, "display": display}]}]
+    for code, display in (
+        ("ADM", "admitter"),
+        ("ATND", "attender"),
+        ("CON", "consultant"),
+        ("PART", "Participation"),
+        ("REF", "referrer"),
+    )
 }
-_HOSPITALIZATION = (
-    "preAdmissionIdentifier",
-    "admitSource",
-    "reAdmission",
-    "dietPreference",
-    "specialCourtesy",
-    "specialArrangement",
-    "destination",
-    "dischargeDisposition",
+_HOSPITALIZATION = tuple(
+    (name, f"hospitalization.{name}")
+    for name in (
+        "preAdmissionIdentifier",
+        "admitSource",
+        "reAdmission",
+        "dietPreference",
+        "specialCourtesy",
+        "specialArrangement",
+        "destination",
+        "dischargeDisposition",
+    )
 )
+"""Elements, and the facts that they come from."""
 _OF_DISCHARGE = ("destination", "dischargeDisposition")
 _OPERATOR = {"coding": [{"system": PROVENANCE_AGENT, "code": "enterer", "display": "Enterer"}]}
 _UNKNOWN = {
@@ -138,8 +145,8 @@ class _Visit:
             "resourceType": "Provenance",
             "id": resource_id(self.beside.id_key, "Provenance", *self.key),
             "target": [{"reference": f"Encounter/{self.encounter_id}"}],
-            "recorded": max((event.recorded for event in self.events), key=utc),
-            "agent": self.beside.placed(agents(self.events)),
+            "recorded": recorded(self.events),
+            "agent": agents(self.events, self.beside),
         }
         said = [fact for event in self.events for fact in event.repeated.get("EVN", ())]
         reasons = _once(fact["reason"] for fact in said if "reason" in fact)
@@ -157,8 +164,7 @@ class _Visit:
         return provenance | {name: value for name, value in more.items() if value}
 
     def _organization(self) -> Json:
-        organization = self.events[-1].organization
-        return organization if "reference" in organization else self.beside.refer(organization)
+        return self.beside.party(self.events[-1].organization)
 
     def _identifiers(self, facts: Json) -> list[Json]:
         """What the visit is numbered by; a number that it had before is an old one."""
@@ -174,14 +180,13 @@ class _Visit:
 
     def _participants(self) -> list[Json]:
         participants = []
-        said = {name for event in self.course.counted for name in event.encounter}
-        for code in sorted({name.split(".")[1] for name in said if name[:12] == "participant."}):
-            kind = [{"coding": [{"system": PARTICIPATION, "code": code, "display": _PARTICIPANTS[code]}]}]
-            for one in doctors(self.course, code):
+        for code, taking_part in doctors(self.course).items():
+            for one in taking_part:
                 when = {"period": one.period} if one.period else {}
-                participants.append({"type": kind, **when, "individual": self.beside.refer(one.value)})
-        taking_part = roles(self.course.told, "PV1")
-        return participants + [one for one in map(self._role, taking_part) if one not in participants]
+                individual = self.beside.refer(one.value)
+                participants.append({"type": _PARTICIPANTS[code], **when, "individual": individual})
+        others = map(self._role, roles(self.course.told, "PV1"))
+        return participants + [one for one in others if one not in participants]
 
     def _role(self, fact: Json) -> Json:
         """Who takes part by ROL or PRT; see v2-to-FHIR, ROL[Encounter-PractitionerRole]."""
@@ -190,7 +195,7 @@ class _Visit:
         return {**kind, **when, "individual": self.beside.refer(fact["member"])}
 
     def _hospitalization(self, facts: Json, numbered: Mapping[str, list[Any]]) -> Json:
-        said = {name: facts.get(f"hospitalization.{name}") for name in _HOSPITALIZATION}
+        said = {name: facts.get(fact) for name, fact in _HOSPITALIZATION}
         if self.course.status != "finished":
             said |= dict.fromkeys(_OF_DISCHARGE)  # of a discharge that was undone
         said["dietPreference"] = [said["dietPreference"]] if said["dietPreference"] else None
@@ -218,9 +223,11 @@ class _Visit:
 
 def _planned(event: AdtEvent) -> Json:
     """EVN-3, the time an event is planned to occur, as facts of the visit that it plans to begin or to end."""
-    moment = next((fact["planned"] for fact in event.repeated.get("EVN", ()) if "planned" in fact), None)
     what = "end" if event.trigger == "A16" else "start" if event.effect is Effect.PLAN else None
-    if moment is None or what is None:
+    if what is None:
+        return {}
+    moment = next((fact["planned"] for fact in event.repeated.get("EVN", ()) if "planned" in fact), None)
+    if moment is None:
         return {}
     url = {"start": PLANNED_START, "end": PLANNED_END}[what]
     return {f"extension.planned{what.title()}": {"extension": [{"url": url, "valueDateTime": moment}]}}

@@ -143,8 +143,11 @@ def charset_of(raw: bytes, charset: str | None) -> tuple[bytes, str]:
 
 def _declared(raw: bytes) -> str:
     """MSH-18.1 of bytes in a superset of ASCII; its first repetition is the message's default set."""
-    header = _HEADER_BYTES.match(raw)
-    fields = header[1].split(header[1][3:4], 18) if header else []
+    line = raw[: max(raw.find(b"\r"), 0)]
+    if not line.startswith(b"MSH") or b"\n" in line:  # most often it is a line of its own
+        header = _HEADER_BYTES.match(raw)
+        line = header[1] if header else b""
+    fields = line.split(line[3:4], 18) if line[3:] else []
     if len(fields) < 18:
         return ""
     repetition = fields[1][1:2]
