@@ -100,10 +100,10 @@ def _same(table: str, displays: Mapping[str, str]) -> dict[str, tuple[str, str, 
 
 def _code_maps(data: dict[str, Any]) -> dict[str, CodeMap]:
     """HL7's own codes, and over them the maps."""
-    maps = {table: _same(table, codes) for table, codes in data["tables"].items()}
+    maps: dict[str, CodeMap] = {table: _same(table, codes) for table, codes in data["tables"].items()}
     for table, rows in data["maps"].items():
         targets = {code: (system.replace("THO:", THO), to, display) for code, (system, to, display) in rows.items()}
-        maps[table] = maps.get(table, {}) | targets
+        maps[table] = {**maps.get(table, {}), **targets}
     return maps
 
 
