@@ -8,6 +8,7 @@ from pathlib import Path
 import orjson
 import pytest
 from composed_gateway import composed
+from json_values import codings
 from typer.testing import CliRunner
 
 from fhirgw.app import running
@@ -89,17 +90,6 @@ async def test_everything_of_its_case_is_valid_and_stands_in_its_words(harbour):
         (f"{BASE}/CodeSystem/icm-tier", "harbour.calm"),
         (f"{BASE}/CodeSystem/icm-intervention", "harbour.soundings"),
     } <= said
-
-
-def codings(value):
-    if isinstance(value, dict):
-        if {"system", "code"} <= value.keys():
-            yield value
-        for inner in value.values():
-            yield from codings(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from codings(inner)
 
 
 async def test_consent_decides_over_it(harbour):

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import orjson
 import pytest
-from pydantic import BaseModel
+from cited_facts import facts
+from json_values import objects
 
 from fhirgw.configuration import load_programs
 from fhirgw.icm.instruments import INSTRUMENTS
@@ -13,7 +14,6 @@ from fhirgw.mappers.definitional import definitions
 from fhirgw.profiles import npm
 from fhirgw.profiles.validation import problems
 from fhirgw.programs import load
-from fhirgw.programs.facts import Fact
 from fhirgw.terminology import BASE
 
 ROOT = Path(__file__).parents[2]
@@ -26,28 +26,6 @@ GOLDENS = [
     for path in sorted((ROOT / "fixtures" / "icm").glob("*.fhir.json"))
     for entry in orjson.loads(path.read_bytes())["entry"]
 ]
-
-
-def objects(value):
-    """Every JSON object inside."""
-    if isinstance(value, dict):
-        yield value
-        for inner in value.values():
-            yield from objects(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from objects(inner)
-
-
-def facts(value):
-    if isinstance(value, Fact):
-        yield value
-    if isinstance(value, BaseModel):
-        for inner in value.__dict__.values():
-            yield from facts(inner)
-    elif isinstance(value, tuple):
-        for inner in value:
-            yield from facts(inner)
 
 
 @pytest.mark.parametrize("one", MADE, ids=lambda one: f"{one['resourceType']}/{one['id']}")

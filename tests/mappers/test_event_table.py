@@ -4,7 +4,7 @@ from pathlib import Path
 
 import orjson
 import pytest
-from test_visit import DISCHARGE, KEY, at, encounter, event, folded
+from visit_events import DISCHARGE, KEY, at, encounter, event, folded
 
 from fhirgw.mappers.adt import EVENTS, extract_all
 from fhirgw.mappers.event import AdtEvent, Effect, Identity

@@ -8,6 +8,7 @@ import fhirpathpy
 import orjson
 import pytest
 from fhirpathpy.models import models
+from json_values import codings
 
 from fhirgw.profiles import conformance, npm
 from fhirgw.profiles.conformance import INVARIANTS, problems, profiles
@@ -128,17 +129,6 @@ def test_every_code_of_ours_is_in_its_code_system():
     }
     said = {(one["system"], one["code"]) for _, resource in goldens() for one in codings(resource)}
     assert {(system, code) for system, code in said if code not in concepts.get(system, {code})} == set()
-
-
-def codings(value):
-    if isinstance(value, dict):
-        if {"system", "code"} <= value.keys():
-            yield value
-        for inner in value.values():
-            yield from codings(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from codings(inner)
 
 
 def test_every_profile_compiles_whole():

@@ -5,11 +5,11 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel, ValidationError
+from cited_facts import facts
+from pydantic import ValidationError
 
 from fhirgw import programs
 from fhirgw.programs import Span, load
-from fhirgw.programs.facts import Fact
 
 FOLDER = Path(programs.__file__).parent
 TEXTS = {path.stem: path.read_text("utf-8") for path in sorted(FOLDER.glob("*.toml"))}
@@ -24,17 +24,6 @@ def test_there_are_five_and_all_five_run_clocks_and_rules():
     loaded = [load(text) for text in TEXTS.values()]
     assert len(loaded) == 5
     assert all(program.clocks and program.tiers and program.admission and program.discharge for program in loaded)
-
-
-def facts(value):
-    if isinstance(value, Fact):
-        yield value
-    if isinstance(value, BaseModel):
-        for inner in value.__dict__.values():
-            yield from facts(inner)
-    elif isinstance(value, tuple):
-        for inner in value:
-            yield from facts(inner)
 
 
 @pytest.mark.parametrize("name", TEXTS)

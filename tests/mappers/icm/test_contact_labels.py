@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from test_map_case import mapped
+from icm_cases import mapped
 
 from fhirgw.consent.labels import LabelContext, label
 from fhirgw.consent.predicate import ALWAYS, ConfAtMost, LabelsWithin, both

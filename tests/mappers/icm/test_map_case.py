@@ -4,70 +4,28 @@
 """
 
 import json
-from pathlib import Path
 
 import pytest
+from icm_cases import (
+    CASES,
+    FIXTURES,
+    KEY,
+    bundle_text,
+    clocks,
+    codes,
+    consents_of,
+    mapped,
+    of_type,
+    program_of,
+    references,
+    stated,
+)
 
-from fhirgw import programs, r4
+from fhirgw import r4
 from fhirgw.errors import InvalidElement, MissingElement, ProfileViolation, UnmappedCode
 from fhirgw.icm.model import Case
-from fhirgw.mappers.icm import case_bundle, map_case, person
+from fhirgw.mappers.icm import map_case, person
 from fhirgw.mappers.icm.shape import revealed
-
-ROOT = Path(__file__).parents[3]
-FIXTURES = ROOT / "fixtures" / "icm"
-CASES = [
-    "ct-bhp", "husky", "ne-peer", "bc-icmt", "ccbh-peer", "ct-bhp-candidate",
-    "bc-outreach", "bc-client", "husky-cohort", "ne-screened", "ccbh-applicant",
-    "ct-bhp-year", "husky-year", "ne-peer-year", "bc-icmt-year", "ccbh-peer-year",
-]  # fmt: skip
-KEY = b"test"
-ROI = ("http://fhirgw.org/fhir/CodeSystem/icm-consent-category", "roi")
-
-
-def stated(name):
-    return json.loads((FIXTURES / f"{name}.json").read_text("utf-8"))
-
-
-def program_of(case):
-    return programs.load((Path(programs.__file__).parent / f"{case.program}.toml").read_text("utf-8"))
-
-
-def mapped(name, **changes):
-    case = Case.model_validate({**stated(name), **changes})
-    return map_case(case, program_of(case), KEY)
-
-
-def bundle_text(name):
-    case = Case.model_validate(stated(name))
-    return json.dumps(case_bundle(case, program_of(case), KEY), indent=2, ensure_ascii=False) + "\n"
-
-
-def of_type(resources, *types):
-    return [resource for resource in resources if resource["resourceType"] in types]
-
-
-def consents_of(resources, category):
-    return [
-        consent
-        for consent in of_type(resources, "Consent")
-        if category in [coding["code"] for concept in consent["category"] for coding in concept["coding"]]
-    ]
-
-
-def codes(resource):
-    return {coding["code"] for coding in resource.get("meta", {}).get("security", [])}
-
-
-def references(value, path=()):
-    if isinstance(value, dict):
-        if isinstance(value.get("reference"), str):
-            yield path, value["reference"], value
-        for name, inner in value.items():
-            yield from references(inner, (*path, name))
-    elif isinstance(value, list):
-        for inner in value:
-            yield from references(inner, path)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -316,17 +274,6 @@ def test_an_acuity_assessment_reveals_its_domains():
 def test_a_contact_has_the_class_of_its_setting():
     classes = [one["class"]["code"] for one in of_type(mapped("ct-bhp"), "Encounter")]
     assert classes == ["AMB", "FLD", "VR", "FLD"]
-
-
-def clocks(resources):
-    return {
-        one["code"]["coding"][0]["code"]: (
-            one["businessStatus"]["coding"][0]["code"],
-            one["restriction"]["period"]["end"],
-        )
-        for one in of_type(resources, "Task")
-        if one["code"]["coding"][0]["system"].endswith("icm-clock")
-    }
 
 
 def test_clocks_run_from_what_the_case_states():

@@ -1,7 +1,7 @@
 """What is known of a member besides the plan: eligibility, rights, screens, findings, conditions, medicines."""
 
 import pytest
-from test_map_case import clocks, codes, consents_of, mapped, of_type, stated
+from icm_cases import clocks, codes, consents_of, mapped, of_type, stated
 
 from fhirgw.consent.labels import LabelContext, label
 from fhirgw.consent.vocabulary import BITS

@@ -3,7 +3,7 @@
 import copy
 
 import pytest
-from test_map_case import CASES, KEY, program_of, stated
+from icm_cases import CASES, KEY, program_of, stated
 
 from fhirgw.icm.instruments import score
 from fhirgw.icm.model import Case

@@ -1,7 +1,7 @@
 """A year in each programme: contacts, the team, the plan among others, incidents, the end of a case."""
 
 import pytest
-from test_map_case import clocks, codes, mapped, of_type, stated
+from icm_cases import clocks, codes, mapped, of_type, stated
 
 from fhirgw.consent.labels import LabelContext, label
 from fhirgw.consent.vocabulary import BITS
