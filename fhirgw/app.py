@@ -8,14 +8,15 @@ import ipaddress
 import secrets
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from ssl import SSLContext
 
 import structlog
 import uvicorn
 
-from fhirgw import clocks, mirror, retention
+from fhirgw import clocks, consent_tasks, mirror, retention
 from fhirgw.admission import Admission
 from fhirgw.answer import PageSeal
 from fhirgw.api import create_api
@@ -171,7 +172,7 @@ async def running(gateway: Gateway) -> AsyncIterator[MllpServer]:
     workers = [
         asyncio.create_task(_process(gateway)),
         asyncio.create_task(gateway.notifier.deliver()),
-        asyncio.create_task(clocks.keep(gateway.database)),
+        asyncio.create_task(clocks.keep(_reviews(gateway))),
         asyncio.create_task(retention.keep(retention.of(gateway.database, gateway.settings, gateway.keys))),
         asyncio.create_task(doors.replies.run()),
     ]
@@ -190,6 +191,15 @@ async def running(gateway: Gateway) -> AsyncIterator[MllpServer]:
         await server.stop()
         await doors.drained()
         await gateway.database.write(gateway.ledger.sign)
+
+
+def _reviews(gateway: Gateway) -> dict[str, Callable[[], Awaitable[int]]]:
+    """What the clocks are about."""
+    database, consent = gateway.database, gateway.share.consent
+    return {
+        "tasks": partial(clocks.review_due, database),
+        "consents": partial(consent_tasks.review_due, database, consent, gateway.keys.ids),
+    }
 
 
 async def _process(gateway: Gateway) -> None:

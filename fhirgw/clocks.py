@@ -5,7 +5,7 @@ the comparison with now is made here, so that nothing else needs to know what ti
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -59,14 +59,22 @@ async def review_due(database: Database) -> int:
     return total
 
 
-async def keep(database: Database, *, wait: Callable[[float], Any] = asyncio.sleep) -> None:
-    """Review the clocks, for ever: what was missed while nobody ran is found at the start."""
+async def keep(
+    reviews: Mapping[str, Callable[[], Awaitable[int]]], *, wait: Callable[[float], Any] = asyncio.sleep
+) -> None:
+    """Review the clocks, for ever: what was missed while nobody ran is found at the start.
+
+    Args:
+        reviews: What is reviewed, by its name; each says how many Tasks it changed.
+        wait: Between one time and the next.
+    """
     while True:
-        try:
-            if marked := await review_due(database):
-                log.warning("clocks overdue", tasks=marked)
-        except DependencyDown as error:
-            log.warning("clocks wait", reason=error.text)
-        except Exception as error:  # noqa: BLE001 - the worker outlives whatever it meets; the clocks run on
-            log.error("clocks failed", error=type(error).__name__)  # noqa: TRY400 - a trace could hold data
+        for name, review in reviews.items():
+            try:
+                if changed := await review():
+                    log.warning("clocks overdue", clock=name, tasks=changed)
+            except DependencyDown as error:
+                log.warning("clocks wait", clock=name, reason=error.text)
+            except Exception as error:  # noqa: BLE001 - the worker outlives whatever it meets; the clocks run on
+                log.error("clocks failed", clock=name, error=type(error).__name__)  # noqa: TRY400 - a trace holds data
         await wait(IDLE_SECONDS)

@@ -33,6 +33,9 @@ processed = Counter(
     registry=registry,
 )
 breaches = Counter("fhirgw_clock_breaches", "Tasks whose due time passed while they were open", registry=registry)
+consent_tasks = Counter(
+    "fhirgw_consent_tasks", "Tasks about Consents that were raised, changed or closed", registry=registry
+)
 expired = Counter(
     "fhirgw_journal_expired",
     "Journal rows whose bytes were removed by retention, by why",

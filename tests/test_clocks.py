@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from composed_gateway import ALMA, composed
@@ -120,6 +121,9 @@ async def test_what_was_missed_while_nobody_ran_is_found_at_the_start(whole):
     async def stop(_):
         raise asyncio.CancelledError
 
+    async def broken():
+        raise ZeroDivisionError
+
     with pytest.raises(asyncio.CancelledError):
-        await keep(whole.gateway.database, wait=stop)
+        await keep({"broken": broken, "tasks": partial(review_due, whole.gateway.database)}, wait=stop)
     assert standing(whole, "late") == "breached"

@@ -11,17 +11,15 @@ from datetime import datetime
 from typing import Final
 
 from fhirgw.consent import vocabulary
-from fhirgw.consent.applied import AppliedConsent
 from fhirgw.consent.decide import Case
+from fhirgw.consent.duties import REVIEW, Duty, Judged, duties, judged, task_about
 from fhirgw.consent.labels import Labels
-from fhirgw.consent.lint import Finding, Report, report
-from fhirgw.consent.model import ConsentSettings, Decision, Json, PatientPolicy, Recipient, Request, RuleRef
+from fhirgw.consent.lint import Finding, Report
+from fhirgw.consent.model import ConsentSettings, Decision, Json, PatientPolicy, Request, RuleRef
 
 _SIGNING: Final = frozenset({"status-draft", "status-proposed", "date", "signature", "performer"})
 """Tests of stage 0 that the member's signature, today, would meet."""
-_TO_SETTLE: Final = frozenset({"unenforceable", "contradictory", "shadowed", "residual", "expiring"})
-"""Findings about a Consent that are somebody's work."""
-_REVIEW: Final = "emergency-review"
+_EMERGENCY: Final = "emergency-review"
 """Of the Task that a claim of an emergency raises."""
 _OPEN: Final = frozenset({"requested", "received", "accepted", "in-progress", "ready", "on-hold", "draft"})
 _LEVELS: Final = {level: code for code, level in vocabulary.LEVELS.items()}
@@ -126,15 +124,6 @@ class Explained:
 
 
 @dataclass(frozen=True, slots=True)
-class Duty:
-    """Something for a person to do: ``kind`` is that of a finding, or ``break-glass``."""
-
-    kind: str
-    of: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class Explanation:
     """Everything that the privacy officer asks about one member."""
 
@@ -161,15 +150,15 @@ def explain(
     """
     cases = [(asker, Case(asker.request, policy, settings)) for asker in askers]
     changes = _Changes(cases, record)
-    consents = tuple(_consent(consent, policy, settings, at, changes) for consent in policy.consents)
+    consents = judged(policy, settings, at)
     return Explanation(
         patient=f"Patient/{policy.patient}",
         at=at,
         revision=policy.revision,
         enrolments=tuple((one.program, one.status) for one in policy.enrolments or ()),
         views=tuple(_view(asker, case, record) for asker, case in cases),
-        consents=consents,
-        duties=(*_settle(consents), *_reviews(record)),
+        consents=tuple(_consent(one, policy, at, changes) for one in consents),
+        duties=(*_settle(consents, record), *_reviews(record)),
     )
 
 
@@ -254,39 +243,27 @@ def _signed(consent: Json, policy: PatientPolicy, at: datetime) -> Mapping[str, 
 # The Consents -----------------------------------------------------------------------------------------------------
 
 
-def _consent(
-    consent: Json, policy: PatientPolicy, settings: ConsentSettings, at: datetime, changes: _Changes
-) -> Explained:
-    others = [one for one in policy.consents if one is not consent]
-    read = report(consent, others, policy, at, settings)
-    applied = _applied(consent, policy, settings, at)
+def _consent(judged: Judged, policy: PatientPolicy, at: datetime, changes: _Changes) -> Explained:
+    read, applied = judged.report, judged.applied
     standing = applied.standing
     ends = standing.when[1] if standing.when else None
     counts = not standing.failed or bool(standing.refusal and standing.root_deny)
-    kind = standing.refusal or (
-        "other" if {"category", "scope"} & set(standing.failed) else "release-of-information"
-    )
     unsigned = bool(standing.failed) and set(standing.failed) <= _SIGNING and standing.refusal is None
+    signed = _signed(judged.consent, policy, at)
     return Explained(
         id=applied.id,
         version=applied.version,
-        kind=kind,
+        kind=standing.refusal or ("release-of-information" if judged.releases else "other"),
         in_force=counts,
         why_not=() if counts else standing.failed,
         permits=read.permits,
         denies=read.denies,
-        findings=() if kind == "other" else _findings(read, counts=counts),
+        findings=_findings(read, counts=counts) if judged.releases else (),
         ends=ends,
         days_left=max((ends - at).days, 0) if ends is not None else None,
         if_revoked=tuple(changes.of(applied.id, _revoked())) if counts else (),
-        if_signed=tuple(changes.of(applied.id, _signed(consent, policy, at))) if unsigned else (),
+        if_signed=tuple(changes.of(applied.id, signed)) if unsigned else (),
     )
-
-
-def _applied(consent: Json, policy: PatientPolicy, settings: ConsentSettings, at: datetime) -> AppliedConsent:
-    """The Consent as stage 0 judges it, whoever asks."""
-    nobody = Request(recipient=Recipient(frozenset()), purpose="TREAT", action="access", channel="api", at=at)
-    return next(one for one in Case(nobody, policy, settings).consents if one.id == str(consent.get("id", "")))
 
 
 def _findings(read: Report, *, counts: bool) -> tuple[Finding, ...]:
@@ -297,18 +274,25 @@ def _findings(read: Report, *, counts: bool) -> tuple[Finding, ...]:
 # What a person has to do ------------------------------------------------------------------------------------------
 
 
-def _settle(consents: Sequence[Explained]) -> Iterator[Duty]:
-    for consent in consents:
-        for finding in consent.findings:
-            if finding.kind in _TO_SETTLE:
-                yield Duty(finding.kind, f"Consent/{consent.id}", finding.text)
+def _tasks(record: Record, code: str) -> Iterator[Json]:
+    """The open Tasks with this code."""
+    for resource, _ in record:
+        codes = {coding.get("code") for coding in resource.get("code", {}).get("coding", ())}
+        if resource.get("resourceType") == "Task" and code in codes and resource.get("status") in _OPEN:
+            yield resource
+
+
+def _settle(consents: tuple[Judged, ...], record: Record) -> Iterator[Duty]:
+    """What is wrong with Consents now, each with the Task that asks for it."""
+    raised = {task_about(task): _reference(task) for task in _tasks(record, REVIEW)}
+    for duty in duties(consents):
+        yield replace(duty, task=raised.get((duty.of, duty.kind), ""))
 
 
 def _reviews(record: Record) -> Iterator[Duty]:
     """Emergency access that nobody has reviewed: its open Tasks."""
-    for resource, _ in record:
-        codes = {coding.get("code") for coding in resource.get("code", {}).get("coding", ())}
-        if resource.get("resourceType") == "Task" and _REVIEW in codes and resource.get("status") in _OPEN:
-            said = {one.get("type", {}).get("text"): one.get("valueString") for one in resource.get("input", ())}
-            told = (said.get(fact) or "not told" for fact in ("person", "affiliation", "reason"))
-            yield Duty("break-glass", _reference(resource), ", ".join((str(resource.get("authoredOn")), *told)))
+    for task in _tasks(record, _EMERGENCY):
+        said = {one.get("type", {}).get("text"): one.get("valueString") for one in task.get("input", ())}
+        told = (said.get(fact) or "not told" for fact in ("person", "affiliation", "reason"))
+        name = _reference(task)
+        yield Duty("break-glass", name, ", ".join((str(task.get("authoredOn")), *told)), task=name)

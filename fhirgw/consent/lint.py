@@ -2,7 +2,7 @@
 
 Findings: ``unenforceable`` (something is not understood: its permits never fire), ``contradictory`` (two of its
 rules say the opposite of the same), ``shadowed`` (a permit that another rule always denies), ``incomplete`` (what
-the law asks of a written consent), ``not-in-force``, ``residual`` and ``expiring``.
+the law asks of a written consent), ``not-in-force``, ``residual``, ``expiring``, and ``void`` (entered in error).
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,9 @@ from fhirgw.consent.model import ConsentSettings, Json, PatientPolicy
 from fhirgw.consent.rules import Actor, Rule
 from fhirgw.consent.standing import Standing, reading_of, standing
 
-Kind = Literal["unenforceable", "contradictory", "shadowed", "incomplete", "not-in-force", "residual", "expiring"]
+Kind = Literal[
+    "unenforceable", "contradictory", "shadowed", "incomplete", "not-in-force", "residual", "expiring", "void"
+]  # fmt: skip
 SOON: Final = timedelta(days=30)
 _LEVELS: Final = {level: code for code, level in vocabulary.LEVELS.items()}
 _WORDS: Final = {
@@ -163,6 +165,8 @@ def _in_time(judged: Standing, rules: Sequence[Rule], at: datetime) -> Iterator[
     for test in judged.failed:
         if test != "unenforceable":
             yield Finding("not-in-force", _WORDS.get(test, test.replace("status-", "its status is ")))
+    if "status-entered-in-error" in judged.failed:
+        yield Finding("void", "it was entered in error, and nothing of it counts: ask what the member wanted")
     if judged.residual and any(rule.nested and rule.effect == "deny" for rule in rules):
         yield Finding("residual", "it has ended; its exceptions still deny until a person settles them")
     end = judged.when[1] if judged.when else None

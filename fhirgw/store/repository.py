@@ -11,7 +11,7 @@ from fhirgw.consent.labels import TABLE_VERSION
 from fhirgw.consent.model import Json
 from fhirgw.consent.predicate import Facts, Visibility, holds
 from fhirgw.errors import VersionConflict
-from fhirgw.store import candidates, endings, index, policy, task_clock
+from fhirgw.store import candidates, consent_clock, endings, index, policy, task_clock
 from fhirgw.store.compartment import FOLLOWERS, place
 from fhirgw.store.database import Transaction
 from fhirgw.store.held import CURRENT, DV_TYPES, held, level
@@ -319,6 +319,7 @@ def _effects(
         if patient and any(policy.is_dv_safety_list(one) for one in bodies):
             _relabel(tx, patient, DV_TYPES)
         for one in {patient, before.patient if before is not None else None} - {None}:
+            consent_clock.note(tx, str(one), tx.now)
             _settle_marks(tx, str(one))
     elif kind in policy.ACTORS and (kind in policy.ORGANIZED or held(tx).referrers((kind, logical))):
         policy.actor_changed(tx, kind, logical)

@@ -425,6 +425,15 @@ task_clock = Table(
 )
 """Open Tasks that are due at a time and not marked as overdue; kept up on every write of a Task."""
 
+consent_clock = Table(
+    "consent_clock",
+    metadata,
+    Column("patient", String(64), primary_key=True),
+    Column("due_at", BigInteger, nullable=False),
+    Index(None, "due_at"),
+)
+"""When somebody's Consents are to be looked at next: one was written, begins, or is soon to end."""
+
 used_assertion = Table(
     "used_assertion",
     metadata,

@@ -14,6 +14,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, OctKey
 from twin_worlds import PEOPLE, REGISTRY, World, consents, twin, whole
 
+from fhirgw import consent_tasks
 from fhirgw.answer import PageSeal
 from fhirgw.api import create_api
 from fhirgw.asks import History, NextPage, Notification, Read, Requester, Search, VRead
@@ -95,6 +96,12 @@ class Gateway:
 
         self.database.write_sync(unit)
 
+    def raise_tasks(self) -> None:
+        """The staff's work about Consents: nobody outside may notice that there is any."""
+        consent = self.share.consent
+        raised = self.database.write_sync(lambda tx: consent_tasks.review(tx, settings=consent, id_key=KEYS.ids))
+        assert raised is not None
+
     def play(self, script: Iterable[tuple[int, list[Any], str | None]]) -> None:
         for at, resources, gone in script:
             self.now = START + (at + 1) * MINUTE
@@ -124,6 +131,7 @@ class Twins:
         for gateway, script in ((self.whole, whole(world)), (self.twin, twin(other or world))):
             gateway.set_up(world)
             gateway.play(script)
+        self.whole.raise_tasks()
         for gateway in (self.whole, self.twin):
             gateway.now = START + 10_000 * MINUTE
 

@@ -334,7 +334,7 @@ def consents(patient: str, allowed: Allowed) -> list[Json]:
     named = [{"meaning": "instance", "reference": ref(f"{one}{patient}")} for one in sorted(INSTANCES)]
     types = [{"system": "http://hl7.org/fhir/resource-types", "code": one} for one in sorted(NARROW)]
     made = {
-        "normal": [_roi(patient, elm, ("N",))],
+        "normal": [_roi(patient, elm, ("N",), period={"start": "2026-01-01", "end": "2026-07-15"})],
         "sud": [_roi(patient, elm, ("R", "SUD"))],
         "class": [_roi(patient, elm, ("N",), **{"class": types})],
         "except": [_roi(patient, elm, wide, provision=[hiv])],

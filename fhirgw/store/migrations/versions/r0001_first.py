@@ -374,6 +374,13 @@ def upgrade() -> None:
     op.create_index(op.f("ix_resource_patient_type"), "resource", ["patient", "type"], unique=False)
     op.create_index(op.f("ix_resource_type_updated_at"), "resource", ["type", "updated_at"], unique=False)
     op.create_table(
+        "consent_clock",
+        sa.Column("patient", sa.String(length=64), nullable=False),
+        sa.Column("due_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("patient", name=op.f("pk_consent_clock")),
+    )
+    op.create_index(op.f("ix_consent_clock_due_at"), "consent_clock", ["due_at"], unique=False)
+    op.create_table(
         "task_clock",
         sa.Column("task", sa.String(length=64), nullable=False),
         sa.Column("due_at", sa.BigInteger(), nullable=False),
@@ -582,6 +589,8 @@ def downgrade() -> None:
     op.drop_table("used_assertion")
     op.drop_index(op.f("ix_task_clock_due_at"), table_name="task_clock")
     op.drop_table("task_clock")
+    op.drop_index(op.f("ix_consent_clock_due_at"), table_name="consent_clock")
+    op.drop_table("consent_clock")
     op.drop_index(op.f("ix_resource_type_updated_at"), table_name="resource")
     op.drop_index(op.f("ix_resource_patient_type"), table_name="resource")
     op.drop_table("resource")
