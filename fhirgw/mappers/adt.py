@@ -25,7 +25,7 @@ from fhirgw.mappers.segments.observation import db1_to_observation, obx_to_obser
 from fhirgw.mappers.segments.occurrence import nte_to_annotation
 from fhirgw.mappers.segments.person import obx_to_patient, pd1_to_patient, pid_to_patient
 from fhirgw.mappers.segments.procedure import pr1_to_procedure
-from fhirgw.mappers.segments.reading import Facts, Reading, known_of, valued
+from fhirgw.mappers.segments.reading import Facts, Reading, known_of, remembered, valued
 from fhirgw.mappers.segments.relatives import gt1_to_guarantor, nk1_to_relative
 from fhirgw.mappers.segments.restriction import restrict
 from fhirgw.mappers.segments.roles import prt_to_role, rol_to_role
@@ -140,8 +140,11 @@ def extract_all(message: Message, context: MapContext, reading: Reading | None =
         _event(part, trigger, f"{digest}/{number}" if number else digest, context, reading)
         for number, part in enumerate(parts)
     ]
-    seconds = second_pid([event.identifiers for event in told], semantics)
-    told = [replace(event, others=second) if second else event for event, second in zip(told, seconds, strict=True)]
+    if len(told) > 1:
+        seconds = second_pid([event.identifiers for event in told], semantics)
+        told = [
+            replace(event, others=second) if second else event for event, second in zip(told, seconds, strict=True)
+        ]
     if "PID[2]" in semantics.requires and not told[0].others:
         text = "The message names no second patient, which its event needs."
         reading.problems.append(MissingElement(text, location="PID[2]", err="100"))
@@ -156,7 +159,8 @@ def _event(message: Message, trigger: str, digest: str, context: MapContext, rea
     person, encounter = Facts("Patient"), Facts("Encounter")
     identifiers = _person(message, person, reading)
     _visit(message, semantics, encounter, reading)
-    z_to_extensions(message, context.sender.z, person, encounter)
+    if context.sender.z:
+        z_to_extensions(message, context.sender.z, person, encounter)
     restrict(message, person, encounter, reading)
     repeated = _repeated(message, reading)
     occurred, recorded, sent = _times(message, reading)
@@ -174,7 +178,7 @@ def _event(message: Message, trigger: str, digest: str, context: MapContext, rea
         recorded=datetime_to_instant(recorded, reading.scope.zone) if sound else "",
         identifiers=identifiers,
         visit=visit,
-        organization=_organization(msh, context, reading.scope),
+        organization=_FACILITY(msh, 4, reading),
         person=person.values,
         encounter=encounter.values,
         repeated=repeated,
@@ -213,7 +217,7 @@ def map_message(message: Message, context: MapContext, reading: Reading | None =
         "identifier": {"system": sid(context.name, "message"), "value": event.control_id or event.digest},
         "type": "transaction",
         "timestamp": event.recorded,
-        "entry": [_entry(resource) for resource in resources.values()],
+        "entry": [_entry(reference, resource) for reference, resource in resources.items()],
     }
 
 
@@ -238,8 +242,7 @@ def _patient_id(identifiers: Identifiers, context: MapContext) -> str:
     return resource_id(context.id_key, "Patient", system, value)
 
 
-def _entry(resource: Json) -> Json:
-    url = f"{resource['resourceType']}/{resource['id']}"
+def _entry(url: str, resource: Json) -> Json:
     return {"fullUrl": f"{BASE}/{url}", "resource": resource, "request": {"method": "PUT", "url": url}}
 
 
@@ -346,11 +349,11 @@ def _repeated(message: Message, reading: Reading) -> dict[str, tuple[Json, ...]]
     """
     found: dict[str, list[Json]] = {}
     last: tuple[str, Json | None] = ("", None)
-    of = "PID"
+    of, problems = "PID", reading.problems
     for segment in message.segments:
         name = segment.name
         of = name if name in _TAKING_PART else of
-        known = len(reading.problems)
+        known = len(problems)
         if name in REPEATED:
             fact = REPEATED[name](segment, reading)
             last = name, fact
@@ -363,7 +366,7 @@ def _repeated(message: Message, reading: Reading) -> dict[str, tuple[Json, ...]]
             _add(segment, last, reading)
         else:
             last = ("", None)
-        if len(reading.problems) > known and name not in CLINICAL:
+        if len(problems) > known and name not in CLINICAL:
             reading.set_aside(known, segment)
     return {name: tuple(facts) for name, facts in found.items()}
 
@@ -402,13 +405,17 @@ def _visit_key(encounter: Json, identifiers: Identifiers, occurred: str, scope: 
     return sid(scope.name, scope.facility, "stay"), stay
 
 
-def _organization(msh: Segment, context: MapContext, scope: Scope) -> Json:
+def _organization(msh: Segment, number: int, reading: Reading) -> Json:
     """The sending facility: the registered Organization, else one made of MSH-4 (MSH-3, the sender's name)."""
-    if context.sender.organization:
-        return {"reference": f"Organization/{context.sender.organization}"}
-    name = scope.facility or valued(msh, 3) or context.name
-    identifier = {"system": sid(context.name, "facility"), "value": name}
-    universal = hd_to_system(None, valued(msh, 4, 2) or None, valued(msh, 4, 3) or None, scope)
+    scope = reading.scope
+    if scope.sender.organization:
+        return {"reference": f"Organization/{scope.sender.organization}"}
+    name = scope.facility or valued(msh, 3) or scope.name
+    identifier = {"system": sid(scope.name, "facility"), "value": name}
+    universal = hd_to_system(None, valued(msh, number, 2) or None, valued(msh, number, 3) or None, scope)
     if universal and universal.startswith("urn:"):
         identifier = {"system": URI_IDENTIFIER, "value": universal}
     return {"resourceType": "Organization", "identifier": [identifier], "active": True, "name": name}
+
+
+_FACILITY = remembered(_organization, 3)

@@ -31,6 +31,7 @@ _VITAL_SIGNS = {
 _ABSENT = {"coding": [{"system": THO + "data-absent-reason", "code": "unknown", "display": "Unknown"}]}
 _DUE_TO = "http://hl7.org/fhir/StructureDefinition/condition-dueTo"
 _UNRANKED = 1 << 30
+_OBSERVED = frozenset(f"observed.{name}" for name in OBSERVED)
 _OF_THE_PERSON = frozenset({"AL1", "IAM"})  # whatever the visit
 
 
@@ -66,12 +67,15 @@ class Chart:
         """Keep a resource, without its empty elements; the Reference to it."""
         kind, _, name = reference.partition("/")
         about = {"subject": self.subject, "encounter": self.encounter}
-        own = elements.get("meta") or {}
-        security = [*self.security, *(one for one in own.get("security", ()) if one not in self.security)]
+        own = (elements.get("meta") or {}).get("security", ())
+        security = [*self.security, *[one for one in own if one not in self.security]]
         meta = {"security": security} if security else None
         made = {"resourceType": kind, "id": name, **elements, "meta": meta}
-        made |= {} if "patient" in elements else about
-        self.resources[reference] = {name: value for name, value in made.items() if value or value in (0, "")}
+        if "patient" not in elements:
+            made |= about
+        self.resources[reference] = {
+            name: value for name, value in made.items() if value or (value is not None and value in (0, ""))
+        }
         return {"reference": reference}
 
 
@@ -112,15 +116,14 @@ def _security(said: Json) -> Json | None:
 
 def _extensions(said: Json) -> list[Json]:
     found: list[Json] = []
-    for name in sorted(said):
-        if name.startswith("extension."):
-            found += said[name] if isinstance(said[name], list) else [said[name]]
+    for name in sorted([name for name in said if name[:10] == "extension."]):
+        found += said[name] if isinstance(said[name], list) else [said[name]]
     return found
 
 
 def _listed(said: Json, prefix: str) -> list[Json]:
     """The lists of the facts of that prefix, in the order of their names."""
-    return [one for name in sorted(said) if name.startswith(prefix) for one in said[name]]
+    return [one for name in sorted([name for name in said if name.startswith(prefix)]) for one in said[name]]
 
 
 # Conditions -------------------------------------------------------------------------------------------------------
@@ -183,7 +186,9 @@ def _due_to(chart: Chart, said: Json, found: dict[Key, Json]) -> list[Json]:
 def procedures(chart: Chart) -> None:
     """Add the Procedures. See: v2-to-FHIR, PR1[Procedure]; US Core 6.1.0, Procedure."""
     found = {key: said for key, said in _stand(chart, "PR1").items() if "code" in said}
-    latest = max((utc(event.recorded) for event in chart.events), default="")
+    if not found:
+        return
+    latest = max(utc(event.recorded) for event in chart.events)
     for key, said in found.items():
         performed = said.get("performed", {})
         elements = {
@@ -235,7 +240,7 @@ def observations(chart: Chart) -> None:
         values = [{"valueCodeableConcept": one} for one in said["value"]]
         told = said | {"value": values, "status": {"status": "final"}}
         _observation(chart, key, _field("DRG-1", "Diagnostic Related Group"), told)
-    observed = {fact for event in chart.events for fact in event.encounter if fact[:9] == "observed."}
+    observed = any(not _OBSERVED.isdisjoint(event.encounter) for event in chart.events)
     for name, (_, __, display) in OBSERVED.items() if observed else ():
         for said in _observed(chart, name):
             _observation(chart, (name,), _field(name, display), said)
@@ -382,7 +387,7 @@ def fold_chart(events: Sequence[AdtEvent], patient_id: str, id_key: bytes, sourc
     """
     ordered = in_order(events)
     visited = all(event.visit for event in ordered)
-    if visited and not any(event.repeated.keys() & _OF_THE_PERSON for event in ordered):
+    if visited and all(_OF_THE_PERSON.isdisjoint(event.repeated) for event in ordered):
         return []
     beside, subject = Beside(id_key), {"reference": f"Patient/{patient_id}"}
     every = frozenset(event.digest for event in ordered)

@@ -16,7 +16,7 @@ See: ``docs/decisions/0022-visit-status.md``.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from fhirgw.mappers.datatypes import utc
 from fhirgw.mappers.event import EVENTS, AdtEvent, Effect
@@ -30,16 +30,14 @@ _UNPLANS = frozenset({"A11", "A27", "A38"})
 """Cancels after which nothing may be left of the visit; they say nothing of it themselves."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """A status, and the dateTime from which it held."""
 
     moment: str
     status: str
 
 
-@dataclass(frozen=True, slots=True)
-class Course:
+class Course(NamedTuple):
     """What became of a visit.
 
     Attributes:

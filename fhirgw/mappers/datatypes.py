@@ -215,7 +215,8 @@ def cx_to_identifier(
     if value is None:
         return None
     system = hd_to_system(cx[4], cx.part(4, 2), cx.part(4, 3), scope) or default
-    return typed_identifier(system, value, cx[5] or kind, scope) | period_between(cx, 7, 8, scope)
+    identifier = typed_identifier(system, value, cx[5] or kind, scope)
+    return identifier | period_between(cx, 7, 8, scope) if cx.last > 6 else identifier
 
 
 def typed_identifier(system: str | None, value: str, kind: str | None, scope: Scope) -> Json:
@@ -268,10 +269,11 @@ def _beside(table: str, code: str, scope: Scope) -> Json:
     return {"extension": [{"url": ALTERNATE_CODES, "valueCodeableConcept": concept}]}
 
 
-def _filled(**lists: list[str | None]) -> Json:
-    """The lists, without what is empty in them and without those that are empty."""
-    kept = {name: [value for value in values if value] for name, values in lists.items()}
-    return {name: values for name, values in kept.items() if values}
+def _fill(element: Json, name: str, *values: str | None) -> None:
+    """Give an element the list of those values that are there, if any is."""
+    said = [value for value in values if value]
+    if said:
+        element[name] = said
 
 
 def xpn_to_human_name(xpn: Components, scope: Scope) -> Json | None:
@@ -283,11 +285,9 @@ def xpn_to_human_name(xpn: Components, scope: Scope) -> Json | None:
     """
     family = xpn[1]
     name: Json = {"family": family} if family else {}
-    name |= _filled(
-        given=[xpn[2], xpn[3]],
-        suffix=[xpn[4], xpn[6], xpn[14]],
-        prefix=[xpn[5]],
-    )
+    _fill(name, "given", xpn[2], xpn[3])
+    _fill(name, "suffix", xpn[4], xpn[6], xpn[14])
+    _fill(name, "prefix", xpn[5])
     if not name:
         return None
     name = _coded_element("use", "0200", NAME_USE, xpn[7], scope) | name
@@ -306,7 +306,8 @@ def xad_to_address(xad: Components, scope: Scope, *, uses: Mapping[str, str] = A
     type, XAD-9 → district, XAD-10 → census tract, XAD-13/14, or XAD-12 → period.
     See: v2-to-FHIR, Data Type XAD[Address], SAD[Address].
     """
-    address = _filled(line=[xad[1], xad.part(1, 2), xad.part(1, 3), xad[2], xad[19]])
+    address: Json = {}
+    _fill(address, "line", xad[1], xad.part(1, 2), xad.part(1, 3), xad[2], xad[19])
     for name, component in (("city", 3), ("district", 9), ("state", 4), ("postalCode", 5), ("country", 6)):
         value = xad[component]
         if value:
@@ -354,10 +355,12 @@ def xtn_to_contact_point(
         point["use"] = "mobile"
     elif usage not in TELECOM_USE_SYSTEM:
         point |= _coded_element("use", "0201", uses, usage, scope) if usage else {"use": use} if use else {}
-    rank = xtn[18] or ""
-    if rank.isdecimal() and int(rank) > 0:
-        point["rank"] = int(rank)
-    return point | period_between(xtn, 13, 14, scope)
+    if xtn.last > 12:
+        rank = xtn[18] or ""
+        if rank.isdecimal() and int(rank) > 0:
+            point["rank"] = int(rank)
+        point |= period_between(xtn, 13, 14, scope)
+    return point
 
 
 def _number(xtn: Components) -> str | None:
@@ -386,7 +389,9 @@ def xcn_to_practitioner(xcn: Components, scope: Scope) -> Json | None:
         practitioner["identifier"] = [typed_identifier(system, value, kind, scope)]
     family = xcn[2]
     name: Json = {"family": family} if family else {}
-    name |= _filled(given=[xcn[3], xcn[4]], suffix=[xcn[5]], prefix=[xcn[6]])
+    _fill(name, "given", xcn[3], xcn[4])
+    _fill(name, "suffix", xcn[5])
+    _fill(name, "prefix", xcn[6])
     if name:
         use = NAME_USE.get(xcn[10] or "")
         practitioner["name"] = [({"use": use} if use else {}) | name]
@@ -398,7 +403,8 @@ def xcn_to_practitioner(xcn: Components, scope: Scope) -> Json | None:
 
 def local_code(table: str, code: str, scope: Scope) -> str:
     """The table's code for the sender's own, where its registration maps it; else the code itself."""
-    return scope.sender.codes.get(table, {}).get(code, code)
+    codes = scope.sender.codes
+    return codes.get(table, {}).get(code, code) if codes else code
 
 
 _TRIPLETS = ((1, 7), (4, 8), (10, 13))  # first component, and that of the version

@@ -1,6 +1,6 @@
 """What one ADT message says, as facts that outlive its bytes; and what each trigger event means for a visit."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
@@ -434,23 +434,27 @@ class AdtEvent:
 _FIELDS = tuple(field.name for field in fields(AdtEvent))
 
 
-def lay_over(facts: Json, later: Json, deletes: Iterable[str], resource: str) -> Json:
+def lay_over(facts: Json, later: Json, deletes: Collection[str], resource: str) -> Json:
     """Facts as they stand after a later event: what it deletes is gone, what it says replaces, the rest stays."""
-    gone = {path.removeprefix(f"{resource}.") for path in deletes if path.startswith(f"{resource}.")}
-    if not gone:
+    if not deletes:
         return facts | later
+    gone = {path.removeprefix(f"{resource}.") for path in deletes if path.startswith(f"{resource}.")}
     return {name: value for name, value in facts.items() if name not in gone} | later
 
 
 def assemble_patient(facts: Json) -> Json:
     """A Patient of these facts; lists that several facts contribute to are joined in the facts' name order."""
     patient: Json = {"resourceType": "Patient"}
-    for _, elements in sorted(facts.items()):
-        for name, value in elements.items():
-            patient[name] = [*patient[name], *value] if isinstance(value, list) and name in patient else value
-    patient = {name: value for name, value in patient.items() if value != []}  # a fact may say that there is none
+    for fact in sorted(facts):
+        for name, value in facts[fact].items():
+            if value:
+                patient[name] = [*patient[name], *value] if name in patient and isinstance(value, list) else value
+            elif value != []:  # a fact may say that there is none
+                patient[name] = value
     security = patient.pop("security", None)  # of several facts; a Patient has it in meta
-    return patient | ({"meta": {"security": _once(security)}} if security else {})
+    if security:
+        patient["meta"] = {"security": _once(security)}
+    return patient
 
 
 def _once(values: list[Json]) -> list[Json]:

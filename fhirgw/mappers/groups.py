@@ -29,6 +29,9 @@ class Other:
     moves: tuple[Key, ...] = ()
 
 
+_NOTHING = Other()
+
+
 def groups(message: Message, semantics: EventSemantics) -> list[Message]:
     """The groups of a message, each with the header segments of all; the message itself where it has one."""
     if not semantics.grouped:
@@ -79,7 +82,7 @@ def mrg_to_other(
     """
     _require(mrg, semantics, reading)
     if mrg is None:
-        return Other()
+        return _NOTHING
     default = min(present, key=lambda one: (one[2] != "MR", one))[0] if present else None
     prior = [
         (one["system"], one["value"], None)

@@ -46,7 +46,7 @@ def fold_person(events: Sequence[AdtEvent]) -> Json:
 
 def _from_others(events: Sequence[AdtEvent]) -> Json:
     """Facts that other segments have: contacts (NK1), who the person's doctor is (ROL, PRT)."""
-    if not any(event.repeated.keys() & _CONTRIBUTING for event in events):
+    if all(_CONTRIBUTING.isdisjoint(event.repeated) for event in events):
         return {}
     kin = standing(events, "NK1")
     primary = [fact["member"] for fact in roles(events, "PID") if "primary" in fact]
@@ -118,14 +118,15 @@ def _united(identifiers: Iterable[Json]) -> list[Json]:
     once: dict[tuple[str | None, str | None], Json] = {}
     for identifier in identifiers:
         key = (identifier.get("system"), identifier.get("value"))
-        once[key] = identifier | once.get(key, {})
+        known = once.get(key)
+        once[key] = identifier | known if known else identifier
     return list(once.values())
 
 
 def _by_url(pictures: Sequence[Json]) -> list[Json]:
     """The extensions, all those of one url from the first source that has it."""
-    kept: list[Json] = []
-    for picture in pictures:
+    kept: list[Json] = list(pictures[0].get("extension", ())) if pictures else []
+    for picture in pictures[1:]:
         urls = {extension["url"] for extension in kept}
         kept += [extension for extension in picture.get("extension", []) if extension["url"] not in urls]
     return kept

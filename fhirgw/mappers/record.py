@@ -41,7 +41,7 @@ def fold_record(
         return []
     source = f"{ordered[0].sender} {apart}".rstrip()
     resources = fold_chart(ordered, patient_id, id_key, source)
-    if any(event.repeated.keys() & RECORDED for event in ordered):
+    if not all(RECORDED.isdisjoint(event.repeated) for event in ordered):
         resources += _Record(ordered, patient_id, id_key, source, Beside(id_key)).resources()
     if resources and any(name[:8] == "security" for event in ordered for name in event.person):
         security = [*security, *fold_person(ordered).get("meta", {}).get("security", ())]

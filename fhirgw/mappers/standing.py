@@ -5,14 +5,13 @@ an action code, it adds or takes out one.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from fhirgw.mappers.datatypes import Json
 from fhirgw.mappers.event import AdtEvent
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """The facts of a segment after all events, by key.
 
     Attributes:

@@ -7,7 +7,7 @@ http://hl7.org/fhir/R4/valueset-encounter-location-status.html.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -22,8 +22,7 @@ _ELSEWHERE = frozenset({*_PRIOR, "location.temporary", "location.pending"})
 """Facts of places beside the one that is assigned."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stretch:
+class Stretch(NamedTuple):
     """A value, and the period in which it held; an empty period says nothing of when."""
 
     value: Any

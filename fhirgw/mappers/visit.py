@@ -6,7 +6,6 @@ the facts are laid over one another in order, then the resources are written. No
 See: the standard's words in ``event.EVENTS``; ``docs/decisions/0022-visit-status.md``.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -38,8 +37,8 @@ _PARTICIPANTS: Mapping[str, list[Json]] = {
         ("REF", "referrer"),
     )
 }
-_HOSPITALIZATION = tuple(
-    (name, f"hospitalization.{name}")
+_HOSPITALIZATION = {
+    name: f"hospitalization.{name}"
     for name in (
         "preAdmissionIdentifier",
         "admitSource",
@@ -50,8 +49,10 @@ _HOSPITALIZATION = tuple(
         "destination",
         "dischargeDisposition",
     )
-)
+}
 """Elements, and the facts that they come from."""
+_NUMBERED = ("arrangement", "courtesy", "extension", "security", "type")
+"""What several fields make facts of, or several facts of one field."""
 _OF_DISCHARGE = ("destination", "dischargeDisposition")
 _OPERATOR = {"coding": [{"system": PROVENANCE_AGENT, "code": "enterer", "display": "Enterer"}]}
 _UNKNOWN = {
@@ -148,16 +149,17 @@ class _Visit:
             "recorded": recorded(self.events),
             "agent": agents(self.events, self.beside),
         }
+        times = sorted([event.occurred for event in self.events], key=utc)
+        if len(times) > 1:
+            provenance["occurredPeriod"] = stretch(times[0], times[-1])
+        else:
+            provenance["occurredDateTime"] = times[0]
         said = [fact for event in self.events for fact in event.repeated.get("EVN", ())]
-        reasons = _once(fact["reason"] for fact in said if "reason" in fact)
         operators = _once(one for fact in said for one in fact.get("operator", ()))
         places = [fact["facility"] for fact in said if "facility" in fact]
-        times = sorted((event.occurred for event in self.events), key=utc)
         provenance["agent"] += [{"type": _OPERATOR, "who": self.beside.refer(one)} for one in operators]
         more = {
-            "occurredPeriod": stretch(times[0], times[-1]) if len(times) > 1 else None,
-            "occurredDateTime": times[0] if len(times) == 1 else None,
-            "reason": reasons,
+            "reason": _once(fact["reason"] for fact in said if "reason" in fact),
             "location": self.beside.refer(places[-1]) if places else None,
             "entity": sources(self.events),
         }
@@ -195,14 +197,17 @@ class _Visit:
         return {**kind, **when, "individual": self.beside.refer(fact["member"])}
 
     def _hospitalization(self, facts: Json, numbered: Mapping[str, list[Any]]) -> Json:
-        said = {name: facts.get(fact) for name, fact in _HOSPITALIZATION}
+        said = {name: facts[fact] for name, fact in _HOSPITALIZATION.items() if fact in facts}
         if self.course.status != "finished":
-            said |= dict.fromkeys(_OF_DISCHARGE)  # of a discharge that was undone
-        said["dietPreference"] = [said["dietPreference"]] if said["dietPreference"] else None
+            for name in _OF_DISCHARGE:  # of one that was undone
+                said.pop(name, None)
+        if "dietPreference" in said:
+            said["dietPreference"] = [said["dietPreference"]]
+        if "destination" in said:
+            said["destination"] = self.beside.placed(said["destination"])
         said["specialCourtesy"] = numbered["courtesy"]
         said["specialArrangement"] = _once(one for arrangement in numbered["arrangement"] for one in arrangement)
-        said["destination"] = self.beside.placed(said["destination"])
-        return {name: value for name, value in said.items() if value}
+        return {name: said[name] for name in _HOSPITALIZATION if said.get(name)}
 
     def _history(self, facts: Json) -> list[Json]:
         """The statuses before the present one."""
@@ -244,7 +249,7 @@ def _once(values: Iterable[Json]) -> list[Json]:
 
 def _numbered(facts: Json) -> Mapping[str, list[Any]]:
     """The facts by what they are facts of: ``type`` has ``type.1`` and ``type.2``, in the order of their names."""
-    numbered: defaultdict[str, list[Any]] = defaultdict(list)
-    for name in sorted(facts):
+    numbered: dict[str, list[Any]] = {name: [] for name in _NUMBERED}
+    for name in sorted([name for name in facts if name.partition(".")[0] in numbered]):
         numbered[name.partition(".")[0]].append(facts[name])
     return numbered

@@ -10,7 +10,7 @@ standard are listed in ``docs/decisions/0010-er7-dialects.md``.
 import re
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import pairwise
 
@@ -36,6 +36,7 @@ _LINE_END = re.compile(r"(\r\n?|\n)")
 _BLANKS = " \t"
 _BEFORE = "\r\n \t\0"
 _MOST_FIELDS = 100  # that a segment of the standard has: IN2 has 72
+_START = 256  # bytes: most often MSH-4 ends before
 REMEMBERED = 100
 """Segments of a message that others of its feed will be like."""
 _HEADERS = ("MSH", "FHS", "BHS")  # their first two fields are the delimiters themselves
@@ -212,6 +213,7 @@ class Message:
     terminators: Sequence[str]
     mark: bytes = b""
     lead: str = ""
+    _firsts: dict[str, Segment] = field(default_factory=dict, init=False, compare=False)
 
     @property
     def header(self) -> Segment:
@@ -220,10 +222,10 @@ class Message:
 
     def first(self, name: str) -> Segment | None:
         """The first segment of that name."""
-        for segment in self.segments:
-            if segment.name == name:
-                return segment
-        return None
+        firsts = self._firsts
+        if not firsts:
+            firsts.update([(segment.name, segment) for segment in reversed(self.segments)])
+        return firsts.get(name)
 
     def all(self, name: str) -> list[Segment]:
         """All segments of that name, in order."""
@@ -284,7 +286,7 @@ def header(raw: bytes) -> Message | None:
 def facility(raw: bytes) -> str:
     """MSH-4.1, as ``header`` reads it; empty where there is none."""
     if raw[:3] == b"MSH" and len(raw) > 3:
-        fields = raw.split(raw[3:4], 4)
+        fields = raw[:_START].split(raw[3:4], 4)
         if len(fields) > 4 and fields[3].isalnum() and len((fields[1] + fields[2]).splitlines()) == 1:
             return fields[3].decode("ascii")
     top = header(raw)

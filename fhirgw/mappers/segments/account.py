@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from fhirgw.mappers.datatypes import Components, Json, cx_to_identifier
 from fhirgw.mappers.parties import hd_to_organization, xon_to_organization
-from fhirgw.mappers.segments.reading import Reading, valued
+from fhirgw.mappers.segments.reading import Reading, remembered, valued
 from fhirgw.mappers.segments.relatives import mother
 from fhirgw.mappers.segments.restriction import classification
 from fhirgw.terminology import sid
@@ -51,13 +51,20 @@ def pd1_to_record(pd1: Segment, reading: Reading) -> Json | None:
     return {"will": will} if will else None
 
 
+def _event(msh: Segment, number: int, _: Reading) -> str:
+    """MSH-9 without the parts of it that are empty."""
+    return "^".join([part for part in Components(msh.field(number), msh.delimiters)[1:4] if part])
+
+
+_remembered_event = remembered(_event)
+
+
 def msh_to_source(msh: Segment, reading: Reading) -> Json | None:
     """Map MSH: MSH-3 → application, MSH-9 → event, MSH-22 → responsible, MSH-26 → security.
 
     MSH-4 is the event's organization, MSH-7 its time, MSH-10 its number.
     """
-    kind = Components(msh.field(9), msh.delimiters)
-    fact: Json = {"event": "^".join(part for part in kind[1:4] if part)}
+    fact: Json = {"event": _remembered_event(msh, 9, reading)}
     application = valued(msh, 3)
     if application:
         fact["application"] = application

@@ -12,7 +12,6 @@ from fhirgw.mappers.datatypes import (
     Scope,
     cwe_to_codeable_concept,
     cx_to_identifier,
-    dtm_to_date,
     local_code,
     xad_to_address,
     xcn_to_practitioner,
@@ -78,10 +77,12 @@ def _identifiers(kind: str | None = None) -> Read:
 
 
 def _birth_date(pid: Segment, number: int, reading: Reading) -> Json | None:
-    day = reading.time(pid, number, dtm_to_date)
-    moment = reading.time(pid, number) if day else None
-    if day is None or moment is None or moment == day:
-        return {"birthDate": day} if day else None
+    moment = reading.time(pid, number)
+    if moment is None:
+        return None
+    day = moment[:10]  # where it was written down, whatever the offset
+    if moment == day:
+        return {"birthDate": day}
     return {"birthDate": day, "_birthDate": {"extension": [{"url": BIRTH_TIME, "valueDateTime": moment}]}}
 
 

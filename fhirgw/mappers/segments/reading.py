@@ -6,6 +6,7 @@ located, so that the sender learns of all of them at once.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from fhirgw.errors import GatewayError, InvalidElement
@@ -71,13 +72,16 @@ class Reading:
     def each(self, segment: Segment, number: int, map_one: Callable[..., T | None], **options: Any) -> list[T]:
         """The repetitions of a field that map to something; a broken one is a problem at that field."""
         mapped: list[T] = []
-        text, delimiters = segment.field(number), segment.delimiters
+        text = segment.field(number)
         if not text:
             return mapped
+        delimiters, scope = segment.delimiters, self.scope
+        if options:
+            map_one = partial(map_one, **options)
         separator = delimiters.repetition
-        for raw in text.split(separator) if separator else (text,):
+        for raw in text.split(separator) if separator and separator in text else (text,):
             try:
-                value = map_one(Components(raw, delimiters), self.scope, **options)
+                value = map_one(Components(raw, delimiters), scope)
             except InvalidElement as error:
                 self.problems.append(InvalidElement(error.text, location=f"{segment.name}-{number}"))
             else:
@@ -85,7 +89,7 @@ class Reading:
                     mapped.append(value)
                 elif raw:
                     self.silent.append((segment, number))
-        if self.scope.unmapped:
+        if scope.unmapped:
             self._note(segment, number)
         return mapped
 
@@ -196,9 +200,10 @@ def remembered(read: Read, *beside: int) -> Read:
 
 def listed(element: str, map_one: Callable[..., Json | None], **options: Any) -> Read:
     """Read every repetition into one list element."""
+    map_one = partial(map_one, **options) if options else map_one
 
     def read(segment: Segment, number: int, reading: Reading) -> Json | None:
-        mapped = reading.each(segment, number, map_one, **options)
+        mapped = reading.each(segment, number, map_one)
         return {element: mapped} if mapped else None
 
     return read
@@ -206,7 +211,8 @@ def listed(element: str, map_one: Callable[..., Json | None], **options: Any) ->
 
 def repeated(map_one: Callable[..., Json | None], **options: Any) -> Read:
     """Read every repetition into a list."""
-    return lambda segment, number, reading: reading.each(segment, number, map_one, **options)
+    map_one = partial(map_one, **options) if options else map_one
+    return lambda segment, number, reading: reading.each(segment, number, map_one)
 
 
 STAFF: Read = remembered(repeated(xcn_to_practitioner))
