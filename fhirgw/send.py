@@ -73,12 +73,23 @@ class _InPieces(Response):
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         body = bytes(self.body)
+        left = len(body)
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        for start in range(0, len(body), PIECE):
-            if not await self._still():
-                raise RecalledError
-            piece = {"type": "http.response.body", "body": body[start : start + PIECE]}
-            await send({**piece, "more_body": start + PIECE < len(body)})
+        async for piece in _pieces(body, self._still):
+            left -= len(piece)
+            await send({"type": "http.response.body", "body": piece, "more_body": left > 0})
+
+
+class RecalledError(Exception):
+    """What was being sent may not be sent any more: the connection was closed before its end."""
+
+
+async def _pieces(body: bytes, still: Callable[[], Awaitable[bool]]) -> AsyncIterator[bytes]:
+    """A body, piece by piece, for as long as it may go: asked before each is handed to the socket."""
+    for start in range(0, len(body), PIECE):
+        if not await still():
+            raise RecalledError
+        yield body[start : start + PIECE]
 
 
 def error_answer(error: Exception, request_id: str) -> Public:
@@ -146,10 +157,6 @@ async def post(url: str, answer: Released | Public, *, headers: Mapping[str, str
 # --- an upstream server -------------------------------------------------------------------------------------------
 
 
-class RecalledError(Exception):
-    """What was being sent may not be sent any more: the connection was closed before its end."""
-
-
 async def hand_over(
     url: str, answer: Released | Public, *, headers: Mapping[str, str], still: Callable[[], bool]
 ) -> "Reply":
@@ -167,18 +174,17 @@ async def hand_over(
         DependencyDown: The partner does not answer.
     """
 
-    async def pieces() -> AsyncIterator[bytes]:
-        for start in range(0, len(answer.body), PIECE):
-            if not still():
-                raise RecalledError
-            yield answer.body[start : start + PIECE]
+    async def may() -> bool:
+        return still()
 
     async def trace(event: str, _info: Mapping[str, Any]) -> None:
         if event.endswith("send_request_headers.started") and not still():
             raise RecalledError
 
     sent = {**answer.headers, **headers, "Content-Type": answer.media_type, "Content-Length": str(len(answer.body))}
-    return await _exchange("POST", url, headers=sent, content=pieces(), extensions={"trace": trace})
+    return await _exchange(
+        "POST", url, headers=sent, content=_pieces(answer.body, may), extensions={"trace": trace}
+    )
 
 
 async def fetch(url: str, *, headers: Mapping[str, str]) -> "Reply":
