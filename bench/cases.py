@@ -54,6 +54,7 @@ def imported(path, amount, environment):
             if count % max(1, amount // 10) == 0:
                 status = Path(f"/proc/{process.pid}/status").read_text()
                 memory.append(round(int(status.split("VmRSS:")[1].split()[0]) / 1024))
+                print(f"{count} cases, {memory[-1]} MB", file=sys.stderr, flush=True)
     return {
         "stored": stored,
         "cases a second": round(amount / (time.perf_counter() - started), 1),

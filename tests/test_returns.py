@@ -141,6 +141,33 @@ async def test_a_suggestion_and_then_what_became_of_it(whole, icm):
     assert len(await told(whole, icm)) == 3, "who takes it back says so"
 
 
+async def test_what_a_provider_proposes_comes_back_as_a_suggestion(whole, icm):
+    doctor = next(one for one in whole.bodies("Practitioner") if one.get("name"))
+    sender, member = {"reference": f"Practitioner/{doctor['id']}"}, {"reference": f"Patient/{whole.patient(ALMA)}"}
+    goal = {
+        "resourceType": "Goal", "lifecycleStatus": "proposed", "subject": member, "statusDate": "2026-03-02",
+        "description": {"text": "Sleeps through."}, "expressedBy": sender,
+    }  # fmt: skip
+    service = {
+        "resourceType": "ServiceRequest", "status": "active", "intent": "proposal", "subject": member,
+        "code": {"text": "A sleep clinic."}, "authoredOn": "2026-03-02T12:30:00-05:00", "requester": sender,
+    }  # fmt: skip
+    written = [await write(whole, icm, one) for one in (goal, service)]
+    came = await told(whole, icm)
+    said = [one["statement"]["records"]["care_plan"]["suggestions"][0] for one in came]
+    assert [(one["kind"], one["text"]) for one in said] == [
+        ("goal", "Sleeps through."),
+        ("service", "A sleep clinic."),
+    ]
+    assert [one["resource"] for one in came] == [f"{one.type}/{one.id}" for one in written]
+    focus = {one.get("focus", {}).get("reference") for one in whole.bodies("Task")}
+    assert {one["resource"] for one in came} <= focus
+    before = whole.everything()
+    await whole.gateway.ingest.cases.take(statement(came[0]["statement"]))
+    kept_goal = ("Goal", written[0].id)
+    assert whole.everything()[kept_goal] == before[kept_goal]
+
+
 def is_main(whole, plan):
     return plan["subject"]["reference"] == f"Patient/{whole.patient(ALMA)}" and "partOf" not in plan
 

@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import AwareDatetime, model_validator
 
-from fhirgw.icm.base import Classified, Line, LocalId, Organization, Provider
+from fhirgw.icm.base import Classified, Coded, Line, LocalId, Organization, Provider
 
 
 class OtherPlan(Classified):
@@ -78,10 +78,14 @@ class Suggestion(Classified):
     """
 
     id: LocalId
+    kind: Literal["advice", "goal", "service"] = "advice"
+    """What is suggested: a goal or a service, to become one of the plan where it is accepted; or anything else."""
     at: AwareDatetime
     by: Provider
     organization: Organization | None = None
     text: Line
+    code: Coded | None = None
+    """Of the goal or the service."""
     decision: Literal["pending", "accepted", "declined"] = "pending"
     decided_on: date | None = None
     decided_by: LocalId | None = None
@@ -92,4 +96,10 @@ class Suggestion(Classified):
     def _decided_when(self) -> Self:
         if (self.decision == "pending") != (self.decided_on is None):
             raise ValueError("a suggestion is decided exactly when decided_on is stated")
+        return self
+
+    @model_validator(mode="after")
+    def _code_of_something(self) -> Self:
+        if self.code and self.kind == "advice":
+            raise ValueError("a code is one of a goal or of a service")
         return self

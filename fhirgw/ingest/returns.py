@@ -16,8 +16,10 @@ from fhirgw.store.database import Transaction
 _PATIENT = {
     "CareTeam": "subject",
     "Communication": "subject",
+    "Goal": "subject",
     "QuestionnaireResponse": "subject",
     "RelatedPerson": "patient",
+    "ServiceRequest": "subject",
     "Task": "for",
 }
 """Where a resource that may come back says whose it is."""

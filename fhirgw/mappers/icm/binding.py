@@ -45,6 +45,7 @@ _BY_CODE = {
         "link-out": "icm-link-out",
         "connection": "icm-connection",
         "aftercare": "icm-aftercare",
+        "suggestion": "icm-suggested-service",
     },
 }
 """Of a type with several profiles: code or code system of a category or type → profile; the first that is there."""

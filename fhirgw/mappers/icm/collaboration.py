@@ -11,6 +11,7 @@ from fhirgw.mappers.icm.shape import (
     Json,
     Scope,
     by_content,
+    coded,
     compact,
     concept,
     instant,
@@ -37,6 +38,10 @@ CONNECTED = {
     "failed": "failed",
 }
 DECIDED = {"pending": "requested", "accepted": "completed", "declined": "rejected"}
+_GOAL = {"pending": "proposed", "accepted": "accepted", "declined": "rejected"}
+_SERVICE = {"pending": "active", "accepted": "completed", "declined": "revoked"}
+SUGGESTED = {"advice": "Communication", "goal": "Goal", "service": "ServiceRequest"}
+"""Kind of a suggestion → the type of its resource."""
 
 
 def other_plans(scope: Scope, plan: CarePlan) -> Iterator[Json]:
@@ -160,23 +165,55 @@ def _suggestion(scope: Scope, one: Suggestion) -> Iterator[Json]:
     """The provider's words, and a Task to consider them. They change nothing by themselves."""
     *before, sender = _who_suggests(scope, one)
     yield from (*before, sender)
-    said = labelled(
-        {
-            "resourceType": "Communication",
-            "id": scope.id("Communication", "suggestion", one.id),
-            "status": "completed",
-            "category": [concept(local("icm-collaboration", "suggestion"))],
-            "subject": scope.patient,
-            "about": [scope.ref("CarePlan")],
-            "sent": instant(one.at),
-            "recipient": [scope.manager],
-            "sender": reference_to(sender),
-            "payload": [{"contentString": one.text}],
-        },
-        one,
-    )
+    kind = SUGGESTED[one.kind]
+    head = {"resourceType": kind, "id": scope.id(kind, "suggestion", one.id)}
+    said = labelled(head | _SAID[one.kind](scope, one, reference_to(sender)), one)
     yield said
     yield labelled(_consider(scope, one, said), one)
+
+
+def _advice(scope: Scope, one: Suggestion, sender: Json) -> Json:
+    return {
+        "status": "completed",
+        "category": [concept(local("icm-collaboration", "suggestion"))],
+        "subject": scope.patient,
+        "about": [scope.ref("CarePlan")],
+        "sent": instant(one.at),
+        "recipient": [scope.manager],
+        "sender": sender,
+        "payload": [{"contentString": one.text}],
+    }
+
+
+def _goal(scope: Scope, one: Suggestion, sender: Json) -> Json:
+    """The provider's words: a goal of the plan is in the member's own, and another resource."""
+    return {
+        "lifecycleStatus": _GOAL[one.decision],
+        "description": _what(one),
+        "subject": scope.patient,
+        "statusDate": instant(one.decided_on or scope.program.day(one.at)),
+        "expressedBy": sender,
+    }
+
+
+def _service(scope: Scope, one: Suggestion, sender: Json) -> Json:
+    return {
+        "basedOn": [scope.ref("CarePlan")],
+        "status": _SERVICE[one.decision],
+        "intent": "proposal",
+        "category": [concept(local("icm-service", "suggestion", "Suggestion"))],
+        "code": _what(one),
+        "subject": scope.patient,
+        "authoredOn": instant(one.at),
+        "requester": sender,
+    }
+
+
+_SAID = {"advice": _advice, "goal": _goal, "service": _service}
+
+
+def _what(one: Suggestion) -> Json:
+    return concept(*([coded(one.code)] if one.code else []), text=one.text)
 
 
 def _who_suggests(scope: Scope, one: Suggestion) -> Iterator[Json]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from fhirgw.icm.plan import CarePlan, Evidence, Goal, Problem
 from fhirgw.mappers.icm.people import actor_ref, practitioner
 from fhirgw.mappers.icm.shape import (
+    HL7_EXTENSIONS,
     US_CORE_CODES,
     Json,
     Scope,
@@ -20,7 +21,6 @@ from fhirgw.mappers.icm.shape import (
 )
 from fhirgw.terminology import CONDITION_CATEGORY, CONDITION_VERIFICATION, THO
 
-_HL7 = "http://hl7.org/fhir/StructureDefinition/"
 _PROBLEM = concept(coding(CONDITION_CATEGORY, "problem-list-item", "Problem List Item"))
 _CONCERN = concept(coding(f"{US_CORE_CODES}condition-category", "health-concern", "Health Concern"))
 
@@ -115,7 +115,7 @@ def _goal(scope: Scope, plan: CarePlan, goal: Goal) -> Json:
 def _acceptance(scope: Scope, goal: Goal) -> Json:
     """CT BHP: "Members have a choice in which goals they want to work on"."""
     return {
-        "url": f"{_HL7}goal-acceptance",
+        "url": f"{HL7_EXTENSIONS}goal-acceptance",
         "extension": [
             {"url": "individual", "valueReference": scope.patient},
             {"url": "status", "valueCode": goal.acceptance},
@@ -126,7 +126,10 @@ def _acceptance(scope: Scope, goal: Goal) -> Json:
 def _said(scope: Scope, plan: CarePlan, goal: Goal) -> Iterator[Json]:
     """Why it was declined, its steps, who works on it, which plans of others it fits."""
     if goal.declined_because:
-        yield {"url": f"{_HL7}goal-reasonRejected", "valueCodeableConcept": {"text": goal.declined_because}}
+        yield {
+            "url": f"{HL7_EXTENSIONS}goal-reasonRejected",
+            "valueCodeableConcept": {"text": goal.declined_because},
+        }
     for step in plan.goals:
         if step.toward == goal.id:
             kind = {
@@ -134,7 +137,7 @@ def _said(scope: Scope, plan: CarePlan, goal: Goal) -> Iterator[Json]:
                 "valueCodeableConcept": concept(coding(f"{THO}goal-relationship-type", "milestone")),
             }
             target = {"url": "target", "valueReference": scope.ref("Goal", step.id)}
-            yield {"url": f"{_HL7}goal-relationship", "extension": [kind, target]}
+            yield {"url": f"{HL7_EXTENSIONS}goal-relationship", "extension": [kind, target]}
     for one in goal.helpers:
         yield extension("icm-works-on-goal", valueReference=actor_ref(scope, one))
     for one in goal.aligned_with:

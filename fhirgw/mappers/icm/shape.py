@@ -29,7 +29,8 @@ NUCC = "http://nucc.org/provider-taxonomy"
 US_CORE_CODES = "http://hl7.org/fhir/us/core/CodeSystem/"
 NO_FIXED_ADDRESS = "http://hl7.org/fhir/ca/baseline/StructureDefinition/ext-nofixedaddress"
 CUSTODIAN = "http://hl7.org/fhir/us/mcc/StructureDefinition/custodian"
-PERTAINS_TO_GOAL = "http://hl7.org/fhir/StructureDefinition/resource-pertainsToGoal"
+HL7_EXTENSIONS = "http://hl7.org/fhir/StructureDefinition/"
+PERTAINS_TO_GOAL = f"{HL7_EXTENSIONS}resource-pertainsToGoal"
 TEXT_REVIEW = {"system": f"{CANONICAL}/CodeSystem/icm-text-review", "code": "cleared"}
 """Tag: the free text of this resource was classified by a person; without it a text counts as unclassified."""
 UNREVIEWED = TEXT_REVIEW | {"code": "unreviewed"}

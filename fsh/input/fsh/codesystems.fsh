@@ -88,6 +88,7 @@ Description: "What a ServiceRequest of a plan asks for."
 * #connection "Connection to a service" "CT BHP: referral, and support to ensure the connection."
 * #aftercare "Aftercare" "BC ICMT 2.8: who does what after the discharge."
 * #link-out "Link to another service" "BC ICMT 1.3: what suits somebody better who is not eligible."
+* #suggestion "Suggestion" "HUSKY: the provider has the opportunity to respond back with any suggestions."
 
 CodeSystem: IcmReferralSource
 Id: icm-referral-source

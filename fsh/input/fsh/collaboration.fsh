@@ -53,6 +53,24 @@ Description: "CT BHP, Coordination and Collaboration: make referrals; assess bar
 * performer 1..* MS
 * reasonReference MS
 
+Profile: IcmSuggestedService
+Parent: ServiceRequest
+Id: icm-suggested-service
+Title: "Service that a provider suggests"
+Description: "HUSKY, Coordination & Collaboration: the provider has the opportunity to respond back with any suggestions to the member's plan of care. It changes nothing by itself: a Task asks the team to consider it."
+* insert Profile
+* basedOn 1..1 MS
+* basedOn only Reference(IcmCarePlan)
+* status 1..1 MS
+* intent = #proposal
+* category 1..1 MS
+* category = IcmService#suggestion
+* code 1..1 MS
+* code.text 1..1 MS
+* insert OfMember(subject)
+* authoredOn 1..1 MS
+* requester 1..1 MS
+
 Profile: IcmAftercare
 Parent: ServiceRequest
 Id: icm-aftercare

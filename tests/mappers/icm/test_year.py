@@ -392,10 +392,15 @@ def test_a_copy_for_the_member_is_theirs_and_one_for_others_is_shared_with_nobod
 def test_a_suggestion_changes_nothing_by_itself():
     """HUSKY: "The provider has the opportunity to respond back with any suggestions"."""
     resources = mapped("husky-year")
-    said = [one for one in of_type(resources, "Communication") if "suggestion" in coded(one, "category")]
+    words = [one for one in of_type(resources, "Communication") if "suggestion" in coded(one, "category")]
+    services = [one for one in of_type(resources, "ServiceRequest") if one["intent"] == "proposal"]
+    [goal] = [one for one in of_type(resources, "Goal") if one["expressedBy"]["reference"].startswith("Pract")]
     tasks = [one for one in of_type(resources, "Task") if "consider-suggestion" in coded(one, "code")]
-    assert [one["focus"] for one in tasks] == [reference(one) for one in said]
-    assert [one["status"] for one in tasks] == ["completed", "rejected", "requested"]
+    assert [one["focus"] for one in tasks] == [reference(one) for one in (*words, goal, *services)]
+    assert [one["status"] for one in tasks] == ["completed", "rejected", "requested", "completed", "requested"]
+    assert goal["lifecycleStatus"] == "accepted"
+    [plan] = [one for one in of_type(resources, "CarePlan") if "partOf" not in one]
+    assert reference(goal) not in plan["goal"], "an accepted one becomes a goal of the plan in the member's words"
     without = stated("husky-year")["care_plan"] | {"suggestions": []}
     plans = [of_type(mapped("husky-year", **changes), "CarePlan") for changes in ({}, {"care_plan": without})]
     assert plans[0] == plans[1]

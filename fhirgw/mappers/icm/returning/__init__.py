@@ -1,6 +1,6 @@
 """FHIR back to ICM: what a resource that somebody wrote says of a case, as records that its system can take.
 
-A reader (``suggestions``, ``answers``, ``tasks``, ``team``) takes the words of the programme out of the
+A reader (``suggestions``, ``goals``, ``answers``, ``tasks``, ``team``) takes the words of the programme out of the
 resource. The case with these words is then mapped out again, and whatever the resource says that is not found
 there is refused with its place: nothing is lost silently, and what is stored is what the case will say. Pure:
 nothing is looked up but by ``find``.
@@ -15,8 +15,9 @@ from fhirgw.icm.model import Case
 from fhirgw.icm.statements import Records, statement
 from fhirgw.mappers.icm import map_case
 from fhirgw.mappers.icm.returning.answers import answers
+from fhirgw.mappers.icm.returning.goals import goal
 from fhirgw.mappers.icm.returning.reading import Find, Reading, Told
-from fhirgw.mappers.icm.returning.suggestions import suggestion
+from fhirgw.mappers.icm.returning.suggestions import suggested_service, suggestion
 from fhirgw.mappers.icm.returning.tasks import task
 from fhirgw.mappers.icm.returning.team import care_team, related_person
 from fhirgw.mappers.icm.returning.unsaid import unsaid
@@ -29,8 +30,10 @@ _READERS: Mapping[str, Callable[[Reading], Told | None]] = MappingProxyType(
     {
         "CareTeam": care_team,
         "Communication": suggestion,
+        "Goal": goal,
         "QuestionnaireResponse": answers,
         "RelatedPerson": related_person,
+        "ServiceRequest": suggested_service,
         "Task": task,
     }
 )
@@ -93,9 +96,16 @@ def returned(resource: Json, homes: Sequence[Home], id_key: bytes, *, fresh: str
     told = [(home, reading, one) for home, reading in zip(homes, readings, strict=True)
             if (one := _read(reader, reading))]  # fmt: skip
     if len(told) > 1:
-        text = "The member has several cases: name the CarePlan of the one that is meant."
-        raise ExceptionGroup("return", [InvalidElement(text, location=f"{resource['resourceType']}.basedOn")])
+        raise ExceptionGroup("return", [_several(resource["resourceType"])])
     return _whole(*told[0]) if told else None
+
+
+def _several(kind: str) -> GatewayError:
+    if kind == "Goal":  # which names no plan
+        text = "The member has several cases: say the area of the programme that is meant (icm-goal-area)."
+        return InvalidElement(text, location="Goal.category")
+    text = "The member has several cases: name the CarePlan of the one that is meant."
+    return InvalidElement(text, location=f"{kind}.basedOn")
 
 
 def _mapped(home: Home, case: Case, id_key: bytes) -> dict[tuple[str, str], Json]:

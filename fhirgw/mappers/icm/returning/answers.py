@@ -30,7 +30,7 @@ def answers(reading: Reading) -> Told | None:
             if reading.named("QuestionnaireResponse", part, one.id):
                 return _told(reading, path, one)
     name = _form(reading.resource)
-    if name is None or not reading.open or not _is_of_the_case(reading):
+    if name is None or not reading.open or not reading.names_no_other_plan:
         return None
     return _told(reading, _path(name), None)
 
@@ -53,13 +53,6 @@ def _path(name: str | None) -> str:
         return "screens"
     text = f"The instruments are sf12v1, icm-acuity, {', '.join(INSTRUMENTS)}."
     raise InvalidElement(text, location="QuestionnaireResponse.questionnaire")
-
-
-def _is_of_the_case(reading: Reading) -> bool:
-    """Whether it names the plan of this case, or no plan."""
-    plans = [one.get("reference") for one in reading.resource.get("basedOn", ())]
-    has_plan = reading.scope.case.care_plan is not None
-    return not plans or (has_plan and plans == [reading.scope.ref("CarePlan")["reference"]])
 
 
 def _told(reading: Reading, path: str, known: Model | None) -> Told:

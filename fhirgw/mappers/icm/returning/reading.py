@@ -42,6 +42,22 @@ class Reading:
         """Whether something new can come to the case."""
         return "id" not in self.resource and self.scope.case.status != "finished"
 
+    @property
+    def proposes(self) -> bool:
+        """Whether it is a Goal that is proposed."""
+        return bool(self.resource.get("lifecycleStatus") == "proposed")
+
+    @property
+    def names_no_other_plan(self) -> bool:
+        """Whether it is based on the plan of this case, or on no plan."""
+        plans = [one.get("reference") for one in self.resource.get("basedOn", ())]
+        return not plans or (self.has_plan and plans == [self.scope.ref("CarePlan")["reference"]])
+
+    @property
+    def has_plan(self) -> bool:
+        """Whether the case has a plan."""
+        return self.scope.case.care_plan is not None
+
     def staff(self, reference: Json | None, location: str) -> str | None:
         """The local id of somebody of the care team; None for nobody, and for the programme itself.
 
