@@ -357,8 +357,10 @@ def _repeated(message: Message, reading: Reading) -> dict[str, tuple[Json, ...]]
         if name in REPEATED:
             fact = REPEATED[name](segment, reading)
             last = name, fact
-            if fact or _takes_back(segment):
-                found.setdefault(name, []).extend([fact] if fact else [])
+            if fact:
+                found.setdefault(name, []).append(fact)
+            elif _takes_back(segment):
+                found.setdefault(name, [])
         elif name in ROLES:
             role = ROLES[name](segment, of, reading) if _TAKING_PART[of] else None
             found.setdefault(name, []).extend([role] if role else [])

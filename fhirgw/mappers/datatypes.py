@@ -251,10 +251,8 @@ def sound_period(period: Json) -> Json:
     return period
 
 
-def _coded_element(element: str, table: str, codes: Mapping[str, str], code: str | None, scope: Scope) -> Json:
+def _coded_element(element: str, table: str, codes: Mapping[str, str], code: str, scope: Scope) -> Json:
     """A code of a required binding; one that has no target there stays beside the absent element, as sent."""
-    if not code:
-        return {}
     known = local_code(table, code, scope)
     target = codes.get(known) or codes.get(known.upper())
     return {element: target} if target else {f"_{element}": _beside(table, known, scope)}
@@ -286,11 +284,14 @@ def xpn_to_human_name(xpn: Components, scope: Scope) -> Json | None:
     family = xpn[1]
     name: Json = {"family": family} if family else {}
     _fill(name, "given", xpn[2], xpn[3])
-    _fill(name, "suffix", xpn[4], xpn[6], xpn[14])
-    _fill(name, "prefix", xpn[5])
+    if xpn.last > 3:
+        _fill(name, "suffix", xpn[4], xpn[6], xpn[14])
+        _fill(name, "prefix", xpn[5])
     if not name:
         return None
-    name = _coded_element("use", "0200", NAME_USE, xpn[7], scope) | name
+    use = xpn[7]
+    if use:
+        name = _coded_element("use", "0200", NAME_USE, use, scope) | name
     if xpn.last > 9:
         order = xpn[11]
         if order in _ASSEMBLY_ORDERS:
@@ -317,7 +318,7 @@ def xad_to_address(xad: Components, scope: Scope, *, uses: Mapping[str, str] = A
     kind = xad[7]
     if kind and kind in ADDRESS_TYPE:
         address["type"] = ADDRESS_TYPE[kind]
-    else:
+    elif kind:
         address |= _coded_element("use", "0190", uses, kind, scope)
     if xad.last > 9:
         tract = xad[10]

@@ -100,11 +100,11 @@ class _Record:
 
     def _make(self, kind: str, key: tuple[str, ...], elements: Json) -> None:
         name = self._id(kind, *key)
-        said = {element: value for element, value in elements.items() if value or value is False}
-        placed = {
-            element: self.beside.placed(value) if element in _NAMING else value for element, value in said.items()
-        }
-        self.made[f"{kind}/{name}"] = {"resourceType": kind, "id": name, **placed}
+        made: Json = {"resourceType": kind, "id": name}
+        for element, value in elements.items():
+            if value or value is False:
+                made[element] = self.beside.placed(value) if element in _NAMING else value
+        self.made[f"{kind}/{name}"] = made
 
     def _relatives(self) -> None:
         """RelatedPersons: whoever NK1, GT1, IN1 and PID-21 name; the same name is the same person."""
@@ -246,6 +246,8 @@ def _update(fact: Json) -> bool:
 
 def _joined(relative: Json, more: Json) -> Json:
     """Two pictures of one person: lists united, of anything else the first."""
+    if not relative:
+        return dict(more)
     joined = dict(relative)
     for element, value in more.items():
         known = joined.get(element)

@@ -87,7 +87,7 @@ def gt1_to_guarantor(gt1: Segment, reading: Reading) -> Json | None:
         fact = {"relative": relative, "key": person_key(relative)}
     else:
         return None
-    period = elements(gt1, ((13, "period", bound("start")), (14, "period", bound("end"))), reading)
+    period = elements(gt1, _GT1_PERIOD, reading)
     return fact | period | {"self": local_code("0063", valued(gt1, 11), reading.scope) == "SEL"}
 
 
@@ -173,6 +173,7 @@ _GT1: Fields = (
     (8, "birthDate", _date),
     (36, "communication", remembered(_spoken)),
 )
+_GT1_PERIOD: Fields = ((13, "period", bound("start")), (14, "period", bound("end")))
 _INSURED: Fields = (
     (49, "identifier", _numbers("SN")),
     (16, "name", repeated(xpn_to_human_name)),
