@@ -70,10 +70,10 @@ class Doors:
         """Whether anybody could send from this address."""
         return self.intake.welcomes(address)
 
-    def receive(self, raw: bytes, peer: Peer, *, truncated: bool) -> "asyncio.Future[Reply]":
+    def receive(self, raw: bytes, peer: Peer, then: Callable[[Reply], None], *, truncated: bool) -> None:
         """One message over MLLP."""
-        reply = partial(self.reply, since=self.seconds())
-        return self.intake.reply_to(raw, "mllp", peer, reply, truncated=truncated)
+        since = self.seconds()
+        self.intake.take(raw, "mllp", peer, lambda told: then(self.reply(told, since)), truncated=truncated)
 
     def batch(self, peer: Peer) -> Incoming:
         """A batch over MLLP."""

@@ -8,7 +8,6 @@ are there without which nothing can be made of it. Everything is kept, with what
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
-from typing import Any, TypeVar
 
 import structlog
 
@@ -26,8 +25,6 @@ from fhirgw.store.database import Database
 from fhirgw.v2.ack import AckMode, accept_mode, check_envelope
 from fhirgw.v2.batch import head
 from fhirgw.v2.codec import Message, Segment, header, parse
-
-T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 DAY = 86_400_000_000
@@ -68,36 +65,47 @@ class Intake:
         self._glance = Glance()
         self._keeper = Keeper(database, window=duplicate_window_days * DAY, new_id=new_id)
         self._sleep = sleep
+        self._paced: set[asyncio.Future[None]] = set()  # messages that are made to wait
 
     def receive(
         self, raw: bytes, channel: str, peer: Peer, *, truncated: bool = False
     ) -> "asyncio.Future[Received]":
-        """Keep a message, and say, when it is on disk, what its sender is to be told. See ``reply_to``."""
-        return self.reply_to(raw, channel, peer, lambda received: received, truncated=truncated)
+        """Keep a message, and say, when it is on disk, what its sender is to be told. See ``take``."""
+        told: asyncio.Future[Received] = asyncio.get_running_loop().create_future()
 
-    def reply_to(
-        self, raw: bytes, channel: str, peer: Peer, then: Callable[[Received], T], *, truncated: bool = False
-    ) -> "asyncio.Future[T]":
-        """The same, as the channel's own reply.
+        def tell(received: Received) -> None:
+            if not told.done():  # given up: nobody waits any more
+                told.set_result(received)
+
+        self.take(raw, channel, peer, tell, truncated=truncated)
+        return told
+
+    def take(
+        self, raw: bytes, channel: str, peer: Peer, tell: Callable[[Received], object], *, truncated: bool = False
+    ) -> None:
+        """The same without a future, which for an ordinary message costs as much as to look at it.
 
         Args:
             raw: The unframed bytes.
             channel: ``mllp``, ``http`` or ``file``.
             peer: Where it came from.
-            then: What the channel makes of that, at once.
+            tell: Called once with the outcome, after this has returned; it raises nothing.
             truncated: The rest was over the size cap and is not here.
         """
         judged = self._judge(raw, peer, truncated=truncated)
-        arrival = Arrival(channel, peer, judged, then)
+        arrival = Arrival(channel, peer, judged, tell)
         try:
             seconds = self._pace(judged, peer)
         except DependencyDown as error:
-            arrival.tell(self._keeper.unkept(judged, error, last=True))
-            return arrival.told
+            unkept = self._keeper.unkept(judged, error, last=True)
+            asyncio.get_running_loop().call_soon(tell, unkept)
+            return
         if seconds:
-            return asyncio.ensure_future(self._receive_later(arrival, seconds))
-        self._keeper.take(arrival)
-        return arrival.told
+            later = asyncio.ensure_future(self._take_later(arrival, seconds))
+            self._paced.add(later)
+            later.add_done_callback(self._paced.discard)
+        else:
+            self._keeper.take(arrival)
 
     async def discard(self, raw: bytes, peer: Peer) -> None:
         """Keep what was no frame, for inspection; nobody is answered (ADR 0011)."""
@@ -176,10 +184,9 @@ class Intake:
         self._glance.learn(raw, senders, judged)
         return judged
 
-    async def _receive_later(self, arrival: Arrival, seconds: float) -> Any:
+    async def _take_later(self, arrival: Arrival, seconds: float) -> None:
         await self._sleep(seconds)
         self._keeper.take(arrival)
-        return await arrival.told
 
     def _pace(self, judged: Judged, peer: Peer) -> float:
         """How long a message has to wait, in seconds, of a sender that sends more than it may.

@@ -6,16 +6,15 @@ control id that of another) is looked at by itself, in the same unit of work (do
 
 import asyncio
 import hashlib
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, partial
 from itertools import count
-from typing import Any
 
 import structlog
-from prometheus_client import Counter
+from prometheus_client import Counter as Metric
 
 from fhirgw import metrics
 from fhirgw.admission import Peer
@@ -47,6 +46,8 @@ class Received:
         follows: Whether an application ACK may follow its processing.
         idle: Silence that the sender's connection is allowed; None: the gateway's.
         last: The connection is not to be kept.
+        refused: The code of table 0357 for which it was refused.
+        state: Its processing state then.
     """
 
     answer: Public | None
@@ -56,6 +57,8 @@ class Received:
     follows: bool = False
     idle: float | None = None
     last: bool = False
+    refused: str | None = None
+    state: str | None = None
 
 
 @dataclass(slots=True)
@@ -107,20 +110,13 @@ class Arrival:
         channel: ``mllp``, ``http`` or ``file``.
         peer: Where it came from.
         judged: What it says, and what is wrong with it, if anything.
-        then: What its channel makes of what becomes of it.
-        told: That.
+        tell: Called once with what becomes of it, in the event loop; it raises nothing.
     """
 
     channel: str
     peer: Peer
     judged: Judged
-    then: Callable[[Received], Any]
-    told: "asyncio.Future[Any]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-
-    def tell(self, received: Received) -> None:
-        """What becomes of it, unless nobody waits any more."""
-        if not self.told.done():
-            self.told.set_result(self.then(received))
+    tell: Callable[[Received], object]
 
 
 class Keeper:
@@ -141,7 +137,7 @@ class Keeper:
         self._submitted = False  # a unit is on its way that will take all that waits when it begins
 
     def take(self, arrival: Arrival) -> None:
-        """Keep it, with what else the event loop finds to have arrived; ``arrival.told`` is the outcome."""
+        """Keep it, with what else the event loop finds to have arrived; ``arrival.tell`` is given the outcome."""
         self._waiting.append(arrival)
         if not self._submitted:
             self._submitted = True
@@ -149,51 +145,51 @@ class Keeper:
 
     def unkept(self, judged: Judged, error: DependencyDown, *, last: bool = False) -> Received:
         """The answer to what is not on disk."""
-        code, answer = self._answer(judged, [error], datetime.now(UTC))
+        code, ack = self._answer(judged, [error], datetime.now(UTC))
         _counter(judged.sender, code or "none").inc()
-        return Received(answer, None, code, judged.sender, last=last)
+        return Received(None if ack is None else Public(ack, media_type=ER7), None, code, judged.sender, last=last)
 
     # --- in the event loop ----------------------------------------------------------------------------------------
 
     def _submit(self) -> None:
         group: list[Arrival] = []
+        unit = partial(self._keep_waiting, group=group)
         try:
-            unit, few = partial(self._keep_waiting, group=group), len(self._waiting) <= FEW
-            kept = self._database.submit(unit, urgent=True, here=few)
-        except DependencyDown as error:
-            self._unkept(group, error)
+            kept = self._database.write_here(unit) if len(self._waiting) <= FEW else None
+            if kept is None:
+                self._database.submit(unit, urgent=True).add_done_callback(partial(self._kept, group))
+                return
+        except Exception as error:  # noqa: BLE001 - whatever it is, the senders have to be told
+            self._failed(group, error)
         else:
-            kept.add_done_callback(partial(self._kept, group))
+            self._tell(group, kept)
 
-    def _kept(self, group: list[Arrival], kept: "asyncio.Future[list[journal.Row]]") -> None:
+    def _kept(self, group: list[Arrival], kept: "asyncio.Future[list[Received]]") -> None:
         error = kept.exception()
         if error is None:
             self._tell(group, kept.result())
-        elif isinstance(error, DependencyDown) or len(group) == 1:
-            self._unkept(group, error)
-        else:  # one of them: each by itself then, so that it harms no other
-            for arrival in group:
-                self._database.submit(partial(self._keep_all, arrivals=[arrival]), urgent=True).add_done_callback(
-                    partial(self._kept, [arrival])
-                )
+        else:
+            self._failed(group, error)
 
-    def _tell(self, group: list[Arrival], rows: list[journal.Row]) -> None:
-        for arrival, row in zip(group, rows, strict=True):
-            judged = arrival.judged
-            _counter(judged.sender, row.ack_code or "none").inc()
-            if row.error_code:  # a line for each that is in order costs more than its ACK
-                told_of = {"state": row.state, "ack": row.ack_code, "error": row.error_code}
-                log.info("message kept", row=row.id, peer=arrival.peer.name, **told_of)
-            arrival.tell(
-                Received(
-                    Public(row.ack, media_type=ER7) if row.ack else None,
-                    row.id,
-                    row.ack_code,
-                    judged.sender,
-                    row.application is not None,
-                    judged.registered.idle_timeout_seconds,
-                )
+    def _failed(self, group: list[Arrival], error: BaseException) -> None:
+        if isinstance(error, DependencyDown) or len(group) <= 1:
+            self._unkept(group, error)
+            return
+        for arrival in group:  # one of them: each by itself then, so that it harms no other
+            self._database.submit(partial(self._keep_all, arrivals=[arrival]), urgent=True).add_done_callback(
+                partial(self._kept, [arrival])
             )
+
+    def _tell(self, group: list[Arrival], kept: list[Received]) -> None:
+        counted: Counter[tuple[str, str]] = Counter()
+        for arrival, received in zip(group, kept, strict=True):
+            counted[received.sender, received.code or "none"] += 1
+            if received.refused:  # a line for each that is in order costs more than its ACK
+                told_of = {"state": received.state, "ack": received.code, "error": received.refused}
+                log.info("message kept", row=received.row, peer=arrival.peer.name, **told_of)
+            arrival.tell(received)
+        for (sender, code), number in counted.items():
+            _counter(sender, code).inc(number)
 
     def _unkept(self, group: list[Arrival], error: BaseException) -> None:
         """Whatever it is: not kept, so the senders keep it."""
@@ -214,52 +210,62 @@ class Keeper:
 
     # --- in the writer's thread -----------------------------------------------------------------------------------
 
-    def _keep_waiting(self, tx: Transaction, *, group: list[Arrival]) -> list[journal.Row]:
+    def _keep_waiting(self, tx: Transaction, *, group: list[Arrival]) -> list[Received]:
         self._take_all(group)
         return self._keep_all(tx, group)
 
-    def _keep_all(self, tx: Transaction, arrivals: Sequence[Arrival]) -> list[journal.Row]:
-        """The journal rows of messages with their answers; of one that was sent before, the row it has."""
+    def _keep_all(self, tx: Transaction, arrivals: Sequence[Arrival]) -> list[Received]:
+        """Keep messages with their answers; one that was sent before has the row and the answer it has."""
         now = datetime.fromtimestamp(tx.now // 1_000_000, UTC)  # an ACK says the second
         fresh = self._fresh(tx, arrivals)
-        rows: list[journal.Row] = []
-        new: list[journal.New] = []
+        kept: list[Received] = []
+        new: list[Arrival] = []
         for at, arrival in enumerate(arrivals):
             if at in fresh:
-                new.append(self._row(arrival, fresh[at], [], now))
+                new.append(arrival)
             else:  # in its turn: it may be the same as one before it
-                rows += journal.keep(tx, new)
+                kept += self._keep_fresh(tx, new, now)
                 new = []
-                rows.append(self._keep(tx, arrival, now))
-        return rows + journal.keep(tx, new)
+                kept.append(self._keep(tx, arrival, now))
+        return kept + self._keep_fresh(tx, new, now)
 
-    def _fresh(self, tx: Transaction, arrivals: Sequence[Arrival]) -> dict[int, str]:
-        """Which are in order and new, with their control ids: no earlier one has its sender and control id."""
+    def _keep_fresh(self, tx: Transaction, arrivals: Sequence[Arrival], now: datetime) -> list[Received]:
+        new = [self._row(arrival, (), now) for arrival in arrivals]
+        if any(row.application for row in new):
+            keys = [row.id for row in journal.keep(tx, new)]
+        else:
+            keys = journal.keep_sound(tx, new)
+        return [
+            _received(arrival.judged, key, row.ack_code, row.ack, follows=row.application is not None)
+            for arrival, key, row in zip(arrivals, keys, new, strict=True)
+        ]
+
+    def _fresh(self, tx: Transaction, arrivals: Sequence[Arrival]) -> set[int]:
+        """Which are in order and new: no earlier one has its sender and control id."""
         asked: defaultdict[str, dict[str, int]] = defaultdict(dict)
         for at, arrival in enumerate(arrivals):
             control_id = arrival.judged.control_id
             if control_id and not arrival.judged.errors:
                 asked[arrival.judged.sender].setdefault(control_id, at)
-        fresh: dict[int, str] = {}
+        fresh: set[int] = set()
         for sender, ids in asked.items():
-            used = journal.used(tx.connection, sender, list(ids), since=tx.now - self._window)
-            fresh |= {at: control_id for control_id, at in ids.items() if control_id not in used}
+            for control_id in journal.used(tx.direct, sender, list(ids), since=tx.now - self._window):
+                del ids[control_id]
+            fresh.update(ids.values())
         return fresh
 
-    def _keep(self, tx: Transaction, arrival: Arrival, now: datetime) -> journal.Row:
-        """The row of one that may have been sent before, or is refused."""
+    def _keep(self, tx: Transaction, arrival: Arrival, now: datetime) -> Received:
+        """Keep one that may have been sent before, or is refused."""
         judged = arrival.judged
-        control_id = judged.control_id
-        earlier = self._earlier(tx, arrival, control_id)
-        if isinstance(earlier, journal.Row):
-            return earlier
-        errors = [*judged.errors, *([earlier] if earlier else [])]
-        (row,) = journal.keep(tx, [self._row(arrival, control_id, errors, now)])
-        return row
+        row = self._earlier(tx, arrival, judged.control_id)
+        if not isinstance(row, journal.Row):
+            errors = [*judged.errors, *([row] if row else [])]
+            (row,) = journal.keep(tx, [self._row(arrival, errors, now)])
+        received = _received(judged, row.id, row.ack_code, row.ack, follows=row.application is not None)
+        received.refused, received.state = row.error_code, row.state
+        return received
 
-    def _row(
-        self, arrival: Arrival, control_id: str | None, errors: Sequence[GatewayError], now: datetime
-    ) -> journal.New:
+    def _row(self, arrival: Arrival, errors: Sequence[GatewayError], now: datetime) -> journal.New:
         """A new message with its answer."""
         judged = arrival.judged
         indulged = bool(errors) and judged.registered.ack == "aa-only" and judged.message is not None
@@ -267,12 +273,12 @@ class Keeper:
         return journal.New(
             arrival.channel,
             judged.sender,
-            control_id,
+            judged.control_id,
             judged.trigger,
             judged.raw,
             state=("parked" if indulged else "rejected") if errors else "received",
             ack_code=code,
-            ack=answer.body if answer else None,
+            ack=answer,
             error=errors[0] if errors else None,
             application=None if errors else judged.mode.follows,
         )
@@ -311,32 +317,34 @@ class Keeper:
         """The answer to what was refused at first: it is on disk, and was processed or will be."""
         code, answer = self._answer(judged, [], datetime.fromtimestamp(tx.now / 1_000_000, UTC))
         state = "received" if earlier.state == "parked" else earlier.state
-        body = answer.body if answer else None
-        taken = journal.retake(tx, earlier, state=state, ack_code=code, ack=body, application=judged.mode.follows)
+        taken = journal.retake(tx, earlier, state=state, ack_code=code, ack=answer, application=judged.mode.follows)
         if taken.state == "processed":
             conclude(tx, taken)
         return taken
 
     def _answer(
         self, judged: Judged, errors: Sequence[GatewayError], now: datetime
-    ) -> tuple[str | None, Public | None]:
+    ) -> tuple[str | None, bytes | None]:
         """MSA-1 and the ACK, in the mode the sender asked for; (None, None) where none is owed."""
         if judged.form and judged.control_id and not errors:
             own = next(self._control_ids).encode()
-            body = judged.form.fill(stamp(now).encode(), own, judged.control_id.encode())
-            return judged.code, Public(body, media_type=ER7)
+            return judged.code, judged.form.fill(stamp(now).encode(), own, judged.control_id.encode())
         message = judged.message
         code = judged.mode.at_once(errors) if message else None
         if message is None or code is None:
             return None, None
-        body = acknowledge(message, code, errors, now=now, control_id=next(self._control_ids))
-        return code, Public(body, media_type=ER7)
+        return code, acknowledge(message, code, errors, now=now, control_id=next(self._control_ids))
+
+
+def _received(judged: Judged, row: int, code: str | None, ack: bytes | None, *, follows: bool) -> Received:
+    answer = None if ack is None else Public(ack, media_type=ER7)
+    return Received(answer, row, code, judged.sender, follows, judged.registered.idle_timeout_seconds)
 
 
 @cache
-def _counter(sender: str, code: str) -> Counter:
+def _counter(sender: str, code: str) -> Metric:
     """By a sender's name and MSA-1; finding it takes longer than counting."""
-    counter: Counter = metrics.messages.labels(sender, code)
+    counter: Metric = metrics.messages.labels(sender, code)
     return counter
 
 

@@ -373,7 +373,7 @@ async def test_http_gives_the_second_word_of_enhanced_mode_to_the_return_address
 
 async def test_http_says_that_nothing_was_kept(whole, partner, monkeypatch):
     headers = await partner.headers() | HL7
-    monkeypatch.setattr("fhirgw.store.journal.keep", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("fhirgw.store.journal.keep_sound", lambda *_, **__: 1 / 0)
     said = await partner.http.post("/hl7v2", content=adt("1"), headers=headers)
     assert (said.status_code, msa(said.content)) == (503, ("AR", "1"))
 

@@ -217,7 +217,7 @@ async def test_an_aa_only_sender_is_told_aa_for_whatever_is_on_disk_and_the_oper
         ("parked", "103"),
         ("parked", "203"),
     ]
-    monkeypatch.setattr(journal, "keep", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(journal, "keep_sound", lambda *_, **__: 1 / 0)
     assert msa(await whole.receive(with_msh(10, "NEW")))[0] == "AR"
 
 
@@ -339,7 +339,7 @@ async def test_a_kept_message_waits_for_a_store_that_is_away(tmp_path, monkeypat
 
 async def test_a_failure_of_our_own_is_never_a_positive_answer(whole, monkeypatch):
     with monkeypatch.context() as broken:
-        broken.setattr(journal, "keep", lambda *_, **__: 1 / 0)
+        broken.setattr(journal, "keep_sound", lambda *_, **__: 1 / 0)
         assert msa(await whole.receive(GOOD))[0] == "AR"
     assert whole.rows() == []
     await whole.take(GOOD)
@@ -402,4 +402,4 @@ def test_whatever_the_bytes_they_are_judged_and_answered(door, raw):
     code, answer = intake._keeper._answer(judged, judged.errors, NOW)
     assert (answer is None) == (code is None)
     if answer and judged.message.header.get(10):
-        assert parse(answer.body, charset="8859/1").first("MSA").get(1) == code
+        assert parse(answer, charset="8859/1").first("MSA").get(1) == code

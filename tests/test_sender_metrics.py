@@ -1,5 +1,6 @@
 """What the operator's monitors are told of each sender; nothing of a name that the senders file does not have."""
 
+import asyncio
 import re
 
 import pytest
@@ -59,12 +60,19 @@ async def test_a_sender_that_is_registered_no_more_is_told_as_default(whole):
     assert not [name for name in seen if name.startswith("fhirgw_journal_o") and "elm-hospital" in name]
 
 
+async def replied(doors, raw):
+    """What the door says over MLLP."""
+    told = asyncio.get_running_loop().create_future()
+    doors.receive(raw, PEER, told.set_result, truncated=False)
+    return await told
+
+
 async def test_messages_are_counted_by_sender_and_answer_and_every_ack_that_left_is_timed(whole):
     gateway = whole.gateway
     at = iter([0.0, 0.004, 10.0, 10.5])
     doors = Doors(gateway.intake, gateway.doors.replies, gateway.settings, new_id=str, seconds=lambda: next(at))
     before = told(whole)
-    reply = await doors.receive(ADMITTED, PEER, truncated=False)
+    reply = await replied(doors, ADMITTED)
     reply.delivered(True)
     reply = await HttpDoor(doors).receive(REFUSED, PEER, truncated=False)
     reply.delivered(True)
@@ -86,7 +94,7 @@ async def test_messages_are_counted_by_sender_and_answer_and_every_ack_that_left
 async def test_an_ack_that_could_not_be_handed_over_is_not_timed(whole):
     doors = whole.gateway.doors
     before = metrics.ack_seconds.labels("elm-hospital")._sum.get()
-    reply = await doors.receive(ADMITTED, PEER, truncated=False)
+    reply = await replied(doors, ADMITTED)
     reply.delivered(False)
     await doors.drained()
     assert metrics.ack_seconds.labels("elm-hospital")._sum.get() == before

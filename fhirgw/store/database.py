@@ -71,9 +71,7 @@ class Database:
         """Run the unit in the writer thread; its result after the COMMIT. See ``submit``."""
         return await self.submit(unit, urgent=urgent)
 
-    def submit(
-        self, unit: Callable[[Transaction], T], *, urgent: bool = False, here: bool = False
-    ) -> "asyncio.Future[T]":
+    def submit(self, unit: Callable[[Transaction], T], *, urgent: bool = False) -> "asyncio.Future[T]":
         """The same without waiting: what comes of it is there after the COMMIT.
 
         Whatever the unit raises undoes the unit alone and is raised here. A unit that was submitted runs even
@@ -82,17 +80,21 @@ class Database:
         Args:
             unit: What to do; may be run once only, must not block on anything but the database.
             urgent: Somebody waits for an ACK or an answer: such units go first.
-            here: If nobody is writing, do it in this thread, which is blocked for a commit. It must be short.
 
         Raises:
             DependencyDown: It could not be committed.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        work = Work(unit, future, urgent, loop)
-        if not (here and self._writer.do(work)):
-            self._writer.submit(work)
+        self._writer.submit(Work(unit, future, urgent, loop))
         return future
+
+    def write_here(self, unit: Callable[[Transaction], T]) -> T | None:
+        """Run a short unit in this thread, which is blocked for a commit; its result after the COMMIT.
+
+        None where it would have to wait for another writer: nothing was done then. Otherwise as ``submit``, urgent.
+        """
+        return self._writer.do(unit)
 
     def write_sync(self, unit: Callable[[Transaction], T]) -> T:
         """The same for a caller without an event loop."""

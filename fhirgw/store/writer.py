@@ -5,6 +5,7 @@ spares it two changes of thread (docs/decisions/0050, 0152, 0200).
 """
 
 import asyncio
+import sqlite3
 import threading
 import time
 from collections import deque
@@ -12,12 +13,14 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
-from sqlalchemy import Connection, Engine, RootTransaction
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from fhirgw.errors import DependencyDown
+
+T = TypeVar("T")
 
 URGENT_NS = 5_000_000  # an ACK waits at most this long for others to share its commit (DESIGN §4)
 PATIENT_NS = 50_000_000  # a group in which no ACK waits
@@ -97,7 +100,7 @@ class Writer:
 
     def __init__(self, engine: Engine, clock: Callable[[], int]) -> None:
         self._engine = engine
-        self._at_once = engine.url.get_backend_name() == "sqlite"  # elsewhere a commit is a question over a network
+        self._embedded = engine.url.get_backend_name() == "sqlite"  # elsewhere, to commit is to ask over a network
         self._clock = clock
         self._last = 0
         self._connection: Connection | None = None
@@ -124,26 +127,27 @@ class Writer:
             (self._urgent if work.urgent else self._queue).append(work)
             self._wake.notify()
 
-    def do(self, work: Work) -> bool:
-        """Do urgent work in this thread, now; False where it would have to wait for a writer, and nothing was done.
+    def do(self, unit: Callable[[Transaction], T]) -> T | None:
+        """Do urgent work in this thread, now; None where it would have to wait for a writer, and nothing was done.
 
         It takes as long as a commit does, on a disk that has been quick.
+
+        Raises:
+            DependencyDown: It could not be committed.
         """
         began = time.monotonic_ns()
-        if not self._at_once or began < self._spared or not self._writing.acquire(blocking=False):
-            return False
+        if not self._embedded or began < self._spared or not self._writing.acquire(blocking=False):
+            return None
         try:
-            outcome = self._do(work)
+            outcome = self._do(unit)
         finally:
             ended = time.monotonic_ns()
             self._lull = ended + LULL_NS
             self._writing.release()
-        self._slow = self._slow + 1 if ended - began > SLOW_NS else 0
-        if self._slow > 1:  # a lone one has copied the log into the file
-            self._spared = ended + SPARED * (ended - began)
-        if outcome:
-            _tell([outcome])
-        return outcome is not None
+            self._slow = self._slow + 1 if ended - began > SLOW_NS else 0
+            if self._slow > 1:  # a lone one has copied the log into the file
+                self._spared = ended + SPARED * (ended - began)
+        return outcome
 
     def close(self) -> None:
         """Finish what was submitted, and stop."""
@@ -152,21 +156,25 @@ class Writer:
             self._wake.notify()
         self._thread.join()
 
-    def _do(self, work: Work) -> Outcome | None:
+    def _do(self, unit: Callable[[Transaction], T]) -> T | None:
         """What becomes of it; None where no transaction could be begun at once."""
-        connection, outcome = self._connection, None
+        connection = self._connection
         if connection is None:
             return None
+        begun = False
         try:
-            with connection.begin() as transaction:
-                outcome = (work, *self._perform(connection, work))
-                if outcome[2] is not None:
-                    transaction.rollback()
-        except Exception as error:  # noqa: BLE001 -- see _run
-            if outcome is None and _is_busy(error):
+            self._begin(connection)
+            begun = True
+            outcome: T
+            outcome, error = self._perform(connection, unit)
+            self._end(connection, "COMMIT" if error is None else "ROLLBACK")
+        except Exception as broken:  # noqa: BLE001 -- see _run
+            if not begun and _is_busy(broken):
                 return None
             self._lose()
-            return outcome and (work, None, DependencyDown(DOWN))
+            raise DependencyDown(DOWN) from None
+        if error is not None:
+            raise error
         return outcome
 
     def _run(self) -> None:
@@ -175,8 +183,9 @@ class Writer:
             with self._writing:
                 try:
                     connection = self._connection = self._connection or self._connect()
-                    with _begin(connection):
-                        self._fill(connection, group)
+                    self._begin_patiently(connection)
+                    self._fill(connection, group)
+                    self._end(connection, "COMMIT")
                 except Exception:  # noqa: BLE001 -- whatever broke the commit, each waiting caller must hear of it
                     self._lose()
                     down = DependencyDown(DOWN)
@@ -186,10 +195,38 @@ class Writer:
             self._lose()
 
     def _connect(self) -> Connection:
+        """A connection in a transaction that SQLAlchemy never ends: in it, the driver's follow one another.
+
+        SQLAlchemy takes several times as long to begin and end one as SQLite does.
+        """
         connection = self._engine.connect()
-        if self._at_once:  # who is in a hurry does not wait for another process; the thread does, by itself
+        connection.begin()
+        self._end(connection, "ROLLBACK")
+        if self._embedded:  # who is in a hurry does not wait for another process; the thread does, by itself
             _driver(connection).execute("PRAGMA busy_timeout=0").close()
         return connection
+
+    def _begin(self, connection: Connection) -> None:
+        if self._embedded:  # elsewhere the driver begins by itself, with the first statement
+            _driver(connection).execute("BEGIN IMMEDIATE").close()
+
+    def _end(self, connection: Connection, how: Literal["COMMIT", "ROLLBACK"]) -> None:
+        driver = _driver(connection)
+        if self._embedded:
+            driver.execute(how).close()  # unlike ``commit``, it fails where SQLite has undone everything by itself
+        else:
+            (driver.commit if how == "COMMIT" else driver.rollback)()
+
+    def _begin_patiently(self, connection: Connection) -> None:
+        """Begin, when the writer of another process has ended."""
+        until = time.monotonic() + BUSY_MS / 1000
+        while True:
+            try:
+                return self._begin(connection)
+            except sqlite3.OperationalError as error:
+                if not _is_busy(error) or time.monotonic() > until:
+                    raise
+                time.sleep(RETRY_SECONDS)
 
     def _lose(self) -> None:
         """Begin with another connection next time."""
@@ -238,19 +275,21 @@ class Writer:
         """Run one unit in a savepoint: its failure is its own, unless the transaction itself is lost."""
         execute = _driver(connection).execute  # SQLAlchemy makes savepoints several times as dear
         execute("SAVEPOINT unit")
-        outcome, error = self._perform(connection, work)
+        outcome, error = self._perform(connection, work.unit)
         if error is not None:
             # Where the database has rolled everything back by itself (disk full), this raises and ends the group.
             execute("ROLLBACK TO SAVEPOINT unit")
         execute("RELEASE SAVEPOINT unit")
         return outcome, error
 
-    def _perform(self, connection: Connection, work: Work) -> tuple[Any, BaseException | None]:
+    def _perform(
+        self, connection: Connection, unit: Callable[[Transaction], Any]
+    ) -> tuple[Any, BaseException | None]:
         """Run one unit; what it raises belongs to its caller, who gets it."""
         self._last = max(self._clock(), self._last + 1)
         transaction = Transaction(connection, self._last, lambda: bool(self._urgent))
         try:
-            outcome = work.unit(transaction)
+            outcome = unit(transaction)
             transaction.settle()
         except OperationalError:
             return None, DependencyDown("The database cannot do this now.")
@@ -273,21 +312,9 @@ def _driver(connection: Connection) -> Any:
     return connection.connection.dbapi_connection
 
 
-def _begin(connection: Connection) -> RootTransaction:
-    """Begin, when the writer of another process has ended."""
-    until = time.monotonic() + BUSY_MS / 1000
-    while True:
-        try:
-            return connection.begin()
-        except OperationalError as error:
-            if not _is_busy(error) or time.monotonic() > until:
-                raise
-            time.sleep(RETRY_SECONDS)
-
-
 def _is_busy(error: Exception) -> bool:
     """Whether another process is writing (SQLite)."""
-    return str(getattr(getattr(error, "orig", None), "sqlite_errorname", "")).startswith("SQLITE_BUSY")
+    return str(getattr(error, "sqlite_errorname", "")).startswith("SQLITE_BUSY")
 
 
 def _settle(group: list[Outcome]) -> None:

@@ -131,6 +131,8 @@ def is_batch(raw: bytes) -> bool:
 
     Cheap for a single message: it is asked of every frame.
     """
+    if raw.startswith(b"MSH") and raw.find(b"MSH", 3) < 0:
+        return False
     if raw[:2] in _WIDE:
         raw = raw.decode(_WIDE[raw[:2]], "replace").encode("utf-8")
     if raw[:64].lstrip(_BLANK)[:3] in (b"FHS", b"BHS"):

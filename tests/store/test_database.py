@@ -117,9 +117,8 @@ async def test_a_feed_without_a_pause_does_not_stop_the_processing(database, mon
 async def test_who_finds_nobody_writing_writes_at_once(database):
     """There and then, in the caller's thread; and another connection sees it before anything is awaited."""
     await database.write(keep)
-    written = database.submit(lambda tx: (keep(tx), threading.get_ident()), urgent=True, here=True)
-    assert written.done()
-    assert written.result()[1] == threading.get_ident()
+    _, thread = database.write_here(lambda tx: (keep(tx), threading.get_ident()))
+    assert thread == threading.get_ident()
     assert kept(database) == 2
 
 
@@ -132,13 +131,13 @@ async def test_what_fails_at_once_leaves_nothing(database):
         raise NotFound
 
     with pytest.raises(NotFound):
-        await database.submit(fail, urgent=True, here=True)
-    await database.submit(keep, urgent=True, here=True)
+        database.write_here(fail)
+    assert database.write_here(keep)
     assert kept(database) == 2
 
 
 async def test_who_finds_somebody_writing_does_not_wait(database):
-    """The unit is submitted then, and done when its turn comes."""
+    """It is told so, nothing was done, and it can submit the unit."""
     busy, go = threading.Event(), threading.Event()
 
     def hold(_: Transaction) -> None:
@@ -147,8 +146,8 @@ async def test_who_finds_somebody_writing_does_not_wait(database):
 
     holding = asyncio.ensure_future(database.write(hold))
     await asyncio.to_thread(busy.wait, 10)
-    written = database.submit(keep, urgent=True, here=True)
-    assert not written.done()
+    assert database.write_here(keep) is None
+    written = database.submit(keep, urgent=True)
     go.set()
     await asyncio.gather(holding, written)
     assert kept(database) == 1
@@ -159,8 +158,8 @@ async def test_who_finds_another_process_writing_does_not_wait(database, tmp_pat
     await database.write(keep)
     with contextlib.closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        written = database.submit(keep, urgent=True, here=True)
-        assert not written.done()
+        assert database.write_here(keep) is None
+        written = database.submit(keep, urgent=True)
         other.execute("ROLLBACK")
     await written
     assert kept(database) == 2
@@ -171,10 +170,8 @@ async def test_a_slow_disk_is_left_to_the_thread(database, monkeypatch):
     await database.write(keep)
     monkeypatch.setattr("fhirgw.store.writer.SLOW_NS", -1)
     monkeypatch.setattr("fhirgw.store.writer.SPARED", 1_000_000)
-    written = [database.submit(keep, urgent=True, here=True) for _ in range(3)]
-    assert [one.done() for one in written] == [True, True, False]
-    await written[-1]
-    assert kept(database) == 4
+    assert [database.write_here(keep) is None for _ in range(3)] == [False, False, True]
+    assert kept(database) == 3
 
 
 async def test_instants_strictly_increase(database):

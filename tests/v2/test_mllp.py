@@ -18,9 +18,10 @@ from fhirgw.settings import Settings
 from fhirgw.v2.ack import accept_mode, acknowledge, check_envelope
 from fhirgw.v2.client import MllpClient
 from fhirgw.v2.codec import header, parse
+from fhirgw.v2.connection import JUNK_BYTES
 from fhirgw.v2.framing import frame
 from fhirgw.v2.receiving import Reply
-from fhirgw.v2.server import JUNK_BYTES, MllpServer
+from fhirgw.v2.server import MllpServer
 from fhirgw.v2.tls import client_context, server_context
 
 NOW = datetime(2024, 1, 5, 15, 0, 0, tzinfo=UTC)
@@ -55,7 +56,11 @@ class Receiver:
     def left(self, peer):
         self.gone.append(peer)
 
-    async def receive(self, raw, peer, *, truncated):
+    def receive(self, raw, peer, then, *, truncated):
+        receiving = asyncio.ensure_future(self.reply_to(raw, peer, truncated))
+        receiving.add_done_callback(lambda done: then(done.result()))
+
+    async def reply_to(self, raw, peer, truncated):
         self.peers.append(peer)
         self.arrived.set()
         await self.go.wait()
@@ -357,7 +362,7 @@ async def test_stop_lets_a_message_being_received_have_its_answer():
 
 async def test_a_failure_of_the_receiver_closes_the_connection_without_an_ack_and_without_a_word_of_the_message():
     class Failing(Receiver):
-        async def receive(self, raw, peer, *, truncated):
+        def receive(self, raw, peer, then, *, truncated):
             raise RuntimeError(raw.decode())
 
     with structlog.testing.capture_logs() as logs:
