@@ -2,7 +2,8 @@
 
 Of a stranger the whole row; of a member or candidate the bytes, not before the visit is closed, while the facts of
 the event remain, so that the visit can still be folded; what was parked, refused or never answered by a person,
-whole, after its own time. A run stops anywhere and is taken up by the next one.
+whole, after its own time. What came back of a case goes when its system has had the time to take it, and has stated
+the case since (docs/decisions/0251). A run stops anywhere and is taken up by the next one.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from fhirgw import metrics
 from fhirgw.errors import DependencyDown
 from fhirgw.mappers.ids import resource_id
 from fhirgw.settings import Keys, Settings
-from fhirgw.store import repository, retention
+from fhirgw.store import repository, retention, returns
 from fhirgw.store.database import Database, Transaction
 
 log = structlog.get_logger(__name__)
@@ -30,12 +31,16 @@ CLOSED = frozenset({"finished", "cancelled", "entered-in-error"})
 
 @dataclass(frozen=True, slots=True)
 class Periods:
-    """Days that rows of each kind are kept; not fewer than MSH-10 must stay unique, or no repetition is known."""
+    """Days that rows of each kind are kept.
+
+    Those of the journal not fewer than MSH-10 must stay unique, or no repetition is known.
+    """
 
     stranger: int
     member: int
     parked: int
     rejected: int
+    returned: int
 
     @classmethod
     def of(cls, settings: Settings) -> "Periods":
@@ -46,7 +51,8 @@ class Periods:
             settings.journal_parked_days,
             settings.journal_rejected_days,
         )
-        return cls(*(max(days, settings.duplicate_window_days) for days in kept))
+        stranger, member, parked, rejected = (max(days, settings.duplicate_window_days) for days in kept)
+        return cls(stranger, member, parked, rejected, settings.return_days)
 
 
 class Retention:
@@ -66,8 +72,8 @@ class Retention:
         """Remove all that is over its time now; how many rows, by why.
 
         Returns:
-            Counts of ``stranger``, ``member``, ``parked`` and ``rejected``, and ``scrubbed``: 1 when no copy is
-            left in the write-ahead log.
+            Counts of ``stranger``, ``member``, ``parked``, ``rejected`` and ``returned``, and ``scrubbed``: 1 when
+            no copy is left in the write-ahead log.
         """
         done: Counter[str] = Counter()
         for why, step in (
@@ -75,6 +81,7 @@ class Retention:
             ("parked", self._parked),
             ("rejected", self._rejected),
             ("member", self._members),
+            ("returned", self._returned),
         ):
             after = 0
             while True:
@@ -84,9 +91,7 @@ class Retention:
                 if after < 0:
                     break
         scrubbed = await asyncio.to_thread(self._database.scrub)
-        return {why: done[why] for why in ("stranger", "member", "parked", "rejected")} | {
-            "scrubbed": int(scrubbed)
-        }
+        return {**done, "scrubbed": int(scrubbed)}
 
     def _strangers(self, tx: Transaction, after: int) -> tuple[int, int]:
         del after  # what was removed is not found again
@@ -112,6 +117,11 @@ class Retention:
         ]
         retention.empty(tx, over)
         return len(over), max(rows) if len(rows) == BATCH else -1
+
+    def _returned(self, tx: Transaction, after: int) -> tuple[int, int]:
+        del after
+        gone = returns.forget(tx, tx.now - self._periods.returned * DAY, BATCH)
+        return gone, 0 if gone == BATCH else -1
 
     def _closed(self, tx: Transaction, visit: str, before: int) -> bool:
         """Whether the visit ended, and nothing was said of it since."""

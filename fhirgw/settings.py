@@ -156,6 +156,7 @@ class Settings(BaseSettings):
     journal_member_days: Annotated[int, Field(ge=0)] = 90
     journal_parked_days: Annotated[int, Field(ge=0)] = 90
     journal_rejected_days: Annotated[int, Field(ge=0)] = 30
+    return_days: Annotated[int, Field(ge=0)] = 90
     alert_days: int | None = None
     token_seconds: int = 300
     cursor_seconds: int = 900

@@ -25,7 +25,7 @@ def whole(tmp_path):
 
 
 def keeper(whole, **days):
-    periods = {"stranger": 14, "member": 90, "parked": 90, "rejected": 30} | days
+    periods = {"stranger": 14, "member": 90, "parked": 90, "rejected": 30, "returned": 90} | days
     return Retention(whole.gateway.database, Periods(**periods), whole.gateway.keys.ids)
 
 
@@ -160,7 +160,7 @@ async def test_a_run_that_is_stopped_is_taken_up_by_the_next(whole, monkeypatch)
 
 async def test_no_period_is_shorter_than_the_time_in_which_a_repetition_must_be_known(whole):
     settings = Settings(journal_stranger_days=0, journal_rejected_days=3, duplicate_window_days=7)
-    assert Periods.of(settings) == Periods(stranger=7, member=90, parked=90, rejected=7)
+    assert Periods.of(settings) == Periods(stranger=7, member=90, parked=90, rejected=7, returned=90)
     await whole.take(STRANGER)
     whole.clock.tick(days=6)
     await Retention(whole.gateway.database, Periods.of(settings), whole.gateway.keys.ids).run()

@@ -11,6 +11,7 @@ from fhirgw.came_back import Returns
 from fhirgw.consent.vocabulary import BITS
 from fhirgw.errors import Forbidden, InvalidElement, NotFound
 from fhirgw.icm.statements import statement
+from fhirgw.retention import Periods, Retention
 from fhirgw.store.schema import icm_case, icm_return, ledger
 
 CT = "ct-bhp:CT-TEST-0001"
@@ -139,6 +140,22 @@ async def test_a_suggestion_and_then_what_became_of_it(whole, icm):
     assert second == first | {"decision": "accepted", "decided_on": "2026-03-05"}
     await write(whole, icm, task)
     assert len(await told(whole, icm)) == 3, "who takes it back says so"
+
+
+async def test_what_came_back_is_kept_until_its_system_had_time_and_has_stated_the_case(whole, icm):
+    await write(whole, icm, answers(whole, PHQ9))
+    await write(whole, icm, answers(whole, {"1": 0, "2": 0}, form="phq2"))
+    keeper = Retention(whole.gateway.database, Periods(14, 90, 90, 30, returned=90), whole.gateway.keys.ids)
+    whole.clock.tick(days=100)
+    assert (await keeper.run())["returned"] == 0, "its system has not asked yet"
+    first, _ = await told(whole, icm)
+    await whole.gateway.ingest.cases.take(statement(first["statement"]))
+    await write(whole, icm, answers(whole, PHQ9 | {"9": 1}))
+    assert (await keeper.run())["returned"] == 2
+    [late] = await told(whole, icm)
+    whole.clock.tick(days=89)
+    assert (await keeper.run())["returned"] == 0
+    assert await told(whole, icm) == [late]
 
 
 async def test_what_a_provider_proposes_comes_back_as_a_suggestion(whole, icm):

@@ -32,6 +32,7 @@ app = typer.Typer(
             "journal": "journal",
             "codes": "codes",
             "outbox": "outbox",
+            "returns": "returns",
             "mirror": "mirrors",
             "match": "reviews",
             "client": "clients",

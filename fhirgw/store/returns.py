@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, insert, select
+from sqlalchemy import Connection, Select, delete, exists, insert, select
 
 from fhirgw.icm.statements import Records
 from fhirgw.store.database import Transaction
 from fhirgw.store.predicate import among
+from fhirgw.store.schema import icm_case
 from fhirgw.store.schema import icm_return as table
 
 _COLUMNS = (
@@ -78,6 +79,15 @@ def after(connection: Connection, number: int, programs: Iterable[str] | None, m
     if programs is not None:
         asked = asked.where(among(table.c.program, sorted(programs)))
     return _read(connection, asked)
+
+
+def forget(tx: Transaction, before: int, most: int) -> int:
+    """Remove what came back before the instant and whose case was stated since; how many."""
+    stated = exists().where(icm_case.c.key == table.c.case, icm_case.c.digest != table.c.digest)
+    over = select(table.c.number).where(table.c.at < before, stated).order_by(table.c.number).limit(most)
+    gone = list(tx.connection.scalars(over))
+    tx.connection.execute(delete(table).where(table.c.number.in_(gone)))
+    return len(gone)
 
 
 def _read(connection: Connection, asked: Select[Any]) -> list[CameBack]:
