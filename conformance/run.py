@@ -3,9 +3,10 @@
     python conformance/run.py [--messages 1000] [--amount full]
 
 Validated: the goldens, the examples of our package, a full demo store, the Bundles of 1,000 mapped ADT messages;
-against our package, and those that ``--packages`` holds. Then ``fhirgw harness`` runs against a HAPI FHIR server on
-this machine, and the server is broken on purpose (``breaks.py``). The figures go to ``build/conformance.json``, the
-findings to ``build/conformance/``. Exit code 1 if anything failed.
+against our package, and the packages in ``../shared/fhir-packages`` (or ``--packages``) where they are; and a few
+resources that are wrong (``controls.py``). Then ``fhirgw harness`` runs against a HAPI FHIR server on this machine,
+and the server is broken on purpose (``breaks.py``). The figures go to ``build/conformance.json``, the findings to
+``build/conformance/``. Exit code 1 if anything failed.
 """
 
 import argparse
@@ -25,9 +26,10 @@ from pathlib import Path
 import hapi
 import orjson
 import upstream
+from controls import controls, missed
 from demo import FIXTURES, fill, gateway_in
 from sqlalchemy import select
-from validate import DEFINITIONS, Issue, Json, resources, validate
+from validate import DEFINITIONS, PACKAGES, Issue, Json, resources, validate
 
 from fhirgw.demo import SENDERS
 from fhirgw.errors import GatewayError
@@ -52,29 +54,45 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--messages", type=int, default=1000)
     parser.add_argument("--amount", choices=("small", "full"), default="full")
-    parser.add_argument("--packages", type=Path, help="a folder of other FHIR NPM packages (*.tgz)")
+    parser.add_argument(
+        "--packages", type=Path, default=PACKAGES, help="a folder of other FHIR NPM packages (*.tgz)"
+    )
     options = parser.parse_args()
     if lacking := hapi.missing():
         print(f"Conformance is not tried: {lacking}")
         return
     OUT.mkdir(parents=True, exist_ok=True)
     named = list(once([*goldens(), *examples(), *demo_store(), *mapped(options.messages)]))
-    print(f"{len(named)} resources to validate", flush=True)
-    with unpacked(options.packages) as others:
-        issues = list(validate(named, [*DEFINITIONS, *others]))
+    packages, issues, unseen = validated(named, options.packages)
     tell(named, issues)
     server, counts, mirrored = against_hapi(options.amount)
     figures = {
         "validated": len(named),
         "errors": sum(issue.is_error for issue in issues),
         "warnings": sum(not issue.is_error for issue in issues),
+        "packages": packages,
+        "wrong_and_not_found": len(unseen),
         "harness": counts,
         "upstream": mirrored,
         "server": server,
     }
     FIGURES.write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     print(orjson.dumps(figures).decode())
-    sys.exit(int(figures["errors"] > 0 or counts["failed"] > 0 or mirrored["different"] > 0))
+    sys.exit(int(any([figures["errors"], unseen, counts["failed"], mirrored["different"]])))
+
+
+def validated(named: list[tuple[str, Json]], folder: Path) -> tuple[list[str], list[Issue], list[str]]:
+    """The other packages that there are, what the validator finds, and which wrong resources it takes."""
+    with unpacked(folder) as others:
+        packages = [folder.parent.name for folder in others]
+        print(f"{len(named)} resources to validate; other packages: {', '.join(packages) or 'none'}", flush=True)
+        wrong = controls(packages)
+        issues = list(validate([*named, *wrong], [*DEFINITIONS, *others]))
+    unseen = missed(wrong, issues)
+    for name in unseen:
+        print(f"The validator finds nothing against {name}.")
+    names = {name for name, _ in wrong}
+    return packages, [issue for issue in issues if issue.source not in names], unseen
 
 
 def goldens() -> Iterator[tuple[str, Json]]:
@@ -95,10 +113,10 @@ def examples() -> Iterator[tuple[str, Json]]:
 
 
 @contextmanager
-def unpacked(packages: Path | None) -> Iterator[list[Path]]:
+def unpacked(packages: Path) -> Iterator[list[Path]]:
     """The definitions of other packages (FHIR NPM), as folders."""
     with tempfile.TemporaryDirectory() as folder:
-        for written in packages.glob("*.tgz") if packages else ():
+        for written in packages.glob("*.tgz"):
             with tarfile.open(written) as package:
                 package.extractall(Path(folder) / written.stem, filter="data")
         yield sorted(Path(folder).glob("*/package"))

@@ -24,7 +24,9 @@ PROJECT = ROOT / "conformance" / "validator"
 BUILT = ROOT / "build" / "validator"
 PACKAGE = ROOT / "fhirgw" / "profiles" / "package"
 DEFINITIONS = (PACKAGE, ROOT / "conformance" / "definitions")
-"""Ours, and the few of HL7 that the validator has not got."""
+"""Ours, and the few of HL7 and of the Value Set Authority Center that the validator has not got."""
+PACKAGES = ROOT.parent / "shared" / "fhir-packages"
+"""Where other FHIR NPM packages may be, beside the checkout."""
 
 Json = dict[str, Any]
 
@@ -89,7 +91,7 @@ def validate(named: Iterable[tuple[str, Json]], packages: Iterable[Path]) -> Ite
     named = list(named)
     java = [
         "java",
-        "-Xmx3g",
+        "-Xmx2g",
         "-cp",
         f"{BUILT / 'validator.jar'}:{BUILT / 'lib'}/*",
         "org.fhirgw.conformance.Validate",
