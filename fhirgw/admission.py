@@ -48,6 +48,8 @@ class Admission:
         self._refuse_unknown = refuse_unknown
         self._seconds = seconds
         self._next: dict[str, float] = {}
+        self._admitted: dict[str, set[Peer]] = {}  # connections of which it is known that they may send for whom
+        self._senders: Senders | None = None  # by these
         self._connections: dict[str, set[Peer]] = {}
 
     def welcomes(self, address: str | None, senders: Senders) -> bool:
@@ -60,7 +62,7 @@ class Admission:
 
     def refusal(self, peer: Peer, name: str, senders: Senders) -> GatewayError | None:
         """Why this peer may not send for the sender of this name; None when it may."""
-        if peer.local:
+        if peer.local or (senders is self._senders and peer in self._admitted.get(name, ())):
             return None
         sender = senders.named(name)
         text = None
@@ -70,6 +72,8 @@ class Admission:
             text = "The sender in MSH-4 does not send from this address."
         elif not _is_proved(peer, name, senders):
             text = "This connection has not proved to be the sender in MSH-4."
+        if text is None and peer.client is None:  # a client has a peer for each request
+            self._admit(peer, name, senders)
         return Forbidden(text, location="MSH-4") if text else None
 
     def wait(self, name: str, sender: Sender) -> float:
@@ -93,8 +97,10 @@ class Admission:
         Raises:
             DependencyDown: It has as many as it may have.
         """
-        joined = self._connections.setdefault(name, set())
-        if peer in joined:
+        joined = self._connections.get(name)
+        if joined is None:
+            joined = self._connections[name] = set()
+        elif peer in joined:
             return
         if sender.max_connections is not None and len(joined) >= sender.max_connections:
             raise DependencyDown("This sender has as many connections as it may have.")
@@ -102,8 +108,14 @@ class Admission:
 
     def leave(self, peer: Peer) -> None:
         """The connection is gone."""
-        for joined in self._connections.values():
-            joined.discard(peer)
+        for peers in (*self._connections.values(), *self._admitted.values()):
+            peers.discard(peer)
+
+    def _admit(self, peer: Peer, name: str, senders: Senders) -> None:
+        if senders is not self._senders:
+            self._senders = senders
+            self._admitted.clear()
+        self._admitted.setdefault(name, set()).add(peer)
 
 
 def _is_from(address: str | None, sender: Sender) -> bool:

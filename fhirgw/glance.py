@@ -6,10 +6,11 @@ read in full, as ever (docs/decisions/0153).
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from fhirgw.keeping import Judged
 from fhirgw.mappers.event import EventSemantics
-from fhirgw.mappers.plain import are_sound, plain_event, starting_places
+from fhirgw.mappers.plain import Places, are_sound, plain_event, starting_places
 from fhirgw.settings import Sender, Senders
 from fhirgw.v2.ack import AckMode, Form, check_envelope
 from fhirgw.v2.codec import REMEMBERED, Message, are_segments
@@ -63,26 +64,22 @@ class Glance:
         lines = raw.decode("ascii").split("\r")
         if not lines[-1]:
             del lines[-1]
-        starts = tuple([line[:4] for line in lines])
         field = opening.delimiters.field
-        if len(starts) > REMEMBERED or not are_segments(starts, field):
-            return None
-        where = starting_places(starts)
+        where = _places(tuple([line[:4] for line in lines]), field) if len(lines) <= REMEMBERED else None
         if where is None:
             return None
-        evn, pid, pv1 = (None if at is None else lines[at] for at in where)
-        if pid is None or not (pid.isprintable() and (evn or "").isprintable() and (pv1 or "").isprintable()):
-            return None
+        pid = lines[where.pid].split(field, 4)
         sound = are_sound(
             opening.event,
             opening.registered,
             opening.delimiters,
             time.decode("ascii"),
-            evn.split(field, 7) if evn is not None else None,
-            pid.split(field, 4),
-            pv1.split(field, 3) if pv1 is not None else None,
+            None if where.evn is None else lines[where.evn].split(field, 7),
+            pid,
+            None if where.pv1 is None else lines[where.pv1].split(field, 3),
         )
-        return _judged(raw, opening, control.decode("ascii")) if sound else None
+        # Control characters read as spaces: of what was looked at, that could make a difference to PID-3 alone.
+        return _judged(raw, opening, control.decode("ascii")) if sound and pid[3].isprintable() else None
 
     def learn(self, raw: bytes, senders: Senders, judged: Judged) -> None:
         """Remember how a message began that was read in full and is to be taken."""
@@ -102,6 +99,12 @@ class Glance:
         self._openings[key] = _opening(message, judged, event)
 
 
+@lru_cache(maxsize=4096)
+def _places(starts: tuple[str, ...], field: str) -> Places | None:
+    """Where the segments are that count, of lines that start so; None where it cannot be told at first sight."""
+    return starting_places(starts) if are_segments(starts, field) else None
+
+
 def _cut(raw: bytes) -> tuple[tuple[bytes, ...], bytes, bytes]:
     """The fields of MSH without MSH-7 and MSH-10, and these two; nothing where it has not so many."""
     end = raw.find(b"\r")
@@ -116,7 +119,7 @@ def _cut(raw: bytes) -> tuple[tuple[bytes, ...], bytes, bytes]:
 
 def _is_ordinary(raw: bytes, control: bytes) -> bool:
     """Whether it is ASCII, its segments end in CR, and nothing in MSH-10 could mean anything but itself."""
-    return raw.isascii() and b"\n" not in raw and control.translate(None, ALLOWED).isalnum()
+    return raw.isascii() and raw.find(b"\n") < 0 and control.translate(None, ALLOWED).isalnum()
 
 
 def _opening(message: Message, judged: Judged, event: EventSemantics) -> Opening:

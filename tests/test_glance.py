@@ -82,7 +82,7 @@ def test_a_message_in_another_dialect_is_read_in_full(tmp_path):
             raw.replace(b"PAT", b"P\xc3\x84T"),
             raw.replace(b"\rPV1|", b"\r PV1|"),
             raw.replace(b"|H0000000|", b"|H^1|"),
-            raw.replace(b"\rPID|", b"\rPID|\t"),
+            raw.replace(b"|M00000^", b"|\tM00000^"),
             b"\r" + raw,
             raw[:40],
             b"",

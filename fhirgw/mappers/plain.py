@@ -5,6 +5,7 @@ one home, and nothing is accepted here that ``extract`` would refuse for a requi
 (docs/decisions/0125-what-is-plainly-sound.md).
 """
 
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -19,7 +20,7 @@ from fhirgw.v2.encoding import Delimiters
 
 _CLASSES = CODE_MAPS["0004"]
 _VALIDITY = 7  # CX-7 and CX-8 are dates, which may be broken
-_LENGTHS = frozenset({8, 12, 14})  # YYYYMMDD, with HHMM, with SS
+_TIME = re.compile(r"(\d{8})(?:(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d)?)?(?:[+-](?:0\d|1[0-3])[0-5]\d)?", re.ASCII)
 
 
 class Places(NamedTuple):
@@ -54,7 +55,6 @@ def plain_event(msh: Segment, sender: Sender) -> EventSemantics | None:
     return None if event is None or event.grouped or event.requires or sender.z else event
 
 
-@lru_cache(maxsize=4096)
 def starting_places(starts: tuple[str, ...]) -> Places | None:
     """Where the segments are that count, of lines that start so; None where one cannot tell at first sight."""
     return _places([start[:3] for start in starts])
@@ -87,11 +87,9 @@ def are_sound(
         pid: Those of PID, up to PID-3.
         pv1: Those of PV1, up to PV1-2.
     """
-    said = {msh_7}
-    if evn is not None:
-        said |= {_at(evn, 2), _at(evn, 6)}
+    said = {msh_7} if evn is None else {msh_7, _at(evn, 2), _at(evn, 6)}
     said.discard("")
-    if not said or (evn and _at(evn, 3)):
+    if not said or (evn is not None and _at(evn, 3)):
         return False
     for text in said:  # most often one
         if not _is_time(text):
@@ -106,18 +104,9 @@ def _at(fields: Sequence[str], number: int) -> str:
 
 
 def _is_time(text: str) -> bool:
-    if text[-5:-4] in ("+", "-"):
-        text, offset = text[:-5], text[-4:]
-        if not _is_offset(offset):
-            return False
-    if len(text) not in _LENGTHS or not (text.isdecimal() and text.isascii()):
-        return False
-    return text[8:10] < "24" and text[10:12] < "60" and text[12:] < "60" and _is_day(text[:8])
-
-
-@lru_cache(maxsize=256)
-def _is_offset(text: str) -> bool:
-    return text.isdecimal() and text.isascii() and text < "1400" and text[2:] < "60"
+    """Whether it is YYYYMMDD, maybe with HHMM or HHMMSS, maybe with an offset."""
+    found = _TIME.fullmatch(text)
+    return found is not None and _is_day(found[1])
 
 
 @lru_cache(maxsize=1024)  # a feed's messages are of few days

@@ -69,7 +69,7 @@ Event = Frame | Junk | Oversized | Part
 
 def frame(content: bytes) -> bytes:
     """One frame around the content."""
-    return START + content + END + b"\r"
+    return b"\x0b%b\x1c\r" % content
 
 
 class Deframer:
