@@ -41,28 +41,28 @@ from fhirgw.asks import (
     Search,
     VRead,
 )
-from fhirgw.audit import AGREEMENT, Entry, Ledger
+from fhirgw.audit import Entry, Ledger
+from fhirgw.audit_event import Basis, released_under
 from fhirgw.came_back import Returns, came_back
-from fhirgw.consent.authority import any_agreement
-from fhirgw.consent.compile import compile_visibility
 from fhirgw.consent.decide import Case
 from fhirgw.consent.labels import TABLE_VERSION
-from fhirgw.consent.model import ConsentSettings, Request
+from fhirgw.consent.model import ConsentSettings, digest
 from fhirgw.consent.notice import STATEMENT, scopes
-from fhirgw.consent.predicate import ALWAYS, Grant, Visibility
+from fhirgw.consent.predicate import Visibility
 from fhirgw.consult import Asker, Consult, consult
 from fhirgw.document import Disclosures, Document, assemble, disclosed
-from fhirgw.emergency import Claim
-from fhirgw.errors import DependencyDown, Forbidden, TooLarge, Withheld
+from fhirgw.errors import Forbidden, TooLarge, Withheld
 from fhirgw.lookup import Match, look_up
 from fhirgw.matching import Model, load
 from fhirgw.released import Released
 from fhirgw.replica import Replica, next_transaction
-from fhirgw.store import clients, policy, repository, search
+from fhirgw.store import clients, past, policy, repository, search
 from fhirgw.store.database import Database, Transaction
 from fhirgw.store.endings import RELEASE_ENDED, to_tell
 from fhirgw.store.repository import Stored
+from fhirgw.store.search import BeyondError
 from fhirgw.store.versions import kept_versions
+from fhirgw.visibility import PolicyMovedError, Visibilities, has_moved, request_of, whom
 
 log = structlog.get_logger(__name__)
 PART2_HEADER = "X-42CFR-Part-2"
@@ -73,10 +73,6 @@ SCOPE_CHARACTERS = 6000
 
 ATTEMPTS = 5
 ENCOUNTER_INCLUDES = ("subject", "location", "participant", "service-provider")
-
-
-class PolicyMovedError(Exception):
-    """The policy revision changed between the decision and the account of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +121,10 @@ class Share:
         self._base = base
         self._pages = pages
         self.consent = consent
+        self._digest = digest(consent)
         self._clock = clock
         self._matching = matching or load()
-        self._compiled: dict[tuple[str, ...], Visibility] = {}
+        self.visibilities = Visibilities(consent)
 
     async def release(self, requester: Requester, ask: Ask) -> Released:
         """Answer, as far as consent goes; the account of it is durable when this returns.
@@ -138,14 +135,15 @@ class Share:
             Forbidden: The scope of the token, whatever the store holds.
         """
         for _ in range(ATTEMPTS):
-            visibility, answer = await asyncio.to_thread(self._select, requester, ask, self._clock())
             try:
-                await self._database.write(self._account(requester, visibility, answer), urgent=True)
+                now = self._clock()
+                visibility, answer = await asyncio.to_thread(self._select, requester, ask, now)
+                await self._database.write(self._account(requester, visibility, answer, now), urgent=True)
             except PolicyMovedError:
                 continue
-            still = None if visibility.inside else partial(self._holds, visibility.revision)
+            still = None if visibility.inside else partial(self._holds, _as_far_as(visibility, answer))
             return _released(answer, still)
-        raise DependencyDown("The consent policy keeps changing; ask again.")
+        raise PolicyMovedError
 
     async def claimed(self, requester: Requester) -> None:
         """Document an emergency claim and tell of it, before anything is asked under it, and whatever it opens."""
@@ -159,67 +157,38 @@ class Share:
         metrics.emergencies.inc()
         log.warning("an emergency was claimed; it is to be reviewed", client=requester.client, claim=claim.id)
 
-    async def _holds(self, revision: int) -> bool:
+    async def _holds(self, visibility: Visibility) -> bool:
         """Whether the policy has not moved: what is of an answer that was not handed over yet ends where it has."""
 
-        def read() -> int:
+        def moved() -> bool:
             with self._database.read() as connection:
-                return policy.revision(connection)
+                return has_moved(connection, visibility)
 
-        return await asyncio.to_thread(read) == revision
+        return not await asyncio.to_thread(moved)
+
+    # --- select and redact --------------------------------------------------------------------------------
 
     def _select(self, requester: Requester, ask: Ask, now: int) -> tuple[Visibility, Answer]:
         with self._database.read() as connection:
-            visibility = self.visibility(connection, requester, now)
-            turn = _Turn(connection, requester, visibility, now)
-            answer = self._answer(turn, ask)
-            return visibility, replace(answer, scopes=self._scopes(turn, answer.shown))
+            about = self._whom(connection, requester, ask, now)
+            while True:
+                visibility = self.visibilities.of(connection, requester, now, about)
+                turn = _Turn(connection, requester, visibility, now)
+                try:
+                    answer = self._answer(turn, ask)
+                except BeyondError as others:
+                    about = others.patients.union(about or ())
+                else:
+                    return visibility, replace(answer, scopes=self._scopes(turn, answer.shown))
 
-    # --- decide -------------------------------------------------------------------------------------------
-
-    def visibility(self, connection: Connection, requester: Requester, now: int) -> Visibility:
-        """The visible projection for this requester; kept until the policy moves or a consent starts or ends."""
-        revision = policy.revision(connection)
+    def _whom(self, connection: Connection, requester: Requester, ask: Ask, now: int) -> frozenset[str] | None:
+        """Of whom the answer can be; None: of anybody."""
         if requester.inside is not None:
-            programs = None if "*" in requester.inside else requester.inside
-            own = Grant(patients=None, programs=programs, predicate=ALWAYS)
-            return Visibility(grants=(own,), inside=True, revision=revision, label_table=TABLE_VERSION)
-        at = datetime.fromtimestamp(now / 1_000_000, UTC)
-        if requester.emergency is not None:
-            return self._in_emergency(connection, requester, requester.emergency, at)
-        key = (requester.client, requester.organization, requester.purpose, requester.action, requester.channel)
-        kept = self._compiled.get(key)
-        if kept and kept.revision == revision and (kept.expires_at is None or at < kept.expires_at):
-            return kept
-        request = self.request(connection, requester, at)
-        concerned = policy.candidates(connection, request.recipient.named_by)
-        if any_agreement(request, self.consent):
-            concerned |= policy.members(connection)
-        policies = policy.load(connection, concerned)
-        self._compiled[key] = compile_visibility(request, policies, self.consent, revision=revision)
-        return self._compiled[key]
-
-    def _in_emergency(self, connection: Connection, requester: Requester, claim: Claim, at: datetime) -> Visibility:
-        """What a claim lets be seen: of one patient, what it permits and what a release does; of nobody else."""
-        patient = emergency.patient(connection, claim)
-        policies = policy.load(connection, {patient} if patient else ())
-        request = self.request(connection, requester, at)
-        if patient:
-            person = emergency.recipient(connection, claim, request.recipient)
-            request = replace(request, recipient=person, emergency=emergency.as_asked(claim, patient))
-        return compile_visibility(request, policies, self.consent, revision=policy.revision(connection))
-
-    def request(self, connection: Connection, requester: Requester, at: datetime) -> Request:
-        """The ask as the decision sees it.
-
-        INVARIANT: a system asks, and no person is identified; a refusal of a person of theirs therefore fires.
-        """
-        client = clients.find(connection, requester.client)
-        classes = client.classes if client else frozenset[str]()
-        recipient = policy.recipient(connection, requester.organization, classes, at)
-        return Request(recipient, requester.purpose, requester.action, requester.channel, at)
-
-    # --- select and redact --------------------------------------------------------------------------------
+            return None
+        if isinstance(ask, NextPage):
+            place = self._pages.open(ask.token, _bound_to(requester), now)
+            ask = Search(place.type, place.parameters)
+        return whom(connection, ask)
 
     def _answer(self, turn: _Turn, ask: Ask) -> Answer:
         match ask:
@@ -254,7 +223,7 @@ class Share:
                 return self._own(turn, ask)
 
     def _consult(self, turn: _Turn, ask: Consult) -> Answer:
-        asking = self.request(turn.connection, turn.requester, datetime.fromtimestamp(turn.now / 1_000_000, UTC))
+        asking = request_of(turn.connection, turn.requester, datetime.fromtimestamp(turn.now / 1_000_000, UTC))
         return consult(turn.connection, Asker(asking, turn.visibility, self.consent), ask, self._base)
 
     def _history(self, turn: _Turn, kind: str, logical: str | None) -> Answer:
@@ -360,7 +329,7 @@ class Share:
                 kinds.setdefault(one.stored.patient, set()).add(one.stored.type)
         if not kinds:
             return ()
-        request = self.request(turn.connection, turn.requester, datetime.fromtimestamp(turn.now / 1_000_000, UTC))
+        request = request_of(turn.connection, turn.requester, datetime.fromtimestamp(turn.now / 1_000_000, UTC))
         said = (
             scopes(Case(request, known, self.consent), kinds[known.patient])
             for known in policy.load(turn.connection, kinds)
@@ -381,16 +350,32 @@ class Share:
     # --- account ------------------------------------------------------------------------------------------
 
     def _account(
-        self, requester: Requester, visibility: Visibility, answer: Answer
+        self, requester: Requester, visibility: Visibility, answer: Answer, now: int
     ) -> Callable[[Transaction], None]:
         entries = _entries(requester, visibility, answer)
 
         def unit(tx: Transaction) -> None:
-            if policy.revision(tx.connection) != visibility.revision:
+            if has_moved(tx.connection, visibility):
                 raise PolicyMovedError
-            self._ledger.append(tx, entries)
+            based = entries if visibility.inside else self._based(tx.connection, requester, entries, now)
+            self._ledger.append(tx, based)
 
         return unit
+
+    def _based(
+        self, connection: Connection, requester: Requester, entries: Sequence[Entry], now: int
+    ) -> list[Entry]:
+        """The entries with what they were decided from: it has not moved since."""
+        client = clients.find(connection, requester.client)
+        classes = tuple(sorted(client.classes)) if client else ()
+        found = [(entry, past.read(connection, entry.patient or "")) for entry in entries]
+        return [
+            replace(
+                entry,
+                basis=Basis(now, requester.channel, classes, *read, settings=self._digest, labels=TABLE_VERSION),
+            )
+            for entry, read in found
+        ]
 
 
 def _single(shown: Sequence[Shown], interaction: str) -> Answer:
@@ -412,6 +397,13 @@ def _released(answer: Answer, still: Callable[[], Awaitable[bool]] | None) -> Re
     return Released(body, answer.media_type, headers=headers, still=still)
 
 
+def _as_far_as(visibility: Visibility, answer: Answer) -> Visibility:
+    """The visibility, about those alone whom the answer shows; what came of somebody's care may be of anybody's."""
+    whose = {one.stored.patient for one in answer.shown if one.stored.standing != "registry"}
+    about = frozenset(patient for patient in {*whose, answer.about or None} if patient is not None)
+    return visibility if None in whose or not about else replace(visibility, about=about)
+
+
 def _bound_to(requester: Requester) -> tuple[str, str]:
     """Whom a page token serves."""
     return requester.client, requester.purpose
@@ -428,7 +420,7 @@ def _entries(requester: Requester, visibility: Visibility, answer: Answer) -> li
             _entry(requester, patient, inside=visibility.inside),
             interaction=answer.interaction,
             resources=tuple(one.reference for one in shown),
-            consents=_consents(visibility, patient),
+            consents=released_under(visibility, patient),
             part2=tuple(one.reference for one in shown if one.part2),
         )
         for patient, shown in by_patient.items()
@@ -449,12 +441,3 @@ def _entry(requester: Requester, patient: str | None, *, inside: bool) -> Entry:
         request_id=requester.request_id,
         emergency=emergency.account(requester.emergency) if requester.emergency else None,
     )
-
-
-def _consents(visibility: Visibility, patient: str) -> tuple[str, ...]:
-    for grant in visibility.grants:
-        if grant.patients is not None and patient in grant.patients:
-            agreed = (f"{AGREEMENT}{name}" for name in sorted(grant.agreements))
-            named = (f"Consent/{consent}/_history/{version}" for consent, version in sorted(grant.consents))
-            return (*named, *agreed)
-    return ()

@@ -23,6 +23,7 @@ from fhirgw.document import officer
 from fhirgw.document.plan import name_of
 from fhirgw.errors import InvalidElement
 from fhirgw.store import clients, outbox, policy, repository
+from fhirgw.visibility import request_of
 
 Patient = Annotated[str, typer.Option(help="Logical id, or system|value of an identifier.", show_default=False)]
 Recipient = Annotated[str, typer.Option(help="Client id, or system|value of the organization.", show_default=False)]
@@ -83,14 +84,14 @@ def _askers(
     """The registered recipients outside the programme, for each purpose; or the one that is named."""
     if recipient is not None and clients.find(connection, recipient) is None:
         requester = _requester(gateway, recipient, purpose or "TREAT")
-        yield Asker(recipient, recipient, gateway.share.request(connection, requester, at))
+        yield Asker(recipient, recipient, request_of(connection, requester, at))
         return
     for client in clients.registered(connection):
         if client.revoked or client.inside is not None or recipient not in (None, client.id):
             continue
         for one in (purpose,) if purpose else client.purposes:
             requester = Requester(client.id, client.organization, one, (), None, new_id())
-            yield Asker(client.id, client.name, gateway.share.request(connection, requester, at))
+            yield Asker(client.id, client.name, request_of(connection, requester, at))
 
 
 def _names(connection: Connection, known: PatientPolicy) -> dict[str, str]:

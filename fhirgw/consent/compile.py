@@ -27,23 +27,23 @@ from fhirgw.consent.predicate import (
 def compile_visibility(
     request: Request, policies: Iterable[PatientPolicy], settings: ConsentSettings, *, revision: int
 ) -> Visibility:
-    """What the request may see of these patients; equal predicates under equal Consents share a grant."""
+    """What the request may see of these patients."""
     cases = [Case(request, policy, settings) for policy in policies]
-    groups: dict[tuple[Predicate, frozenset[tuple[str, str]], frozenset[str]], set[str]] = {}
-    for case in cases:
-        predicate = compile_case(case)
-        if predicate != NEVER:
-            agreed = frozenset(one.agreement for one in case.authorities if one.agreement)
-            groups.setdefault((predicate, _permitting(case), agreed), set()).add(case.policy.patient)
-    grants = [
-        Grant(frozenset(patients), None, predicate, consents, agreed)
-        for (predicate, consents, agreed), patients in groups.items()
-    ]
+    grants = (grant_of(case) for case in cases)
     return Visibility(
-        tuple(grants), inside=False, revision=revision, label_table=TABLE_VERSION,
-        profile=narrowing(request, settings.minimum),
+        tuple(grant for grant in grants if grant is not None), inside=False, revision=revision,
+        label_table=TABLE_VERSION, profile=narrowing(request, settings.minimum),
         expires_at=earliest([*(case.next_change for case in cases), *turns(request, settings)]),
     )  # fmt: skip
+
+
+def grant_of(case: Case) -> Grant | None:
+    """What the request may see of one patient; None: nothing."""
+    predicate = compile_case(case)
+    if predicate == NEVER:
+        return None
+    agreed = frozenset(one.agreement for one in case.authorities if one.agreement)
+    return Grant(frozenset({case.policy.patient}), None, predicate, _permitting(case), agreed)
 
 
 def compile_case(case: Case) -> Predicate:

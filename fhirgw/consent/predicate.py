@@ -4,9 +4,10 @@
 readings must agree: that is the law of agreement of DESIGN §6.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 from fhirgw.consent.model import Profile
 
@@ -157,9 +158,11 @@ class Grant:
     agreements: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Visibility:
     """The visible projection of the store for one request. No grant: nothing about anybody.
+
+    One is itself alone: there may be a grant for each of very many patients, which nobody is to compare.
 
     Attributes:
         grants: Disjoint in their patients.
@@ -168,6 +171,7 @@ class Visibility:
         label_table: Version of the label tables (lambda).
         expires_at: The next instant at which a consent starts or ends; None when there is none.
         profile: What is narrowed to the minimum necessary; None: nothing is.
+        about: The patients of whom it says what may be seen, and of nobody else; None: of everybody.
     """
 
     grants: tuple[Grant, ...]
@@ -176,17 +180,25 @@ class Visibility:
     label_table: str
     expires_at: datetime | None = None
     profile: Profile | None = None
+    about: frozenset[str] | None = None
 
-    def __hash__(self) -> int:
-        """Cheap, since it is a key of caches and has a grant for every patient with a consent of their own."""
-        return hash((len(self.grants), self.inside, self.revision))
+    @cached_property
+    def unnamed(self) -> tuple[Grant, ...]:
+        """The grants that name no patient: of the programme's own staff."""
+        return tuple(grant for grant in self.grants if grant.patients is None)
+
+    @cached_property
+    def _named(self) -> Mapping[str | None, Grant]:
+        return {patient: grant for grant in self.grants for patient in grant.patients or ()}
+
+    def grant_for(self, patient: str | None) -> Grant | None:
+        """The grant that names this patient."""
+        return self._named.get(patient)
 
     def predicate_for(self, patient: str | None) -> Predicate:
         """What of this patient is visible; NEVER when no grant names them.
 
         Inside the programme the store has already checked membership, so a grant for all patients answers.
         """
-        for grant in self.grants:
-            if grant.patients is None or patient in grant.patients:
-                return grant.predicate
-        return NEVER
+        grant = self.grant_for(patient) or next(iter(self.unnamed), None)
+        return NEVER if grant is None else grant.predicate

@@ -172,7 +172,7 @@ class Mirror:
             until = upstream.weighed_until
             if self._weighed and upstream.revision == revision and (until is None or now < until):
                 return
-            visibility = self._share.visibility(connection, requester, now)
+            visibility = self._share.visibilities.of(connection, requester, now)
             permits = _permits(visibility)
             if visibility.inside:
                 people = mirror.everybody(connection, visibility.grants[0].programs)

@@ -5,8 +5,8 @@ Law (agreement): a rendered predicate selects exactly what ``consent.predicate.h
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import orjson
 from sqlalchemy import (
@@ -46,6 +46,7 @@ from fhirgw.store.compartment import PATIENT_FREE
 from fhirgw.store.narrowing import is_narrowed, leading
 from fhirgw.store.schema import enrolment, guard_need, label_group, resource, search_reference
 
+_PROJECTED: WeakKeyDictionary[Visibility, tuple["Projection", Mapping[str, Any]]] = WeakKeyDictionary()
 Condition = ColumnElement[bool]
 BITS = (1 << 63) - 1
 # Aliases are made once: making one costs more than all else of a small query.
@@ -78,15 +79,22 @@ class Projection:
     profile: Profile | None = None
 
 
-@lru_cache(maxsize=256)
 def project(visibility: Visibility) -> tuple[Projection, Mapping[str, Any]]:
-    """The visibility as statements are built from it, and the parameters they are executed with.
+    """The visibility as statements are built from it, and the parameters they are executed with."""
+    found = _PROJECTED.get(visibility)
+    if found is None:
+        found = _PROJECTED[visibility] = _project(visibility)
+    return found
 
-    Grants of the same predicate are together: they may differ in the consents they rest on.
-    """
-    grouped: dict[Predicate, list[Grant]] = {}
+
+def _project(visibility: Visibility) -> tuple[Projection, Mapping[str, Any]]:
+    """Grants of the same predicate are together: they may differ in the consents they rest on."""
+    same: dict[int, list[Grant]] = {}
     for grant in visibility.grants:
-        grouped.setdefault(grant.predicate, []).append(grant)
+        same.setdefault(id(grant.predicate), []).append(grant)  # a hash of each would take longer than all else
+    grouped: dict[Predicate, list[Grant]] = {}
+    for some in same.values():
+        grouped.setdefault(some[0].predicate, []).extend(some)
     grants, parameters = [], {}
     for at, (predicate, some) in enumerate(grouped.items()):
         named = frozenset[str]().union(*(grant.patients for grant in some if grant.patients is not None))

@@ -207,18 +207,15 @@ def _visible(connection: Connection, row: Row, visibility: Visibility) -> bool:
     """``predicate.resource_visible`` for one row: decided here where the row alone decides."""
     whole = Facts(row.type, row.labels, row.conf)
     if visibility.inside and any(
-        one.patients is None and one.programs is None and holds(one.predicate, whole) for one in visibility.grants
+        one.programs is None and holds(one.predicate, whole) for one in visibility.unnamed
     ):
         return True
-    named = [one for one in visibility.grants if one.patients is not None]
-    if row.standing == "member" and len(named) == len(visibility.grants):
+    if row.standing == "member" and not visibility.unnamed:
+        grant = visibility.grant_for(row.patient)
+        if grant is None or not holds(grant.predicate, whole):
+            return False
         needs = [Facts(*need) for need in _NEEDS.rows(connection, kind=row.type, guard=row.guard)]
-        return bool(needs) and any(
-            row.patient in (one.patients or ())
-            and holds(one.predicate, whole)
-            and all(holds(one.predicate, need) for need in needs)
-            for one in named
-        )
+        return bool(needs) and all(holds(grant.predicate, need) for need in needs)
     seen, whose = project(visibility)
     return _seen_row(row.type, seen).first(connection, key=row.pk, **whose) is not None
 
@@ -322,7 +319,8 @@ def _effects(
             consent_clock.note(tx, str(one), tx.now)
             _settle_marks(tx, str(one))
     elif kind in policy.ACTORS and (kind in policy.ORGANIZED or held(tx).referrers((kind, logical))):
-        policy.actor_changed(tx, kind, logical)
+        was = orjson.loads(before.body) if before is not None and not before.deleted else None
+        policy.actor_changed(tx, kind, logical, was)
         if before is not None and policy.any_marks(tx.connection):  # rules about authors ask who they are
             held(tx).spread([(kind, logical)])
     elif kind == "Task":

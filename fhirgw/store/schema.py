@@ -137,8 +137,10 @@ Index("ix_search_reference_target", search_reference.c.target_id, search_referen
 policy_revision = Table(
     "policy_revision",
     metadata,
-    Column("patient", String(64), primary_key=True),  # '' holds the revision of the whole store
+    Column("patient", String(64), primary_key=True),  # '' the whole store, '*' everybody, '+' organizations
     Column("revision", BigInteger, nullable=False),
+    Column("moved", BigInteger, nullable=False),  # the revision that the whole store came to when this one moved
+    Index(None, "moved"),
 )
 
 consent_actor = Table(
@@ -148,6 +150,7 @@ consent_actor = Table(
     Column("consent", String(64), primary_key=True),
     Column("token", String(512), primary_key=True),  # 'Organization/x', 'system|value', or '*' for anybody
     Index(None, "token"),
+    Index(None, "consent"),
 )
 
 patient_mark = Table(

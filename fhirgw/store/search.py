@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import orjson
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
@@ -31,6 +32,7 @@ from sqlalchemy import (
 )
 
 from fhirgw.consent.predicate import Visibility
+from fhirgw.store.compartment import PATIENT_FREE
 from fhirgw.store.form import ESCAPE, formed, placed
 from fhirgw.store.narrowing import is_cut, require_whole
 from fhirgw.store.predicate import (
@@ -77,6 +79,23 @@ _SELECTIVITY = ("reference", "token", "uri", "string", "date")
 """Which kind of parameter narrows most, first."""
 
 
+class BeyondError(Exception):
+    """What is included is of patients of whom the visibility says nothing."""
+
+    def __init__(self, patients: frozenset[str]) -> None:
+        """Whom it has to be made for, too."""
+        super().__init__("The visibility is of other patients.")
+        self.patients = patients
+
+
+_OWNERS = Prepared(
+    select(resource.c.patient)
+    .where(resource.c.type == bindparam("kind"), resource.c.patient.is_not(None))
+    .where(one_of(resource.c.id, bindparam("ids", type_=String), several=True))
+    .distinct()
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """One page of a search.
@@ -104,6 +123,9 @@ def run(
         query: Parsed.
         visibility: What the requester may see.
         after: ``Page.after`` of the page before.
+
+    Raises:
+        BeyondError: The visibility is of some patients alone, and a visible reference leads to others.
     """
     seen, whose = project(visibility)
     asked: tuple[Clause | Order | Include, ...] = (*query.clauses, *query.order, *query.includes)
@@ -122,7 +144,7 @@ def run(
     found = _loaded(query.type, seen, len(keys) > 1).rows(connection, **whose, keys=listed(keys))
     loaded = {row[0]: _present(row) for row in found}
     matches = [loaded[pk] for pk in keys]
-    included = _included(connection, query, seen, whose, keys)
+    included = _included(connection, query, visibility, keys)
     present = {(one.type, one.id) for one in matches}
     return Page(
         matches,
@@ -351,19 +373,34 @@ def _behind(form: SearchQuery, found: Subquery, there: Sequence[bool]) -> Condit
 
 
 def _included(
-    connection: Connection, query: SearchQuery, seen: Projection, whose: Mapping[str, Any], keys: Sequence[int]
+    connection: Connection, query: SearchQuery, visibility: Visibility, keys: Sequence[int]
 ) -> list[Stored]:
     """Visible targets of visible references of the page, by type and id."""
+    seen, whose = project(visibility)
     wanted: dict[str, set[str]] = {}
     for include in query.includes:
         links = _links(query.type, include, seen, len(keys) > 1)
         for kind, logical in links.rows(connection, **whose, keys=listed(keys)):
             wanted.setdefault(kind, set()).add(logical)
+    if visibility.about is not None:
+        _within_record(connection, wanted, visibility.about)
     return [
         _present(row)
         for kind in sorted(wanted)
         for row in _targets(kind, seen, len(wanted[kind]) > 1).rows(connection, **whose, ids=listed(wanted[kind]))
     ]
+
+
+def _within_record(connection: Connection, wanted: Mapping[str, set[str]], about: frozenset[str]) -> None:
+    """What is included is of these patients, or of nobody."""
+    owners = {
+        owner
+        for kind, logical in wanted.items()
+        if kind not in PATIENT_FREE
+        for (owner,) in _OWNERS.rows(connection, kind=kind, ids=orjson.dumps(sorted(logical)).decode())
+    }
+    if owners - about:
+        raise BeyondError(frozenset(owners))
 
 
 @lru_cache(maxsize=STATEMENTS)

@@ -44,6 +44,7 @@ from fhirgw.document import Document, Presentation
 from fhirgw.lookup import Match
 from fhirgw.store import policy, repository
 from fhirgw.store.database import migrate
+from fhirgw.visibility import request_of
 
 PER_WORLD = 60
 ASKS = int(os.environ.get("TWIN_EXAMPLES", "8000"))
@@ -222,8 +223,8 @@ def _decided(twins: Twins) -> set[str]:
     found = set()
     share = twins.whole.share
     with twins.whole.database.read() as connection:
-        visibility = share.visibility(connection, requester(), twins.whole.now)
-        request = share.request(connection, requester(), datetime.fromtimestamp(twins.whole.now / 1e6, UTC))
+        visibility = share.visibilities.of(connection, requester(), twins.whole.now)
+        request = request_of(connection, requester(), datetime.fromtimestamp(twins.whole.now / 1e6, UTC))
         for one in policy.load(connection, set(twins.world.allowed)):
             for stored in repository.compartment(connection, one.patient):
                 decision = decide(request, stored.body, stored.labels, one, ConsentSettings())

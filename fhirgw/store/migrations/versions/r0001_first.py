@@ -39,6 +39,7 @@ def upgrade() -> None:
         sa.Column("token", sa.String(length=512), nullable=False),
         sa.PrimaryKeyConstraint("patient", "consent", "token", name=op.f("pk_consent_actor")),
     )
+    op.create_index(op.f("ix_consent_actor_consent"), "consent_actor", ["consent"], unique=False)
     op.create_index(op.f("ix_consent_actor_token"), "consent_actor", ["token"], unique=False)
     op.create_table(
         "enrolment",
@@ -348,8 +349,10 @@ def upgrade() -> None:
         "policy_revision",
         sa.Column("patient", sa.String(length=64), nullable=False),
         sa.Column("revision", sa.BigInteger(), nullable=False),
+        sa.Column("moved", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("patient", name=op.f("pk_policy_revision")),
     )
+    op.create_index(op.f("ix_policy_revision_moved"), "policy_revision", ["moved"], unique=False)
     op.create_table(
         "resource",
         sa.Column("pk", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),

@@ -1,0 +1,280 @@
+"""What each requester may see, compiled patient by patient and kept until the policy of that patient moves.
+
+An answer that can be about one patient alone is decided by that patient's policy, however many there are; one that
+can be about anybody, by those of all whose Consents name the requester, of which each is compiled when it moved and
+not when another did. (docs/decisions/0270)
+
+INVARIANT: what is kept is what would be compiled anew: policy.py notes, in the transaction that changes anything
+that decides, whose policy moved.
+"""
+
+import re
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection
+
+from fhirgw import emergency
+from fhirgw.asks import Ask, History, Read, Requester, Search, VRead
+from fhirgw.consent.authority import any_agreement, turns
+from fhirgw.consent.compile import compile_visibility, grant_of
+from fhirgw.consent.decide import Case, earliest
+from fhirgw.consent.labels import TABLE_VERSION
+from fhirgw.consent.minimum import narrowing
+from fhirgw.consent.model import ConsentSettings, Request
+from fhirgw.consent.predicate import ALWAYS, Grant, Predicate, Visibility
+from fhirgw.emergency import Claim
+from fhirgw.errors import DependencyDown
+from fhirgw.store import clients, policy
+from fhirgw.store.compartment import PATIENT_FREE
+from fhirgw.store.held import level
+
+_ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
+_OF_PATIENT = frozenset({"patient", "patient:Patient", "subject:Patient"})
+MOST = 20_000
+"""Patients of whom a requester's grants are kept, one by one."""
+
+
+class PolicyMovedError(DependencyDown):
+    """The policy moved between the decision and the account of it, or while others decided."""
+
+    def __init__(self) -> None:
+        """Nothing else is to be said."""
+        super().__init__("The consent policy keeps changing; ask again.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """What was made of one patient's policy.
+
+    Attributes:
+        revision: Of the store, at which it was last known to hold.
+        grant: None: nothing may be seen.
+        expires_at: When a Consent starts or ends.
+    """
+
+    revision: int
+    grant: Grant | None
+    expires_at: datetime | None
+
+    def holds(self, at: datetime) -> bool:
+        """Whether nothing has started or ended since."""
+        return self.expires_at is None or at < self.expires_at
+
+
+class Visibilities:
+    """The visible projections of the store, for all requesters. To be asked from any thread."""
+
+    def __init__(self, settings: ConsentSettings) -> None:
+        """Nothing is kept yet."""
+        self._settings = settings
+        self._askers: dict[tuple[str, ...], _Asker] = {}
+
+    def of(
+        self, connection: Connection, requester: Requester, now: int, about: frozenset[str] | None = None
+    ) -> Visibility:
+        """The visible projection for this requester.
+
+        Args:
+            connection: One snapshot.
+            requester: Who asks.
+            now: Microseconds since the epoch.
+            about: Of these patients alone; None: of everybody.
+
+        Raises:
+            PolicyMovedError: The policy moved since the snapshot.
+        """
+        revision = policy.revision(connection)
+        if requester.inside is not None:
+            programs = None if "*" in requester.inside else requester.inside
+            own = Grant(patients=None, programs=programs, predicate=ALWAYS)
+            return Visibility(grants=(own,), inside=True, revision=revision, label_table=TABLE_VERSION)
+        at = datetime.fromtimestamp(now / 1_000_000, UTC)
+        if requester.emergency is not None:
+            return self._in_emergency(connection, requester, requester.emergency, at)
+        asker = self._asker(connection, requester, revision, at)
+        return asker.whole(connection, revision, at) if about is None else asker.of(connection, revision, at, about)
+
+    def _asker(self, connection: Connection, requester: Requester, revision: int, at: datetime) -> "_Asker":
+        """Who asks, as kept; looked at anew when anything moved, since their organization may have."""
+        key = (requester.client, requester.organization, requester.purpose, requester.action, requester.channel)
+        kept = self._askers.get(key)
+        if kept is not None and kept.revision == revision and at < kept.until:
+            return kept
+        request = request_of(connection, requester, at)
+        same = kept is not None and kept.request.recipient == request.recipient and at < kept.until
+        asker = kept if kept is not None and same else _Asker(request, self._settings)
+        if kept is None or kept.revision <= revision:
+            asker.revision = revision
+            self._askers[key] = asker
+        return asker
+
+    def _in_emergency(self, connection: Connection, requester: Requester, claim: Claim, at: datetime) -> Visibility:
+        """What a claim lets be seen: of one patient, what it permits and what a release does; of nobody else."""
+        patient = emergency.patient(connection, claim)
+        policies = policy.load(connection, {patient} if patient else ())
+        request = request_of(connection, requester, at)
+        if patient:
+            person = emergency.recipient(connection, claim, request.recipient)
+            request = replace(request, recipient=person, emergency=emergency.as_asked(claim, patient))
+        return compile_visibility(request, policies, self._settings, revision=policy.revision(connection))
+
+
+def request_of(connection: Connection, requester: Requester, at: datetime) -> Request:
+    """The ask as the decision sees it.
+
+    INVARIANT: a system asks, and no person is identified; a refusal of a person of theirs therefore fires.
+    """
+    client = clients.find(connection, requester.client)
+    classes = client.classes if client else frozenset[str]()
+    recipient = policy.recipient(connection, requester.organization, classes, at)
+    return Request(recipient, requester.purpose, requester.action, requester.channel, at)
+
+
+class _Asker:
+    """One who asks for one purpose, and what was compiled for them.
+
+    Attributes:
+        request: The ask, at any instant.
+        revision: Of the store, at which they were last looked at.
+        until: When who they are changes by itself.
+    """
+
+    def __init__(self, request: Request, settings: ConsentSettings) -> None:
+        self.request, self.revision = request, -1
+        self.until = earliest(turns(request, settings)) or datetime.max.replace(tzinfo=UTC)
+        self._settings = settings
+        self._one: dict[str, _Compiled] = {}
+        self._all: dict[str, _Compiled] | None = None
+        self._whole: Visibility | None = None
+        self._predicates: dict[Predicate, Predicate] = {}
+        self._one_lock, self._all_lock = threading.Lock(), threading.Lock()
+
+    # --- of some ------------------------------------------------------------------------------------------
+
+    def of(self, connection: Connection, revision: int, at: datetime, about: frozenset[str]) -> Visibility:
+        """What may be seen of these patients: each is looked up, and compiled if it moved."""
+        found = [self._known(connection, revision, at, patient) for patient in sorted(about)]
+        return self._visibility(found, revision, about)
+
+    def _known(self, connection: Connection, revision: int, at: datetime, patient: str) -> _Compiled:
+        kept = self._one.get(patient)
+        if kept is not None and kept.holds(at):
+            if kept.revision == revision:
+                return kept
+            if kept.revision < revision and policy.last_move(connection, {patient}) <= kept.revision:
+                return self._keep(patient, replace(kept, revision=revision))
+        fresh = self._compile(connection, revision, at, {patient}).get(patient) or _Compiled(revision, None, None)
+        return fresh if kept is not None and kept.revision > revision else self._keep(patient, fresh)
+
+    def _keep(self, patient: str, compiled: _Compiled) -> _Compiled:
+        with self._one_lock:
+            self._one[patient] = compiled
+            if len(self._one) > MOST:
+                del self._one[next(iter(self._one))]
+        return compiled
+
+    # --- of everybody -------------------------------------------------------------------------------------
+
+    def whole(self, connection: Connection, revision: int, at: datetime) -> Visibility:
+        """What may be seen of anybody; whose policy moved, or starts or ends, is compiled anew."""
+        with self._all_lock:
+            kept = self._whole
+            if kept is not None and kept.revision > revision:
+                raise PolicyMovedError
+            ended = kept is None or (kept.expires_at is not None and at >= kept.expires_at)
+            if kept is not None and kept.revision == revision and not ended:
+                return kept
+            self._all = self._brought_up(connection, revision, at, kept.revision if kept else 0, ended=ended)
+            self._whole = self._visibility(self._all.values(), revision, None)
+            return self._whole
+
+    def _brought_up(
+        self, connection: Connection, revision: int, at: datetime, since: int, *, ended: bool
+    ) -> dict[str, _Compiled]:
+        moved = policy.moved(connection, since) if self._all is not None else None
+        if self._all is None or moved is None:
+            return self._compile(connection, revision, at, None)
+        if ended:
+            moved |= {patient for patient, one in self._all.items() if not one.holds(at)}
+        left = {patient: one for patient, one in self._all.items() if patient not in moved}
+        return left | self._compile(connection, revision, at, moved)
+
+    # --- compiling ----------------------------------------------------------------------------------------
+
+    def _compile(
+        self, connection: Connection, revision: int, at: datetime, patients: set[str] | None
+    ) -> dict[str, _Compiled]:
+        """Of those among these patients, or of all, whose Consents may name the asker."""
+        if patients is not None and not patients:
+            return {}
+        request = replace(self.request, at=at)
+        concerned = policy.candidates(connection, request.recipient.named_by, patients)
+        if any_agreement(request, self._settings):
+            concerned |= policy.members(connection, patients)
+        cases = (Case(request, one, self._settings) for one in policy.load(connection, concerned))
+        return {case.policy.patient: _Compiled(revision, self._shared(case), case.next_change) for case in cases}
+
+    def _shared(self, case: Case) -> Grant | None:
+        """The grant of a case; equal predicates are one, so that very many of them take the room of few."""
+        grant = grant_of(case)
+        if grant is None:
+            return None
+        return replace(grant, predicate=self._predicates.setdefault(grant.predicate, grant.predicate))
+
+    def _visibility(self, compiled: Iterable[_Compiled], revision: int, about: frozenset[str] | None) -> Visibility:
+        known = list(compiled)
+        return Visibility(
+            tuple(one.grant for one in known if one.grant is not None), inside=False, revision=revision,
+            label_table=TABLE_VERSION, profile=narrowing(self.request, self._settings.minimum), about=about,
+            expires_at=earliest([self.until, *(one.expires_at for one in known)]),
+        )  # fmt: skip
+
+
+# --- of whom an answer can be -------------------------------------------------------------------------------------
+
+
+def whom(connection: Connection, ask: Ask) -> frozenset[str] | None:
+    """The patients of whom the answer can be; None: of anybody.
+
+    What is about nobody is seen through what refers to it, which may be of anybody.
+    """
+    match ask:
+        case Read(type=kind, id=logical) | VRead(type=kind, id=logical) | History(type=kind, id=str(logical)):
+            return _whose(connection, kind, logical)
+        case Search(type=kind, parameters=parameters):
+            return _sought(connection, kind, parameters)
+        case _:
+            return None
+
+
+def _whose(connection: Connection, kind: str, logical: str) -> frozenset[str] | None:
+    found = level(connection, kind, logical)
+    if found is None:
+        return frozenset()
+    patient = found[2]
+    return None if patient is None else frozenset({patient})
+
+
+def _sought(connection: Connection, kind: str, parameters: Iterable[tuple[str, str]]) -> frozenset[str] | None:
+    """By one patient, or one id: a visible match is in that patient's record (``store.compartment``)."""
+    if kind in PATIENT_FREE:
+        return None
+    for name, value in parameters:
+        logical = value.removeprefix("Patient/")
+        if not _ID.fullmatch(logical):
+            continue
+        if name == "_id" and logical == value:
+            return _whose(connection, kind, logical)
+        if name in _OF_PATIENT or (name == "subject" and logical != value):
+            return frozenset({logical})
+    return None
+
+
+def has_moved(connection: Connection, visibility: Visibility) -> bool:
+    """Whether something moved since that may decide otherwise of those of whom the visibility says anything."""
+    if visibility.about is None:
+        return policy.revision(connection) != visibility.revision
+    return policy.last_move(connection, {*visibility.about, policy.ORGANIZATIONS}) > visibility.revision
