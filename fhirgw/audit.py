@@ -17,15 +17,15 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, Row, bindparam, func, insert, select
 
-from fhirgw.audit_event import AGREEMENT, EMERGENCY, Disclosure, Entry, audit_event, disclosure
+from fhirgw.audit_event import AGREEMENT, EMERGENCY, Disclosure, Entry, audit_event, disclosure, recorded
 from fhirgw.errors import InvalidElement
 from fhirgw.store.database import Transaction
 from fhirgw.store.prepared import Prepared
 from fhirgw.store.schema import ledger, ledger_root
 
 __all__ = [
-    "AGREEMENT", "DAY", "EMERGENCY", "Disclosure", "Entry", "KeptRoot", "Ledger", "audit_event", "disclosure",
-    "disclosures", "events", "read_root", "roots", "verify",
+    "AGREEMENT", "DAY", "EMERGENCY", "Disclosure", "Entry", "KeptRoot", "Ledger", "Recorded", "audit_event",
+    "disclosure", "disclosures", "events", "find", "read_root", "roots", "verify",
 ]  # fmt: skip
 
 GENESIS = bytes(32)
@@ -230,16 +230,46 @@ def _verify_root(name: str, root: KeptRoot, key: bytes, seen: dict[tuple[str, in
             yield f"{name}: entry {number} of chain {chain} is gone or was changed"
 
 
-def events(connection: Connection, patient: str) -> list[tuple[str, dict[str, Any]]]:
-    """What was disclosed about this member outside the programme, oldest first: hash of the entry, AuditEvent."""
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An entry as the ledger has it.
+
+    Attributes:
+        entry: What it says.
+        at: Microseconds: when it was recorded.
+        intact: Whether its hash covers it; the chain around it is ``verify``'s.
+    """
+
+    entry: Entry
+    at: int
+    intact: bool
+
+
+def find(connection: Connection, name: str) -> Recorded:
+    """The entry with a name, chain and number: ``3f2a9c01d4e5b687/12``.
+
+    Raises:
+        InvalidElement: There is none.
+    """
+    chain, _, number = name.rpartition("/")
+    where = (ledger.c.chain == chain, ledger.c.number == (int(number) if number.isdecimal() else -1))
+    row = connection.execute(select(ledger).where(*where)).first()
+    if row is None:
+        raise InvalidElement("The ledger has no such entry.", location="ENTRY")
+    intact = _digest(bytes(row.previous), _chained(row)) == bytes(row.hash)
+    return Recorded(recorded(orjson.loads(row.event), row.patient), row.recorded_at, intact)
+
+
+def events(connection: Connection, patient: str) -> list[tuple[str, str, dict[str, Any]]]:
+    """What was disclosed about this member outside the programme, oldest first: name and hash, AuditEvent."""
     rows = connection.execute(
-        select(ledger.c.hash, ledger.c.event)
+        select(ledger.c.chain, ledger.c.number, ledger.c.hash, ledger.c.event)
         .where(ledger.c.patient == patient, ledger.c.disclosure)
         .order_by(ledger.c.recorded_at, ledger.c.seq)
     )
-    return [(bytes(row.hash).hex(), orjson.loads(row.event)) for row in rows]
+    return [(f"{row.chain}/{row.number}", bytes(row.hash).hex(), orjson.loads(row.event)) for row in rows]
 
 
 def disclosures(connection: Connection, patient: str) -> list[Disclosure]:
     """The same, as an accounting reads it (45 CFR 164.528)."""
-    return [disclosure(event) for _, event in events(connection, patient)]
+    return [disclosure(event) for _, _, event in events(connection, patient)]

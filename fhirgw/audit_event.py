@@ -6,10 +6,11 @@ names and diagnoses into the ledger: searches inside the programme are in no pro
 See: https://profiles.ihe.net/ITI/BALP; FHIR R4 AuditEvent.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from fhirgw.consent.predicate import Visibility
 from fhirgw.store.stored import instant
 from fhirgw.terminology import NUCC, US_NPI
 
@@ -46,6 +47,31 @@ _URI: Final = "5"
 
 
 @dataclass(frozen=True, slots=True)
+class Basis:
+    """What a decision was made from and nothing else keeps, so that it can be made again (``replay``).
+
+    Attributes:
+        decided: Microseconds: the instant of the decision.
+        channel: How it was asked.
+        classes: What the recipient was registered as.
+        enrolments: How the patient stood to programmes, which of them aside.
+        others: Patients whose records were merged or linked with the patient's.
+        consents: Each Consent that was read, ``Consent/x/_history/3``, and the digest of its content.
+        settings: Digest of the switches of the specification.
+        labels: Version of the label tables.
+    """
+
+    decided: int
+    channel: str
+    classes: tuple[str, ...]
+    enrolments: tuple[str, ...]
+    others: tuple[str, ...]
+    consents: tuple[tuple[str, str], ...]
+    settings: str
+    labels: str
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """What happened to one patient's data.
 
@@ -61,6 +87,7 @@ class Entry:
         request_id: The ``X-Request-Id`` of the answer.
         part2: Those of the resources that held records under 42 CFR Part 2 when they were disclosed.
         emergency: The facts of the emergency claim it was asked under (42 CFR 2.51(c)), or None.
+        basis: What it was decided from; None where consent decided nothing.
     """
 
     patient: str | None
@@ -74,6 +101,17 @@ class Entry:
     request_id: str
     emergency: Mapping[str, str] | None = None
     part2: tuple[str, ...] = ()
+    basis: Basis | None = None
+
+
+def released_under(visibility: Visibility, patient: str) -> tuple[str, ...]:
+    """The Consents and agreements that let anything of a patient be seen."""
+    grant = visibility.grant_for(patient)
+    if grant is None:
+        return ()
+    agreed = (f"{AGREEMENT}{name}" for name in sorted(grant.agreements))
+    named = (f"Consent/{consent}/_history/{version}" for consent, version in sorted(grant.consents))
+    return (*named, *agreed)
 
 
 def audit_event(entry: Entry, recorded_at: int, site: str) -> Json:
@@ -167,7 +205,21 @@ def _emergencies(entry: Entry) -> list[Json]:
 
 
 def _request(entry: Entry) -> Json:
-    return {"what": {"identifier": {"value": entry.request_id}}, "type": _REQUEST}
+    """The request, and what it was decided from."""
+    said = {"what": {"identifier": {"value": entry.request_id}}, "type": _REQUEST}
+    if entry.basis is None:
+        return said
+    return said | {"detail": [{"type": name, "valueString": value} for name, value in _details(entry.basis)]}
+
+
+def _details(basis: Basis) -> Iterator[tuple[str, str]]:
+    yield "decided", str(basis.decided)
+    yield "channel", basis.channel
+    yield "settings", basis.settings
+    yield "labels", basis.labels
+    for name in ("classes", "enrolments", "others"):
+        yield from ((name, value) for value in getattr(basis, name))
+    yield from (("consents", f"{reference} {digest}") for reference, digest in basis.consents)
 
 
 # What an accounting reads -----------------------------------------------------------------------------------------
@@ -219,4 +271,66 @@ def disclosure(event: Json) -> Disclosure:
         consents=tuple(by_role.get(_SECURITY_ROLE, ())),
         request_id=request_id,
         part2=any(PART2_LABEL in entity.get("securityLabel", ()) for entity in event["entity"]),
+    )
+
+
+def recorded(event: Json, patient: str | None) -> Entry:
+    """The entry that an AuditEvent of the ledger is of."""
+    told = disclosure(event)
+    request = next(entity for entity in event["entity"] if entity["type"] == _REQUEST)
+    subtypes = [subtype for subtype in event["subtype"] if subtype != _DISCLOSE]
+    return Entry(
+        patient=patient,
+        recipient=told.recipient,
+        organization=told.organization,
+        purpose=told.purpose,
+        disclosure=_DISCLOSE in event["subtype"],
+        interaction=subtypes[0]["code"],
+        resources=told.resources,
+        consents=tuple(name for name in told.consents if not name.startswith(EMERGENCY)),
+        request_id=told.request_id,
+        emergency=_claim(event),
+        part2=tuple(_named(entity) for entity in event["entity"] if PART2_LABEL in entity.get("securityLabel", ())),
+        basis=_basis(request.get("detail", ())),
+    )
+
+
+def _named(entity: Json) -> str:
+    what: Json = entity["what"]
+    return str(what["reference"] if "reference" in what else what["identifier"]["value"])
+
+
+def _claim(event: Json) -> Mapping[str, str] | None:
+    """The facts of an emergency claim; None where none was made."""
+    claims = [entity for entity in event["entity"] if _named(entity).startswith(EMERGENCY)]
+    if not claims:
+        return None
+    [person] = [agent for agent in event["agent"] if agent["type"] == _PERSON]
+    return {
+        "id": _named(claims[0]).removeprefix(EMERGENCY),
+        "person": person["who"]["display"],
+        "npi": person["who"]["identifier"]["value"],
+        "role": person["role"][0]["coding"][0]["code"],
+        "affiliation": person["role"][0]["text"],
+        "reason": claims[0]["description"],
+        "since": claims[0]["detail"][0]["valueString"],
+    }
+
+
+def _basis(details: Sequence[Json]) -> Basis | None:
+    said: dict[str, list[str]] = {}
+    for detail in details:
+        said.setdefault(detail["type"], []).append(detail["valueString"])
+    if not said:
+        return None
+    consents = [value.split(" ", 1) for value in said.get("consents", ())]
+    return Basis(
+        decided=int(said["decided"][0]),
+        channel=said["channel"][0],
+        classes=tuple(said.get("classes", ())),
+        enrolments=tuple(said.get("enrolments", ())),
+        others=tuple(said.get("others", ())),
+        consents=tuple((reference, digest) for reference, digest in consents),
+        settings=said["settings"][0],
+        labels=said["labels"][0],
     )

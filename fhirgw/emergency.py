@@ -10,6 +10,7 @@ See: 42 CFR 2.51(c); the consent specification, §2.7 row 4; UDAP Security 1.0, 
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
@@ -193,6 +194,13 @@ def account(claim: Claim) -> Json:
         "reason": claim.reason,
         "since": instant(claim.since),
     }
+
+
+def as_claimed(facts: Mapping[str, str], patient: str) -> Claim:
+    """The claim that the ledger keeps the facts of."""
+    made = datetime.fromisoformat(facts["since"]).timestamp()
+    said = {name: facts[name] for name in ("id", "person", "npi", "role", "affiliation", "reason")}
+    return Claim(**said, patient=patient, since=round(made * 1000) * 1000)
 
 
 def notice(base: str, endpoint: str, receiver: str, task: Shown, *, id: str, timestamp: int) -> Json:

@@ -365,6 +365,21 @@ def test_what_was_released_outside_holds_until_the_policy_moves(gateway):
     assert gateway.ask(Read("CarePlan", "k"), elm(inside=frozenset({"*"}))).still is None
 
 
+def test_what_was_released_ends_with_the_policy_of_those_in_it_and_with_no_other(gateway):
+    """Another member's revocation breaks off nobody's answer, but where a place says that somebody was there."""
+    gateway.put(release(), release(who="q"), plan(), plan("other", who="q"))
+    gateway.put({"resourceType": "Organization", "id": "o", "name": "General"})
+    gateway.put(encounter("made", serviceProvider=ref("Organization/o")))
+    one = gateway.ask(Search("CarePlan", (("patient", "p"), ("_id", "k"))))
+    both = gateway.ask(Search("CarePlan", ()))
+    place = gateway.ask(Search("Encounter", (("_include", "Encounter:service-provider"),)))
+    assert b'"Organization"' in place.body
+    gateway.put(release(who="q", status="inactive"))
+    assert [asyncio.run(each.still()) for each in (one, both, place)] == [True, False, False]
+    gateway.put(release(status="inactive"))
+    assert not asyncio.run(one.still())
+
+
 def test_what_cannot_be_accounted_for_is_not_released(gateway, monkeypatch):
     gateway.put(release())
     gateway.put(plan())

@@ -13,12 +13,13 @@ import orjson
 import typer
 
 from fhirgw import accounting
-from fhirgw.audit import disclosures, read_root, roots, verify
+from fhirgw.audit import disclosure, disclosures, events, find, read_root, roots, verify
 from fhirgw.cli.terminal import account, emit, local, patient_id, read, written
 from fhirgw.document import LANGUAGES, Presentation, pages
 from fhirgw.document.disclosed import page
 from fhirgw.document.plan import name_of
 from fhirgw.errors import InvalidElement
+from fhirgw.replay import replay
 from fhirgw.store import repository
 
 audit_app = typer.Typer(help="The ledger of what was released.", no_args_is_help=True)
@@ -77,10 +78,28 @@ def audit_disclosures(patient: Patient) -> None:
     with local() as gateway:
         who = patient_id(gateway, patient)
         with gateway.database.read() as connection:
-            found = disclosures(connection, who)
-        for one in found:
-            emit(asdict(one))
+            found = events(connection, who)
+        for name, _, event in found:
+            emit({"entry": name, **asdict(disclosure(event))})
         account(gateway, who, "audit-disclosures", (f"Patient/{who}",))
+
+
+@audit_app.command("replay")
+def audit_replay(
+    entry: Annotated[str, typer.Argument(help="As audit disclosures names it.", show_default=False)],
+) -> None:
+    """Decide an entry of the ledger again, from the history, and say what differs; exit 1 if anything does.
+
+    Example: fhirgw audit replay 3f2a9c01d4e5b687/12
+    """
+    with local() as gateway:
+        with gateway.database.read() as connection:
+            found = find(connection, entry)
+            replayed = replay(connection, found, gateway.share.consent)
+        account(gateway, found.entry.patient, "audit-replay", (f"Patient/{found.entry.patient}",))
+    same = not replayed.differences
+    emit({"entry": entry, "same": same, "differences": replayed.differences, "changed_since": replayed.since})
+    raise typer.Exit(code=int(not same))
 
 
 class Print(StrEnum):

@@ -3,10 +3,13 @@
 See: the consent specification, §2.3 (inputs) and §2.8 (decision).
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
+
+import orjson
 
 Json = dict[str, Any]
 Effect = Literal["PERMIT", "DENY"]
@@ -188,6 +191,12 @@ class ConsentSettings:
     break_glass_minutes: int = 60
     disclosers: frozenset[str] = frozenset()
     """Tokens of the organization that discloses: what a custodian or author actor is compared with."""
+
+
+def digest(settings: ConsentSettings) -> str:
+    """Of the switches, so that it can be said whether they are the same."""
+    said = orjson.dumps(settings, default=sorted, option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(said).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ def disclosed(connection: Connection, visibility: Visibility, ask: Disclosures, 
     first, last = ask.start or accounting.earliest(today), ask.end or today
     told = [
         (digest, event, one)
-        for digest, event in events(connection, ask.id)
+        for _, digest, event in events(connection, ask.id)
         if first <= accounting.on_day(one := disclosure(event)) <= last
     ]
     if ask.presentation in pages.PRINTERS:

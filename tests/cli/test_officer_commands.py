@@ -1,5 +1,6 @@
 """What the privacy officer types, over a store with people in it."""
 
+import asyncio
 import os
 import sqlite3
 import subprocess
@@ -9,14 +10,18 @@ import orjson
 import pytest
 from composed_gateway import ALMA, composed
 
+from fhirgw.asks import Read
+
 ALMA_NAMED = "|".join(ALMA)
 
 
 @pytest.fixture
 def office(tmp_path):
     """Run a command over the demo's store: its exit code, what it printed."""
-    with composed(tmp_path):
-        pass
+    with composed(tmp_path) as whole:
+        whole.clock.tick(seconds=1)
+        alma = Read("Patient", whole.patient(ALMA))
+        asyncio.run(whole.gateway.share.release(whole.requester("pcmh-elm"), alma))
 
     def run(*words):
         done = subprocess.run(
@@ -85,6 +90,18 @@ def test_an_accounting_is_printed_for_the_member_and_that_is_accounted_for(offic
 
 def test_an_accounting_of_nobody_is_an_error(office):
     assert office("audit", "accounting", "--patient", "nobody", "--output", "a.pdf")[0] == 1
+
+
+def test_a_disclosure_is_decided_again_and_a_consent_that_was_altered_is_named(office, tmp_path):
+    told = orjson.loads(office("audit", "disclosures", "--patient", ALMA_NAMED)[1])
+    [under] = told["consents"]
+    with sqlite3.connect(tmp_path / "data/fhirgw.db") as database:
+        altered = "UPDATE history SET body = replace(body, 'active', 'draft') WHERE type = 'Consent' AND id = ?"
+        assert database.execute(altered, (under.split("/")[1],)).rowcount == 1
+    code, printed = office("audit", "replay", told["entry"])
+    said = orjson.loads(printed)
+    assert (code, said["entry"], said["same"]) == (1, told["entry"], False)
+    assert f"{under} was changed" in said["differences"]
 
 
 def test_roots_are_kept_in_a_file_and_held_against_the_ledger(office, tmp_path):

@@ -1,0 +1,165 @@
+"""A decision can be made again from the ledger and the history, and whoever changed either is found (§2.8 h)."""
+
+import dataclasses
+
+import orjson
+import pytest
+from composed_gateway import ALMA, composed
+from signed_hospital import Hospital
+from sqlalchemy import delete, select, update
+
+from fhirgw import audit
+from fhirgw.asks import History, Read, Search
+from fhirgw.audit_event import Basis, Entry, audit_event, recorded
+from fhirgw.consent.model import ConsentSettings
+from fhirgw.errors import InvalidElement
+from fhirgw.replay import replay
+from fhirgw.store import policy, repository
+from fhirgw.store.schema import history, ledger
+
+
+@pytest.fixture
+def whole(tmp_path):
+    with composed(tmp_path) as gateway:
+        gateway.clock.tick(seconds=1)
+        yield gateway
+
+
+def newest(whole, patient=None):
+    """The name of the last entry about somebody."""
+    with whole.gateway.database.read() as connection:
+        about = ledger.c.patient == (patient or whole.patient(ALMA))
+        row = connection.execute(select(ledger).where(about).order_by(ledger.c.seq.desc())).first()
+    return f"{row.chain}/{row.number}"
+
+
+def again(whole, name, settings=None):
+    with whole.gateway.database.read() as connection:
+        return replay(connection, audit.find(connection, name), settings or whole.gateway.share.consent)
+
+
+def write(whole, *statements):
+    def unit(tx):
+        for statement in statements:
+            assert tx.connection.execute(statement).rowcount > 0
+
+    whole.gateway.database.write_sync(unit)
+
+
+async def ask(whole, asked, client="pcmh-elm"):
+    await whole.gateway.share.release(whole.requester(client), asked)
+    return newest(whole)
+
+
+def everything_moves(whole, alma):
+    """What decided is another thing afterwards."""
+    database = whole.gateway.database
+    for one in whole.bodies("Consent"):
+        database.write_sync(lambda tx, one=one: repository.put(tx, {**one, "status": "inactive"}))
+    for one in whole.bodies("Condition"):
+        database.write_sync(lambda tx, one=one: repository.delete(tx, "Condition", one["id"]))
+    for one in whole.bodies("Organization"):
+        database.write_sync(lambda tx, one=one: repository.put(tx, {**one, "identifier": [{"value": "another"}]}))
+    database.write_sync(lambda tx: policy.enrol(tx, alma, "ct-bhp", "opted-out"))
+
+
+ASKS = {
+    "a read": lambda alma: Read("Patient", alma),
+    "a search": lambda alma: Search("Condition", (("patient", alma), ("_include", "Condition:encounter"))),
+    "a history": lambda alma: History("Patient", alma),
+}
+
+
+@pytest.mark.parametrize("name", ASKS)
+async def test_what_was_decided_is_decided_again_whatever_has_happened_since(whole, name):
+    alma = whole.patient(ALMA)
+    entry = await ask(whole, ASKS[name](alma))
+    with whole.gateway.database.read() as connection:
+        assert audit.find(connection, entry).entry.resources
+    assert again(whole, entry).differences == ()
+    everything_moves(whole, alma)
+    assert again(whole, entry).differences == ()
+    assert again(whole, entry).since == ()
+
+
+async def test_what_was_released_in_an_emergency_is_decided_again(whole, tmp_path):
+    hospital = Hospital(whole, tmp_path)
+    headers = await hospital.bearer("|".join(ALMA))
+    assert (await hospital.ask("GET", "/fhir/Condition", headers)).status_code == 200
+    entry = newest(whole)
+    everything_moves(whole, whole.patient(ALMA))
+    assert again(whole, entry).differences == ()
+
+
+async def test_a_consent_that_was_altered_or_taken_away_is_found(whole):
+    alma = whole.patient(ALMA)
+    entry = await ask(whole, Read("Patient", alma))
+    with whole.gateway.database.read() as connection:
+        said = audit.find(connection, entry).entry
+    [under] = said.consents
+    logical = under.split("/")[1]
+    mine = (history.c.type == "Consent", history.c.id == logical)
+    with whole.gateway.database.read() as connection:
+        body = orjson.loads(connection.scalar(select(history.c.body).where(*mine)))
+    write(whole, update(history).where(*mine).values(body=orjson.dumps({**body, "language": "en"})))
+    assert again(whole, entry).differences == (f"{under} was changed",)
+    write(whole, delete(history).where(*mine))
+    assert set(again(whole, entry).differences) == {
+        f"{under} was read, and is not in the history",
+        f"{said.resources[0]} would not be released",
+        "it would be released under nothing",
+    }
+
+
+async def test_a_record_that_was_altered_is_found_where_it_would_not_be_released(whole):
+    """What a version says now carries what the release does not cover."""
+    alma = whole.patient(ALMA)
+    entry = await ask(whole, Search("Condition", (("patient", alma),)))
+    with whole.gateway.database.read() as connection:
+        [first, *_] = audit.find(connection, entry).entry.resources
+    kind, logical = first.split("/")[:2]
+    mine = (history.c.type == kind, history.c.id == logical)
+    coded = {"resourceType": kind, "id": logical, "subject": {"reference": f"Patient/{alma}"}, "code": {
+        "coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "B20"}]}}  # fmt: skip
+    write(whole, update(history).where(*mine).values(body=orjson.dumps(coded)))
+    assert f"{first} would not be released" in again(whole, entry).differences
+
+
+async def test_an_entry_that_was_altered_is_found(whole):
+    entry = await ask(whole, Read("Patient", whole.patient(ALMA)))
+    chain, _, number = entry.partition("/")
+    mine = (ledger.c.chain == chain, ledger.c.number == int(number))
+    write(whole, update(ledger).where(*mine).values(purpose="HPAYMT"))
+    assert again(whole, entry).differences == ("the entry was changed",)
+
+
+async def test_what_of_the_gateway_is_another_thing_today_is_told(whole):
+    entry = await ask(whole, Read("Patient", whole.patient(ALMA)))
+    assert again(whole, entry, ConsentSettings(zone="America/New_York")).since == ("settings",)
+
+
+async def test_where_consent_decided_nothing_there_is_nothing_to_decide_again(whole):
+    entry = await ask(whole, Read("Patient", whole.patient(ALMA)), "icm-system")
+    with pytest.raises(InvalidElement):
+        again(whole, entry)
+    for name in ("nobody/1", "x", f"{entry}0"):
+        with pytest.raises(InvalidElement):
+            again(whole, name)
+
+
+ENTRY = Entry("p", "elm", "Organization/o", "TREAT", True, "read", ("Goal/g/_history/a",),
+              ("Consent/c/_history/1",), "r", part2=("Goal/g/_history/a",), basis=Basis(
+                  1_790_000_000_000_001, "api", ("covered-entity",), ("active", "finished"), ("q",),
+                  (("Consent/c/_history/1", "00ff"), ("Consent/d/_history/2", "11")), "s", "l"))  # fmt: skip
+CLAIM = {"id": "i", "person": "Dr. Ada Moss", "npi": "1234567893", "role": "207P00000X", "affiliation": "Elm",
+         "reason": "unconscious", "since": "2026-06-15T12:00:00.000Z"}  # fmt: skip
+
+
+@pytest.mark.parametrize("changes", [
+    {}, {"emergency": CLAIM}, {"basis": None}, {"disclosure": False}, {"part2": (), "resources": ()},
+    {"consents": ("Consent/c/_history/1", "urn:fhirgw:agreement:audit")}, {"organization": None},
+])  # fmt: skip
+def test_an_entry_is_read_back_as_it_was_written(changes):
+    entry = dataclasses.replace(ENTRY, **changes)
+    event = orjson.loads(orjson.dumps(audit_event(entry, 1_790_000_000_000_000, "urn:x")))
+    assert recorded(event, "p") == entry
