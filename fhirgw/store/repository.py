@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Collection, Iterable
 from functools import lru_cache
+from operator import attrgetter
 
 import orjson
 from sqlalchemy import Connection, bindparam, select
@@ -26,10 +27,10 @@ __all__ = ["Stored", "current", "delete", "exists", "instant", "levels", "put", 
 
 _UNSET: Json = {"pk": 0, "version": 0, "updated_at": 0, "guard": 0}
 """What ``Held`` knows of a row, and nobody before it."""
-_OF_PATIENT = Prepared(
-    select(table)
-    .where(table.c.patient == bindparam("of"), table.c.type == bindparam("kind"), table.c.deleted.is_(False))
-    .order_by(table.c.id)
+_OF_PATIENT = Prepared(  # not ordered: SQLite would walk everybody's resources of the type for that
+    select(table).where(
+        table.c.patient == bindparam("of"), table.c.type == bindparam("kind"), table.c.deleted.is_(False)
+    )
 )
 _NEEDS = Prepared(
     select(guard_need.c.type, guard_need.c.labels, guard_need.c.conf).where(
@@ -263,7 +264,8 @@ def compartment(connection: Connection, patient: str) -> list[Stored]:
 
 def of_patient(connection: Connection, patient: str, kind: str) -> list[Stored]:
     """Everything current of one type in a patient's compartment, for the gateway itself."""
-    return [stored(Row(*row)) for row in _OF_PATIENT.rows(connection, of=patient, kind=kind)]
+    rows = (Row(*row) for row in _OF_PATIENT.rows(connection, of=patient, kind=kind))
+    return [stored(row) for row in sorted(rows, key=attrgetter("id"))]
 
 
 def referring(tx: Transaction, kind: str, logical: str, by: str) -> list[Stored]:
