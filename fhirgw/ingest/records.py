@@ -5,7 +5,7 @@ in the right compartment, and what no fold makes any more is deleted. (DESIGN §
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import orjson
 
@@ -98,20 +98,21 @@ class Records:
         owner = self.owner(tx, visit, told)
         encounter = resource_id(self._id_key, "Encounter", *visits.key(visit))
         scope = f"visit {visit}"
-        held(tx).read_folded(scope)
+        made = held(tx).read_folded(scope)
         before = repository.present(tx, "Encounter", encounter)
         resources: list[Json] = []
         if owner is not None:
             events = [one.event for one in told]
             resources = fold_visit(events, owner, self._id_key, visits.key(visit))
             source = self._source(tx, owner, events)
+            held(tx).read(map(_key, resources))
             for resource in resources:
                 # Whose record it is says nothing of a place or a doctor, and may be settled before or after.
                 free = resource["resourceType"] in PATIENT_FREE
                 put(tx, resource, source=source & ~UNREADABLE if free else source)
-        self._sweep(tx, scope, resources)
-        made = next((one for one in resources if one["resourceType"] == "Encounter"), None)
-        return owner, before.patient if before else None, made
+        self._sweep(tx, scope, made, resources)
+        folded = next((one for one in resources if one["resourceType"] == "Encounter"), None)
+        return owner, before.patient if before else None, folded
 
     def _person(self, tx: Transaction, patient: str, sender: str) -> bool:
         """One sender's picture of a person, and what it says of them apart from any visit.
@@ -127,12 +128,13 @@ class Records:
         if visits.is_folded_from(tx.direct, scope, digest):
             return False
         visits.note_folded(tx, scope, digest)
+        before = held(tx).read_folded(scope)
         made = [
             one
             for level, heard in sorted(told.items())
             for one in self._record(tx, level, visits.facts(tx.direct, heard), patient, part2=part2)
         ]
-        self._sweep(tx, scope, made)
+        self._sweep(tx, scope, before, made)
         if not part2:  # its picture of a person says that they are in it
             identity.picture(tx, patient, sender, fold_person(visits.facts(tx.direct, told.get(OPEN, ()))))
         return True
@@ -145,6 +147,7 @@ class Records:
         apart = "" if level == OPEN else f"{conf} {' '.join(vocabulary.names(labels))}"
         security = {HIGH: [RESTRICTED], HIGHEST: [VERY_RESTRICTED]}.get(conf, [])
         resources = fold_record(events, patient, self._id_key, apart=apart, security=security)
+        held(tx).read(map(_key, resources))
         for resource in resources:
             free = resource["resourceType"] in PATIENT_FREE
             put(tx, resource, source=(0 if free else labels) | (BITS["SUD"] if part2 else 0))
@@ -154,9 +157,11 @@ class Records:
         merged = merge_patient(patient, identity.pictures(tx.direct, patient))
         put(tx, identity.linked(tx.direct, merged))
 
-    def _sweep(self, tx: Transaction, scope: str, resources: Sequence[Json]) -> None:
-        made = [(one["resourceType"], one["id"]) for one in resources if one["resourceType"] not in PATIENT_FREE]
-        for kind, logical in visits.swept(tx, scope, made):
+    def _sweep(
+        self, tx: Transaction, scope: str, before: Collection[tuple[str, str]], resources: Sequence[Json]
+    ) -> None:
+        made = [_key(one) for one in resources if one["resourceType"] not in PATIENT_FREE]
+        for kind, logical in visits.swept(tx, scope, before, made):
             repository.delete(tx, kind, logical)
 
     def _by_level(self, tx: Transaction, patient: str, sender: str) -> dict[Level, list[visits.Heard]]:
@@ -195,6 +200,10 @@ class Records:
         senders = self._senders()
         part2 = any(senders.named(event.sender).part2 for event in events)
         return BITS["SUD"] if part2 else 0
+
+
+def _key(resource: Json) -> tuple[str, str]:
+    return resource["resourceType"], resource["id"]
 
 
 def _digest(told: Mapping[Level, Sequence[visits.Heard]], *, part2: bool) -> bytes:

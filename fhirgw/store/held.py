@@ -60,6 +60,9 @@ _OF_SCOPE = Prepared(
     .join(folded, (folded.c.type == table.c.type) & (folded.c.id == table.c.id))
     .where(folded.c.scope == bindparam("of"))
 )
+_OF_TYPE = Prepared(
+    select(table).where(table.c.type == bindparam("kind"), one_of(table.c.id, bindparam("of"), several=True))
+)
 _LEVELS = Prepared(
     select(table.c.id, table.c.labels, table.c.conf, table.c.patient).where(
         table.c.type == bindparam("kind"),
@@ -73,6 +76,12 @@ _REFERRERS = Prepared(
     .where(
         search_reference.c.target_id == bindparam("logical"), search_reference.c.target_type == bindparam("kind")
     )
+    .distinct()
+)
+_REFERRERS_OF = Prepared(
+    select(search_reference.c.target_type, search_reference.c.target_id, table.c.type, table.c.id)
+    .join(search_reference, search_reference.c.resource == table.c.pk)
+    .where(one_of(search_reference.c.target_id, bindparam("of"), several=True))
     .distinct()
 )
 _INSERT = PreparedInsert(table, _NAMES[1:])
@@ -124,6 +133,7 @@ class Held:
         self._drafts: dict[Key, _Draft] = {}
         self._versions: list[tuple[Any, ...]] = []
         self._referrers: dict[Key, set[Key]] = {}
+        self._stored_referrers: dict[Key, set[Key]] = {}
         self._found: dict[Key, Row | None] = {}
         self._marks: dict[str | None, Marks] = {}
 
@@ -138,11 +148,35 @@ class Held:
             self._rows[key] = current_row(self._connection, key)
         return self._rows[key]
 
-    def read_folded(self, scope: str) -> None:
-        """Read at once what an earlier fold made: the next one puts much the same."""
-        for found in _OF_SCOPE.rows(self._connection, of=scope):
-            row = Row(*found)
+    def read_folded(self, scope: str) -> list[Key]:
+        """Read at once what an earlier fold made, and name it: the next one puts much the same."""
+        rows = [Row(*found) for found in _OF_SCOPE.rows(self._connection, of=scope)]
+        for row in rows:
             self._rows.setdefault((row.type, row.id), row)
+        return [(row.type, row.id) for row in rows]
+
+    def read(self, keys: Iterable[Key]) -> None:
+        """Read at once what is going to be put, and what refers to it where it is not there yet."""
+        unread: dict[str, list[str]] = {}
+        for key in keys:
+            if key not in self._drafts and key not in self._rows:
+                unread.setdefault(key[0], []).append(key[1])
+        absent: list[Key] = []
+        for kind, of in unread.items():
+            found = _OF_TYPE.rows(self._connection, kind=kind, of=orjson.dumps(of).decode())
+            rows = {row.id: row for row in (Row(*one) for one in found)}
+            self._rows.update({(kind, logical): rows.get(logical) for logical in of})
+            absent += [(kind, logical) for logical in of if logical not in rows]
+        if absent:
+            self._read_referrers(absent)
+
+    def _read_referrers(self, of: Sequence[Key]) -> None:
+        self._stored_referrers.update({key: set() for key in of})
+        named = orjson.dumps([logical for _, logical in of]).decode()
+        for kind, logical, *referrer in _REFERRERS_OF.rows(self._connection, of=named):
+            known = self._stored_referrers.get((kind, logical))
+            if known is not None:
+                known.add((referrer[0], referrer[1]))
 
     def level(self, key: Key) -> Level | None:
         """Labels and patient of a resource; None when it is absent or deleted."""
@@ -175,7 +209,10 @@ class Held:
 
     def referrers(self, key: Key) -> set[Key]:
         """What refers to a resource, and perhaps what did before this unit."""
-        return stored_referrers(self._connection, key) | self._referrers.get(key, set())
+        stored = self._stored_referrers.get(key)
+        if stored is None:
+            stored = stored_referrers(self._connection, key)
+        return stored | self._referrers.get(key, set())
 
     def label(self, body: Json, patient: str | None, source_labels: int) -> Labels:
         """The labels of a resource, as what it refers to is labelled now."""
@@ -262,6 +299,7 @@ class Held:
         drafts, self._drafts = [*self._drafts.values()], {}
         versions, self._versions = self._versions, []
         self._referrers.clear()
+        self._stored_referrers.clear()
         guards = [index.Guards(draft.row.type, draft.labels) for draft in drafts]
         for draft, of in zip(drafts, guards, strict=True):
             body = draft.body or orjson.loads(draft.row.body)

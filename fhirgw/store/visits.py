@@ -5,7 +5,7 @@ that a fold reads one index. (DESIGN §4.)
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,7 @@ _HEARD = Prepared(
         visit_event.c.place,
         visit_event.c.said,
         visit_event.c.account,
+        visit_event.c.digest,
     ).where(visit_event.c.patient == bindparam("of"), visit_event.c.sender == bindparam("by"))
 )
 _FACTS = Prepared(
@@ -46,7 +47,6 @@ _ONE = Prepared(
 _OF_NUMBER = Prepared(
     select(number_fact.c.journal, number_fact.c.part).where(number_fact.c.number == bindparam("of"))
 )
-_MADE = Prepared(select(folded.c.type, folded.c.id).where(folded.c.scope == bindparam("of")))
 _FOLDED_FROM = Prepared(
     select(folded.c.scope).where(folded.c.type == bindparam("kind"), folded.c.id == bindparam("logical"))
 )
@@ -89,12 +89,13 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """An event about a person, without its facts: where they are kept, of which visit, and what they bring."""
+    """An event about a person, without its facts: where they are, of which visit, what they bring, their digest."""
 
     journal: int
     part: int
     visit: str | None
     saying: Saying
+    digest: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,15 +157,14 @@ def of_encounter(connection: Connection, logical: str) -> list[Told]:
 def of_person(connection: Connection, patient: str, sender: str) -> list[Heard]:
     """The events of one sender that name this person."""
     return [
-        Heard(key, part, visit, Saying(tuple(place.split(" ")), bytes(said), account))
-        for key, part, visit, place, said, account in _HEARD.rows(connection, of=patient, by=sender)
+        Heard(key, part, visit, Saying(tuple(place.split(" ")), bytes(said), account), bytes(digest))
+        for key, part, visit, place, said, account, digest in _HEARD.rows(connection, of=patient, by=sender)
     ]
 
 
 def facts(connection: Connection, heard: Iterable[Heard]) -> list[AdtEvent]:
     """What these events say."""
-    found = (_ONE.first(connection, key=one.journal, of_part=one.part) for one in heard)
-    return [_told(connection, row).event for row in found if row is not None]
+    return [_read(connection, one.journal, one.part, one.digest) for one in heard]
 
 
 def of_people(connection: Connection, patients: Iterable[str]) -> list[Told]:
@@ -258,10 +258,11 @@ def key(number: str) -> Key:
     return system, value
 
 
-def swept(tx: Transaction, scope: str, made: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Note what a fold made; what an earlier one made, and no fold makes any more."""
-    before = set(_MADE.rows(tx.direct, of=scope))
-    now = set(made)
+def swept(
+    tx: Transaction, scope: str, before: Collection[tuple[str, str]], made: Iterable[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    """Note what a fold made; what an earlier one made (``before``), and no fold makes any more."""
+    before, now = set(before), set(made)
     if now - before:
         _MAKE.run(tx.direct, [{"scope": scope, "type": of, "id": one} for of, one in sorted(now - before)])
     gone = sorted(before - now)
