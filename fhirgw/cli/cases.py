@@ -11,7 +11,7 @@ from rich.progress import Progress
 
 from fhirgw.app import Gateway
 from fhirgw.cli.feeds import import_v2
-from fhirgw.cli.pull import import_fhir
+from fhirgw.cli.pull import import_fhir, tell_refused
 from fhirgw.cli.terminal import emit, fail, local, people
 from fhirgw.errors import GatewayError, InvalidElement
 from fhirgw.icm.model import Case
@@ -37,6 +37,9 @@ def import_(
     since: Annotated[
         str | None, typer.Option(help="With --fhir: from this instant; default: the last time.")
     ] = None,
+    refused: Annotated[
+        bool, typer.Option("--refused", help="With --fhir: only list what was refused, and why.")
+    ] = False,
 ) -> None:
     """Import cases, or records of them, each whole or not at all; or HL7 v2 messages, as if they were received.
 
@@ -54,12 +57,14 @@ def import_(
         emit(Case.model_json_schema())
         return
     if fhir:
+        if refused:
+            tell_refused(fhir)
         import_fhir(fhir, since)
     if not files:
         raise InvalidElement("Name the files to import.", location="FILES")
     if v2:
         import_v2(files, answer)
-    with local() as gateway, Progress(console=people, transient=True) as progress:
+    with local() as gateway, Progress(console=people, transient=True, disable=not people.is_terminal) as progress:
         failed = [_import(gateway, path, table, progress) for path in files]
     raise typer.Exit(code=int(any(failed)))
 

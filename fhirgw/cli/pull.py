@@ -17,6 +17,7 @@ from fhirgw.mirror.upstream import Access, LeaveAloneError, Server
 from fhirgw.profiles.definitions import resource_types
 from fhirgw.store import imports
 from fhirgw.store.mirror import Key
+from fhirgw.store.stored import instant
 
 
 def import_fhir(base: str, since: str | None) -> NoReturn:
@@ -29,6 +30,16 @@ def import_fhir(base: str, since: str | None) -> NoReturn:
         except LeaveAloneError as error:
             raise DependencyDown(f"The source cannot be read: {error}") from None
     raise typer.Exit(code=int(failed))
+
+
+def tell_refused(base: str) -> NoReturn:
+    """A line for each resource of the server that was refused and is not here; nothing is asked of the server."""
+    source = base.rstrip("/")
+    with local() as gateway, gateway.database.read() as connection:
+        for seen, _ in imports.refused(connection, source):
+            told = {"source": source, "resource": "/".join(seen.key), "error": seen.error, "seen": instant(seen.at)}
+            emit(told)
+    raise typer.Exit
 
 
 async def _import(gateway: Gateway, source: Source, since: str | None) -> bool:

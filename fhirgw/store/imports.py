@@ -24,6 +24,7 @@ class Seen:
         digest: Of its content.
         state: ``stored``, ``refused`` or ``deleted``.
         error: Why it was refused.
+        at: When it was seen, in microseconds.
     """
 
     key: Key
@@ -31,6 +32,7 @@ class Seen:
     digest: bytes
     state: str
     error: str | None
+    at: int
 
 
 def find(connection: Connection, base: str, key: Key) -> Seen | None:
@@ -88,7 +90,7 @@ def sent_there(connection: Connection, base: str, key: Key) -> tuple[bytes | Non
 
 
 def _seen(row: Any) -> Seen:
-    return Seen((row.type, row.id), row.local, row.digest, row.state, row.error)
+    return Seen((row.type, row.id), row.local, row.digest, row.state, row.error, row.seen_at)
 
 
 def _of(base: str, key: Key) -> tuple[Any, ...]:

@@ -25,15 +25,19 @@ def pull(whole, upstream, monkeypatch):
     """Import from the server: exit code, lines of stdout, what people are told."""
     monkeypatch.setenv("FHIRGW_DATA_DIR", str(whole.gateway.settings.data_dir))
 
-    def run(*words):
+    def command(*words):
         arguments = ["import", "--fhir", upstream.base, *words]
         with ThreadPoolExecutor(1) as elsewhere:  # a command has an event loop of its own
             done = elsewhere.submit(CliRunner().invoke, app, arguments).result()
         if done.exception and not isinstance(done.exception, (SystemExit, GatewayError)):
             raise done.exception
-        lines = [orjson.loads(line) for line in done.stdout.splitlines()]
+        return done, [orjson.loads(line) for line in done.stdout.splitlines()]
+
+    def run(*words):
+        done, lines = command(*words)
         return done.exit_code, {line["type"]: line for line in lines if "type" in line}, done.stderr
 
+    run.refused = lambda: command("--refused")[1]
     yield run
     structlog.reset_defaults()
 
@@ -130,10 +134,14 @@ def test_a_bad_resource_spoils_itself_alone_and_is_kept(whole, upstream, pull):
     assert (code, counts["Condition"]["stored"], counts["Condition"]["refused"]) == (1, 1, 2)
     assert "Condition/bad" in told
     assert "Condition/orphan: Patient: It refers to a Patient" in told
+    asked = len(upstream.asked)
+    assert [one["resource"] for one in pull.refused()] == ["Condition/bad", "Condition/orphan"]
+    assert len(upstream.asked) == asked
     upstream.put(patient("nobody", "P-2"))
     upstream.put(condition("bad"))
     code, *_ = pull()
     assert code == 0
+    assert pull.refused() == []
     assert len(imported(whole, "Condition")) == 3
 
 
