@@ -86,7 +86,7 @@ _KEEP_SOUND = PreparedInsert(journal, tuple(name for name in _KEPT if name not i
 """Of what is in order, and followed by nothing: it takes the driver longer to bind a NULL than a number."""
 _ASKED = {
     asked: ("by", *(f"control_{at}" for at in range(asked)), "since")
-    for asked in (16, 8, 4, 2, 1)  # control ids that are looked up together
+    for asked in (1, 4, 16)  # control ids that are looked up together; the last one fills up what is left
 }
 _USED = {
     asked: Prepared(
@@ -209,22 +209,21 @@ def _values(now: int, new: New) -> tuple[Any, ...]:
 
 def _sound(now: int, new: New, blob: type[bytes | bytearray]) -> tuple[Any, ...]:
     """What is said of every new row."""
-    digest = new.digest or hashlib.sha256(new.raw).digest()
-    return (
-        *(now, new.channel, new.sender, new.control_id, new.trigger, blob(digest), blob(new.raw), new.state),
-        *("unsent" if new.ack is None else "owed", new.ack_code, None if new.ack is None else blob(new.ack)),
-    )
+    channel, sender, control_id, trigger, raw, digest, state, ack_code, ack, *_ = new
+    hashed = blob(digest or hashlib.sha256(raw).digest())
+    acked, answer = ("unsent", None) if ack is None else ("owed", blob(ack))
+    return (now, channel, sender, control_id, trigger, hashed, blob(raw), state, acked, ack_code, answer)
 
 
 def used(connection: Connection, sender: str, control_ids: Sequence[str], since: int) -> set[str]:
     """Those of these control ids that a message of this sender has, whatever became of it, since an instant."""
     found: set[str] = set()
-    at = 0
-    while at < len(control_ids):
-        size = next(size for size in _ASKED if size <= len(control_ids) - at)
-        asked = (sender, *control_ids[at : at + size], since)
-        found.update(control for (control,) in _USED[size].rows_of(connection, _ASKED[size], asked))
-        at += size
+    most = max(_ASKED)
+    for at in range(0, len(control_ids), most):
+        asked = control_ids[at : at + most]
+        size = next(size for size in _ASKED if size >= len(asked))
+        filled = (sender, *asked, *[asked[-1]] * (size - len(asked)), since)
+        found.update(control for (control,) in _USED[size].rows_of(connection, _ASKED[size], filled))
     return found
 
 

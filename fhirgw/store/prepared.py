@@ -15,6 +15,9 @@ from sqlalchemy.exc import OperationalError
 
 Parameters = Mapping[str, Any]
 
+MOST = 16
+"""Rows in one INSERT: few statements, that stay compiled."""
+
 
 class _Compiled(NamedTuple):
     """A statement for one dialect.
@@ -148,7 +151,7 @@ class PreparedInsert:
     def __init__(self, table: Table, columns: Sequence[str]) -> None:
         (key,) = table.primary_key.columns
         self._statements: dict[int, tuple[Prepared, Prepared, tuple[str, ...]]] = {}
-        for size in _SIZES:
+        for size in range(1, MOST + 1):
             values: list[dict[str, Any]] = [
                 {column: bindparam(f"{column}_{at}") for column in columns} for at in range(size)
             ]
@@ -160,8 +163,7 @@ class PreparedInsert:
         """Execute; a row is its values in the order of the columns."""
         keys: list[int] = []
         while len(keys) < len(rows):
-            left = len(rows) - len(keys)
-            size = next(size for size in _SIZES if size <= left)
+            size = min(len(rows) - len(keys), MOST)
             silent, telling, names = self._statements[size]
             values = list(chain.from_iterable(rows[len(keys) : len(keys) + size]))
             if connection.dialect.name == "sqlite":
@@ -170,10 +172,6 @@ class PreparedInsert:
             else:
                 keys += sorted(key for (key,) in telling.rows_of(connection, names, values))  # told in any order
         return keys
-
-
-_SIZES = (16, 8, 4, 2, 1)
-"""Rows in one statement: few statements, that stay compiled."""
 
 
 @contextmanager

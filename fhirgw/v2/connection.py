@@ -55,13 +55,7 @@ class Door(Protocol):
 
 
 class Listener(Protocol):
-    """What a connection belongs to.
-
-    Attributes:
-        buffer: One for all of its connections: what is read is taken out of it at once.
-    """
-
-    buffer: memoryview
+    """What a connection belongs to."""
 
     def admit(self, connection: "Connection", peer: Peer) -> bool:
         """Whether a new connection is to be kept; it is counted then, until it is ``over``."""
@@ -78,7 +72,7 @@ def send(transport: asyncio.Transport, answer: Released | Public) -> bool:
     return not transport.is_closing()
 
 
-class Connection(asyncio.BufferedProtocol):
+class Connection(asyncio.Protocol):
     """One connection; it answers its frames one after the other.
 
     Attributes:
@@ -131,16 +125,12 @@ class Connection(asyncio.BufferedProtocol):
             return
         self._watch()
 
-    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - the loop gives it by position
-        """Where the loop may read to; it calls ``buffer_updated`` before anybody else reads."""
-        return self._listener.buffer
-
-    def buffer_updated(self, nbytes: int) -> None:
+    def data_received(self, data: bytes) -> None:
         """Begin what has arrived. While it is answered nothing more is read, but for what comes unasked."""
         self._heard = self._loop.time()
         if self._reason or self._quiescing:
             return
-        self._events += self._deframer.feed(self._listener.buffer[:nbytes])
+        self._events += self._deframer.feed(data)
         if not self._busy:
             self._go_on()
         if self._events and self._reading:

@@ -98,10 +98,10 @@ class Deframer:
         """The half frame held now, empty between frames."""
         return bytes(self._buffer)
 
-    def feed(self, received: bytes | memoryview) -> list[Event]:
+    def feed(self, received: bytes) -> list[Event]:
         """Take what was read from the stream; give what it completes."""
         if not self._buffer and not self._in_frame:
-            whole = self._one_frame(bytes(received))
+            whole = self._one_frame(received)
             if whole:
                 return [whole]
         self._buffer += received

@@ -11,7 +11,6 @@ from fhirgw.v2.connection import Connection, Door
 
 log = structlog.get_logger(__name__)
 
-READ_BYTES = 64 * 1024
 GRACE_SECONDS = 10.0
 
 
@@ -21,7 +20,6 @@ class MllpServer:
     def __init__(self, door: Door, settings: Settings, *, tls: SSLContext | None = None) -> None:
         self._door = door
         self._settings = settings
-        self.buffer = memoryview(bytearray(READ_BYTES))  # one for all: what is read is taken out of it at once
         self._tls = tls
         self._server: asyncio.Server | None = None
         self._connections: set[Connection] = set()

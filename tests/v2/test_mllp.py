@@ -446,7 +446,7 @@ async def test_a_batch_is_passed_on_as_it_comes_and_answered_once():
             assert await reader.readuntil(b"\x1c\r") == frame(b"BHS|^~\\&|answer\r")
         assert await ack(reader) == ("AA", "next")
     assert b"".join(receiver.incoming.parts) == batch
-    assert len(receiver.incoming.parts) > 2
+    assert len(receiver.incoming.parts) > 1
     assert receiver.kept == [(adt("next"), False)]
 
 
