@@ -4,12 +4,14 @@ import tomllib
 from datetime import date
 from importlib.resources import files
 
+import orjson
 import pytest
 
 from fhirgw.configuration import load_programs
 from fhirgw.document import LANGUAGES, pages
 from fhirgw.document.plan import Coded, Often, OnCall, Part, Plan, Step, read
 from fhirgw.document.wording import Shared, page
+from fhirgw.profiles import npm
 
 WORDS = tomllib.loads(files("fhirgw.document").joinpath("words.toml").read_text("utf-8"))
 EMPTY = Plan("Alma Testperson", None, None, None, (), (), (), (), ())
@@ -27,6 +29,13 @@ def test_every_language_has_every_phrase():
     phrases = [{key for key in keys(WORDS[one]) if key[0] != "codes"} for one in LANGUAGES]
     assert set(WORDS) == set(LANGUAGES)
     assert all(one == phrases[0] for one in phrases)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_who_somebody_is_to_the_member_is_said_in_words_and_not_by_its_code(language):
+    definitions = (orjson.loads(content) for content in npm.definitions().values())
+    [system] = [one for one in definitions if one["id"] == "icm-relationship"]
+    assert {one["code"] for one in system["concept"]} <= WORDS[language]["codes"].keys()
 
 
 def test_every_role_and_plan_of_every_programme_is_said_in_spanish():
