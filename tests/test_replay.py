@@ -4,15 +4,16 @@ import dataclasses
 
 import orjson
 import pytest
-from composed_gateway import ALMA, composed
+from composed_gateway import ALMA, composed, message
 from signed_hospital import Hospital
 from sqlalchemy import delete, select, update
 
 from fhirgw import audit
-from fhirgw.asks import History, Read, Search
+from fhirgw.alerts import ADMIT
+from fhirgw.asks import History, Notification, Read, Search
 from fhirgw.audit_event import Basis, Entry, audit_event, recorded
 from fhirgw.consent.model import ConsentSettings
-from fhirgw.errors import InvalidElement
+from fhirgw.errors import InvalidElement, NotFound
 from fhirgw.replay import replay
 from fhirgw.store import policy, repository
 from fhirgw.store.schema import history, ledger
@@ -80,6 +81,70 @@ async def test_what_was_decided_is_decided_again_whatever_has_happened_since(who
     everything_moves(whole, alma)
     assert again(whole, entry).differences == ()
     assert again(whole, entry).since == ()
+
+
+async def test_what_a_notification_told_is_decided_again(whole):
+    """A push discloses, and its channel is part of what is decided."""
+    before = {one["id"] for one in whole.bodies("Encounter")}
+    await whole.take(message("A01/member.hl7"))
+    [seen] = {one["id"] for one in whole.bodies("Encounter")} - before
+    pushed = dataclasses.replace(whole.requester("pcmh-elm"), channel="notification", scopes=())
+    await whole.gateway.share.release(
+        pushed, Notification(f"Encounter/{seen}", ADMIT, "IMP", False, "https://elm.example.org", "note")
+    )
+    entry = newest(whole)
+    with whole.gateway.database.read() as connection:
+        said = audit.find(connection, entry).entry
+    assert (said.basis.channel, f"Encounter/{seen}" in str(said.resources)) == ("notification", True)
+    everything_moves(whole, whole.patient(ALMA))
+    assert again(whole, entry).differences == ()
+
+
+def provide(whole):
+    """Anna, whose release names a network, and Elm, which is in it."""
+    elm = {"reference": f"Organization/{whole.requester('pcmh-elm').organization}"}
+    anna, network = {"reference": "Patient/anna"}, {"reference": "Organization/net"}
+    scope = {"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy"}
+    conf = {"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "N"}
+    purpose = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": "TREAT"}
+    ircp = {"system": "http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "code": "IRCP"}
+    provision = {
+        "type": "permit", "period": {"start": "2026-01-01", "end": "2027-12-31"}, "purpose": [purpose],
+        "securityLabel": [conf], "actor": [{"role": {"coding": [ircp]}, "reference": network}],
+    }  # fmt: skip
+    resources = [
+        {"resourceType": "Patient", "id": "anna"},
+        {"resourceType": "Organization", "id": "net"},
+        {"resourceType": "OrganizationAffiliation", "id": "m", "participatingOrganization": elm,
+         "network": [network],
+         "code": [{"coding": [{"system": "http://hl7.org/fhir/organization-role", "code": "member"}]}]},
+        {"resourceType": "Consent", "id": "c", "status": "active", "scope": {"coding": [scope]}, "patient": anna,
+         "category": [{"coding": [{"system": "http://loinc.org", "code": "64292-6"}]}], "dateTime": "2026-01-01",
+         "performer": [anna], "organization": [elm], "sourceReference": {"reference": "DocumentReference/d"},
+         "provision": provision},
+    ]  # fmt: skip
+
+    def unit(tx):
+        policy.enrol(tx, "anna", "ct-bhp", "active")
+        for one in resources:
+            repository.put(tx, one)
+
+    whole.gateway.database.write_sync(unit)
+
+
+async def test_a_network_is_as_it_was_and_an_affiliation_that_was_altered_is_noticed(whole):
+    """A clinic that has left the network since was in it then; one that was never plainly in it was not."""
+    provide(whole)
+    await whole.gateway.share.release(whole.requester("pcmh-elm"), Read("Patient", "anna"))
+    entry = newest(whole, "anna")
+    whole.gateway.database.write_sync(lambda tx: repository.delete(tx, "OrganizationAffiliation", "m"))
+    with pytest.raises(NotFound):
+        await whole.gateway.share.release(whole.requester("pcmh-elm"), Read("Patient", "anna"))
+    assert again(whole, entry).differences == ()
+    mine = (history.c.type == "OrganizationAffiliation", history.c.version == 1)
+    bare = {"resourceType": "OrganizationAffiliation", "id": "m"}
+    write(whole, update(history).where(*mine).values(body=orjson.dumps(bare)))
+    assert again(whole, entry).differences[-1] == "it would be released under nothing"
 
 
 async def test_what_was_released_in_an_emergency_is_decided_again(whole, tmp_path):
