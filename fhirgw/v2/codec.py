@@ -427,6 +427,8 @@ def _read(text: str, component: int, subcomponent: int, delimiters: Delimiters) 
         text = parts[component - 1]
     elif component > 1:
         return None
+    if text.isalnum() and subcomponent == 1:  # most components: no delimiter, no escape
+        return text
     return component_text(text, subcomponent, delimiters) or None
 
 
