@@ -194,7 +194,17 @@ def _compile(profile: str) -> Node:
     root = Node()
     for element in _definitions()[profile]["differential"]["element"]:
         _take(_at(root, element["id"]), element)
+    _prune(root)
     return root
+
+
+def _prune(node: Node) -> bool:
+    """Leave out what asks nothing of a resource, as most elements that are only to be supported; whether it asks."""
+    node.children = {name: child for name, child in node.children.items() if _prune(child)}
+    node.slices = {label: part for label, part in node.slices.items() if _prune(part)}
+    counts = node.minimum > 0 or node.maximum is not None
+    says = node.value is not None or node.codes is not None or node.targets or node.invariants
+    return bool(counts or says or node.children or node.slices)
 
 
 def _at(root: Node, identifier: str) -> Node:
