@@ -199,7 +199,7 @@ def _compile(profile: str) -> Node:
 
 
 def _prune(node: Node) -> bool:
-    """Leave out what asks nothing of a resource, as most elements that are only to be supported; whether it asks."""
+    """Leave out what asks nothing of a resource, as elements that are only to be supported; whether it asks."""
     node.children = {name: child for name, child in node.children.items() if _prune(child)}
     node.slices = {label: part for label, part in node.slices.items() if _prune(part)}
     counts = node.minimum > 0 or node.maximum is not None
