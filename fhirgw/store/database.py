@@ -30,6 +30,7 @@ T = TypeVar("T")
 SCRUB_MS = 250  # how long an ACK may wait while the write-ahead log is emptied
 LOG_PAGES = 10_000  # the write-ahead log is copied into the file when it has so many, and begun again
 PAGE_BYTES = 4096
+IN_MEMORY = "temp_store=MEMORY"  # not in files that the system keeps elsewhere (0291)
 
 
 def microseconds() -> int:
@@ -172,7 +173,7 @@ def _begin(connection: Connection, *, statement: str) -> None:
 
 def _reader_pragmas(connection: Any, _record: object) -> None:
     connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", f"busy_timeout={BUSY_MS}", "query_only=ON", "cache_size=-16000"):
+    for pragma in ("journal_mode=WAL", f"busy_timeout={BUSY_MS}", "query_only=ON", "cache_size=-16000", IN_MEMORY):
         connection.execute(f"PRAGMA {pragma}").close()
 
 
@@ -186,6 +187,7 @@ def _writer_pragmas(connection: Any, _record: object) -> None:
         "secure_delete=ON",  # what retention removes is overwritten, in the file and on its free pages (0113)
         f"wal_autocheckpoint={LOG_PAGES}",
         "cache_size=-64000",
+        IN_MEMORY,
     ):
         connection.execute(f"PRAGMA {pragma}").close()
 

@@ -20,6 +20,8 @@ from fhirgw.store import journal
 from fhirgw.store.database import LOG_PAGES, PAGE_BYTES, Database, Transaction, migrate
 from fhirgw.store.schema import metadata
 
+MEMORY = 2
+
 
 def keep(tx: Transaction, raw: bytes = b"MSH") -> int:
     (row,) = journal.keep(tx, [journal.New("mllp", "a", "1", "A01", raw, ack=b"ACK")])
@@ -172,6 +174,14 @@ async def test_a_slow_disk_is_left_to_the_thread(database, monkeypatch):
     monkeypatch.setattr("fhirgw.store.writer.SPARED", 1_000_000)
     assert [database.write_here(keep) is None for _ in range(3)] == [False, False, True]
     assert kept(database) == 3
+
+
+async def test_nothing_is_put_aside_in_files(database):
+    """What a statement may have to undo, and what is sorted, stays in memory: temporary files are elsewhere."""
+    asked = "PRAGMA temp_store"
+    with database.read() as connection:
+        assert connection.exec_driver_sql(asked).scalar() == MEMORY
+    assert await database.write(lambda tx: tx.connection.exec_driver_sql(asked).scalar()) == MEMORY
 
 
 async def test_instants_strictly_increase(database):
