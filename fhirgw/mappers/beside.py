@@ -16,6 +16,7 @@ from fhirgw.mappers.segments.person import practitioner_reference
 
 _MARK = b'"resourceType":'  # a quote inside a text is escaped: only a member of that name is written so
 _MANY = 4096
+_OBJECTS = 1024
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -48,7 +49,7 @@ class Beside:
                 "identifier" in resource and "family" in resource.get("name", [{}])[0]
             ):
                 return practitioner_reference(resource)
-            same = _keep(_SAME, (self.id_key, id(resource)), (resource, self._known(resource)))
+            same = _keep(_SAME, (self.id_key, id(resource)), (resource, self._known(resource)), _OBJECTS)
         made = same[1]
         for reference, content in made:
             if reference not in self.resources:
@@ -62,7 +63,7 @@ class Beside:
     def _known(self, resource: Json) -> Made:
         written = orjson.dumps(resource)
         made = _MADE.get((self.id_key, written))
-        return made or _keep(_MADE, (self.id_key, written), self._made(resource, written))
+        return made or _keep(_MADE, (self.id_key, written), self._made(resource, written), _MANY)
 
     def _made(self, resource: Json, written: bytes) -> Made:
         """The resource by its content, after those that stood inside it."""
@@ -86,8 +87,8 @@ class Beside:
         return [self.placed(inner) for inner in value]
 
 
-def _keep(known: dict[K, V], key: K, value: V) -> V:
-    if len(known) >= _MANY:
+def _keep(known: dict[K, V], key: K, value: V, most: int) -> V:
+    if len(known) >= most:
         known.clear()
     known[key] = value
     return value

@@ -7,6 +7,7 @@ import orjson
 import pytest
 
 from fhirgw.errors import GatewayError
+from fhirgw.mappers import beside
 from fhirgw.mappers.adt import map_message, new_reading
 from fhirgw.mappers.segments import reading as memory
 from fhirgw.settings import Sender
@@ -82,3 +83,18 @@ def test_the_memory_of_a_sender_and_that_of_all_are_bounded(context):
     for number in range(memory._MANY + 10):
         read(parse(BUSY).header.with_field(3, f"APP{number}"), 3, reading)
     assert len(reading.known) <= memory._MANY + 1
+
+
+def test_another_object_is_never_taken_for_one_that_is_gone_and_what_is_held_is_bounded(monkeypatch):
+    monkeypatch.setattr(beside, "_OBJECTS", 16)
+    monkeypatch.setattr(beside, "_SAME", {})
+
+    def refer(number: int) -> str:
+        system = "https://invented.example/wards"
+        ward = {"resourceType": "Location", "identifier": [{"system": system, "value": f"W{number}"}]}
+        return beside.Beside(b"test").refer(ward)["reference"]
+
+    first = [refer(number) for number in range(100)]  # each gone when the next is made
+    assert len(set(first)) == 100
+    assert [refer(number) for number in range(100)] == first
+    assert len(beside._SAME) <= 16
