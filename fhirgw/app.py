@@ -16,7 +16,7 @@ from ssl import SSLContext
 import structlog
 import uvicorn
 
-from fhirgw import clocks, consent_tasks, mirror, retention
+from fhirgw import clocks, consent_tasks, mirror, relabelling, retention
 from fhirgw.admission import Admission
 from fhirgw.answer import PageSeal
 from fhirgw.api import create_api
@@ -175,6 +175,7 @@ async def running(gateway: Gateway) -> AsyncIterator[MllpServer]:
         asyncio.create_task(clocks.keep(_reviews(gateway))),
         asyncio.create_task(retention.keep(retention.of(gateway.database, gateway.settings, gateway.keys))),
         asyncio.create_task(doors.replies.run()),
+        asyncio.create_task(relabelling.keep(gateway.database)),
     ]
     if gateway.mirror is not None:
         workers.append(asyncio.create_task(gateway.mirror.keep()))

@@ -27,7 +27,7 @@ from fhirgw.consent.model import ConsentSettings, Request
 from fhirgw.consent.predicate import ALWAYS, Grant, Predicate, Visibility
 from fhirgw.emergency import Claim
 from fhirgw.errors import DependencyDown
-from fhirgw.store import clients, policy
+from fhirgw.store import clients, policy, relabelling
 from fhirgw.store.compartment import PATIENT_FREE
 from fhirgw.store.held import level
 
@@ -85,12 +85,15 @@ class Visibilities:
 
         Raises:
             PolicyMovedError: The policy moved since the snapshot.
+            DependencyDown: The label tables have changed, and not everything is labelled by them yet.
         """
         revision = policy.revision(connection)
         if requester.inside is not None:
             programs = None if "*" in requester.inside else requester.inside
             own = Grant(patients=None, programs=programs, predicate=ALWAYS)
             return Visibility(grants=(own,), inside=True, revision=revision, label_table=TABLE_VERSION)
+        if not relabelling.is_done(connection):
+            raise DependencyDown("The store is being labelled anew; ask again later.")
         at = datetime.fromtimestamp(now / 1_000_000, UTC)
         if requester.emergency is not None:
             return self._in_emergency(connection, requester, requester.emergency, at)
@@ -274,7 +277,12 @@ def _sought(connection: Connection, kind: str, parameters: Iterable[tuple[str, s
 
 
 def has_moved(connection: Connection, visibility: Visibility) -> bool:
-    """Whether something moved since that may decide otherwise of those of whom the visibility says anything."""
+    """Whether something moved since that may decide otherwise of those of whom the visibility says anything.
+
+    The label tables, too: another program may have begun to label the store by its own.
+    """
+    if not visibility.inside and not relabelling.is_done(connection):
+        return True
     if visibility.about is None:
         return policy.revision(connection) != visibility.revision
     return policy.last_move(connection, {*visibility.about, policy.ORGANIZATIONS}) > visibility.revision

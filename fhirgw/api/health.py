@@ -13,7 +13,7 @@ from fhirgw import metrics
 from fhirgw.errors import DependencyDown, NotFound
 from fhirgw.released import Public
 from fhirgw.settings import Senders
-from fhirgw.store import inspection, journal, outbox, reviews
+from fhirgw.store import inspection, journal, outbox, relabelling, reviews
 from fhirgw.store.database import Database, microseconds
 
 HEALTH = "application/health+json"
@@ -43,10 +43,12 @@ class Health:
         self._counting = Lock()
 
     async def health(self, _request: Request) -> Public:
-        """``GET /health``: 200 when the database answers, else 503."""
+        """``GET /health``: 200 when the database answers and everything is labelled by these tables, else 503."""
         try:
-            await asyncio.to_thread(self._ask)
+            ready = await asyncio.to_thread(self._ask)
         except DependencyDown:
+            ready = False
+        if not ready:
             return Public(orjson.dumps({"status": "fail"}), HEALTH, 503)
         return Public(orjson.dumps({"status": "pass"}), HEALTH)
 
@@ -84,9 +86,9 @@ class Health:
     def _age(self, instant: int | None) -> float:
         return 0 if instant is None else max(0, self._clock() - instant) / SECOND
 
-    def _ask(self) -> None:
+    def _ask(self) -> bool:
         with self._database.read() as connection:
-            connection.exec_driver_sql("SELECT 1 FROM client")
+            return relabelling.is_done(connection)
 
     async def metrics(self, request: Request) -> Public:
         """``GET /metrics``, for this machine alone: counts move with data that a partner may not see (leak 36)."""

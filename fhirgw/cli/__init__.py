@@ -19,6 +19,7 @@ app = typer.Typer(
             "serve": "servers",
             "demo": "servers",
             "migrate": "database",
+            "relabel": "database",
             "import": "cases",
             "send": "feeds",
             "map": "mapping",

@@ -10,10 +10,10 @@ from fhirgw.store import policy
 from fhirgw.store.prepared import Prepared
 from fhirgw.store.schema import history, resource
 
-_CONSENTS = Prepared(
-    select(resource.c.id, resource.c.version, resource.c.hash)
-    .where(resource.c.patient == bindparam("of"), resource.c.type == "Consent", resource.c.deleted.is_(False))
-    .order_by(resource.c.id)
+_CONSENTS = Prepared(  # not ordered: SQLite would walk the Consents of everybody for that
+    select(resource.c.id, resource.c.version, resource.c.hash).where(
+        resource.c.patient == bindparam("of"), resource.c.type == "Consent", resource.c.deleted.is_(False)
+    )
 )
 
 

@@ -73,6 +73,14 @@ history = Table(
 )
 
 
+labelling = Table(
+    "labelling",
+    metadata,
+    Column("label_table", Text, primary_key=True),  # version of the label tables
+    Column("reached", BigInteger),  # resources up to this key are labelled by it; None: all are
+)
+"""One row: by which label tables the store is labelled, or is being labelled anew (store/relabelling.py)."""
+
 guard_need = Table(
     "guard_need",
     metadata,

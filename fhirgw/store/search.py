@@ -165,8 +165,10 @@ def _count(form: SearchQuery, seen: Projection) -> Prepared:
 def _matching(form: SearchQuery, seen: Projection) -> Condition:
     narrowing = _narrowing(form)
     narrowed = bool(narrowing) or any(one.param == "_id" for one in form.clauses)
+    # By an index on the type SQLite would walk all resources of it, in the order that is asked for.
+    kind = func.coalesce(resource.c.type, "") if narrowing else resource.c.type
     return and_(
-        resource.c.type == form.type,
+        kind == form.type,
         resource.c.deleted.is_(False),
         resource_visible(seen, form.type, resource, narrowed=narrowed),
         *narrowing,
