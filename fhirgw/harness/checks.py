@@ -4,11 +4,12 @@ See: http://hl7.org/fhir/R4/http.html; the sections are named at each.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 
 import orjson
 
 from fhirgw.harness import findings
-from fhirgw.harness.comparison import Json, compare, untolerated
+from fhirgw.harness.comparison import Difference, Json, compare, untolerated
 from fhirgw.harness.result import Evidence, NotOffered, Unmet
 from fhirgw.harness.session import CREATED, Session
 from fhirgw.harness.synthetic import SCRATCH, Sample, references
@@ -92,18 +93,20 @@ def read_back(session: Session, sample: Sample) -> Evidence:
     refs = [one for one in references(sample.resources) if one in session.sent]
     if not refs:
         raise NotOffered("Nothing of it was written.")
-    problems, found = [], []
+    problems: list[str] = []
+    found: dict[str, list[Difference]] = {}
     for reference in refs:
         answer = session.target.request("GET", reference)
         if answer.status != 200 or answer.resource is None:
             problems.append(f"{reference}: {answer.told}")
         else:
             sent = session.as_read(session.sent[reference])
-            found += compare(sent, answer.resource, session.target.base)
-    wrong = list(untolerated(found))
-    if wrong or problems:
-        raise Unmet(*problems[:MOST_TOLD], f"{len(wrong)} differences", differences=wrong)
-    return Evidence([f"{len(refs)} resources as they were sent"], found)
+            found[reference] = compare(sent, answer.resource, session.target.base)
+    wrong = {reference: list(untolerated(some)) for reference, some in found.items()}
+    problems += [f"{reference}: {len(some)} differences" for reference, some in wrong.items() if some]
+    if problems:
+        raise Unmet(*problems[:MOST_TOLD], differences=[*chain(*wrong.values())])
+    return Evidence([f"{len(refs)} resources as they were sent"], [*chain(*found.values())])
 
 
 def paging(session: Session) -> Evidence:

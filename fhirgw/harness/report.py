@@ -69,6 +69,10 @@ class Report:
             groups.setdefault(result.capability, []).append(result)
         return groups
 
+    def failed_capabilities(self) -> list[str]:
+        """Those of which a step failed, in order."""
+        return [name for name, results in self.by_capability().items() if worst(results) is Status.FAILED]
+
 
 def worst(results: list[Result]) -> Status:
     """The status of several steps: failed if one failed, skipped if all were."""

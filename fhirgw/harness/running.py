@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from fhirgw.harness.comparison import Json
 from fhirgw.harness.report import Report
 from fhirgw.harness.result import Evidence, NotOffered, Result, Status, Unmet
 from fhirgw.harness.searches import SEARCHES, search
-from fhirgw.harness.session import Session, clean_up
+from fhirgw.harness.session import Session, clean_up, forget
 from fhirgw.harness.subscription import subscription
 from fhirgw.harness.synthetic import Amount, Run, Sample
 from fhirgw.harness.target import Offers, Target
@@ -70,7 +71,8 @@ def run(target: Target, one: Run, samples: Sequence[Sample], options: Options) -
             written.keep()
         else:
             options.progress("clean up", 1, 1)
-            report.add(_cleaned(session, written))
+            for result in _cleaned(session, written):
+                report.add(result)
     report.requests, report.waited = target.requests, target.waited
     return report
 
@@ -84,6 +86,8 @@ def clean(target: Target, written: Written) -> list[str]:
     session = Session(target, Offers.ask(target), Run(written.run, b""), written)
     left = clean_up(session, written)
     if not left:
+        with suppress(NotOffered, Unmet):
+            forget(session, written)
         written.done()
     return left
 
@@ -166,17 +170,20 @@ def _tried(capability: str, subject: str, check: Callable[[], Evidence]) -> tupl
     return result(Status.PASSED, evidence.notes, evidence), True
 
 
-def _cleaned(session: Session, written: Written) -> Result:
-    def check() -> Evidence:
-        left = clean_up(session, written)
-        if left:
-            raise Unmet(f"{len(left)} left: {', '.join(left[:3])}. Again: fhirgw harness --clean {written.path}")
-        written.done()
+def _cleaned(session: Session, written: Written) -> Iterator[Result]:
+    """What was written is removed, then its history; after that its journal is needed no more."""
+
+    def removed() -> Evidence:
+        if left := clean_up(session, written):
+            raise Unmet(f"{len(left)} left: {', '.join(left[:3])}.")
         count = sum(len(group.references) for group in written.groups)
         return Evidence([f"everything is removed: {count} resources written under ids of this run, and the others"])
 
-    result, answered = _tried("clean up", "", check)
-    if answered:
-        return result
-    hint = f"Once it answers: fhirgw harness --clean {written.path}"
-    return Result("clean up", "", result.status, result.seconds, [*result.notes, hint])
+    result, answered = _tried("clean up", "", removed)
+    if result.status is Status.FAILED:
+        hint = f"{'Again' if answered else 'Once it answers'}: fhirgw harness --clean {written.path}"
+        yield replace(result, notes=[*result.notes, hint])
+        return
+    yield result
+    yield _tried("forget", "", lambda: Evidence([f"no history of {forget(session, written)} resources is left"]))[0]
+    written.done()

@@ -20,6 +20,15 @@ LOOK_SECONDS = 2.0
 _MADE = re.compile(r"([A-Z][A-Za-z]+/[A-Za-z0-9.-]{1,64})(/_history/|$)")
 """``Type/id`` in a Location header."""
 GONE = (200, 202, 204, 404, 410)
+NOT_HERE = (401, 403, 404, 405, 501)
+"""How a server says that it does not do what its CapabilityStatement lists: HAPI lists ``$expunge`` always."""
+FORGET: Json = {
+    "resourceType": "Parameters",
+    "parameter": [
+        {"name": "expungeDeletedResources", "valueBoolean": True},
+        {"name": "expungePreviousVersions", "valueBoolean": True},
+    ],
+}
 
 
 class Session:
@@ -167,6 +176,33 @@ def clean_up(session: Session, written: Written) -> list[str]:
         session.target.pause(LOOK_SECONDS)
         left = _one_by_one(session, left)
     return left
+
+
+def forget(session: Session, written: Written) -> int:
+    """Have the server forget the history of what was removed, where it can (HAPI's ``$expunge``); of how many.
+
+    Raises:
+        NotOffered: It cannot.
+        Unmet: It says that it has, and has not.
+    """
+    refs = list(dict.fromkeys(one for group in written.groups for one in group.references))
+    offered = [one for one in refs if session.offers.operation(one.partition("/")[0], "expunge")]
+    if not offered:
+        raise NotOffered("No $expunge is offered: the history of what was removed stays.")
+    for reference in offered:
+        answer = session.target.request("POST", f"{reference}/$expunge", FORGET)
+        if answer.status in NOT_HERE and reference == offered[0]:
+            raise NotOffered(f"$expunge is listed and not allowed: the history stays. {answer.told}")
+        answer.require(200, 404, 410)
+    of_each_type = {one.partition("/")[0]: one for one in offered}
+    if kept := [one for one in of_each_type.values() if _has_history(session, one)]:
+        raise Unmet(f"After $expunge there is a history of {', '.join(kept)}.")
+    return len(offered)
+
+
+def _has_history(session: Session, reference: str) -> bool:
+    answer = session.target.request("GET", f"{reference}/_history")
+    return answer.status == 200 and bool((answer.resource or {}).get("entry"))
 
 
 def _removed(session: Session, refs: Sequence[str]) -> list[str]:

@@ -37,6 +37,8 @@ class Plain:
     """Its resources, what it was asked, and how it misbehaves."""
 
     def __init__(self):
+        self.statement = STATEMENT
+        self.forgotten = []
         self.resources = {}
         self.asked = []
         self.fault: Fault = lambda _method, _path: None
@@ -61,9 +63,12 @@ class Plain:
         path, _, query = url.removeprefix("/fhir").strip("/").partition("?")
         match method, path:
             case "GET", "metadata":
-                return 200, {}, STATEMENT
+                return 200, {}, self.statement
             case "POST", "":
                 return self.transaction(body)
+            case "POST", operation if operation.endswith("/$expunge"):
+                self.forgotten.append(operation.removesuffix("/$expunge"))
+                return 200, {}, {"resourceType": "Parameters"}
             case "POST", kind if kind.endswith("/_search"):
                 return 200, {}, self.search(kind.partition("/")[0], body)
             case "POST", kind:

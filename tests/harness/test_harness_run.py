@@ -283,7 +283,7 @@ def test_the_three_reports_say_the_same(plain, sent, tmp_path):
     assert f'<b class="failed">{report.counts["failed"]}</b>' in page
     assert "Patient.language" in page
     assert "<script>" not in page
-    assert not re.search(r'(src|href)="', page)
+    assert not re.search(r'(src|href)="(?!#)', page)
 
 
 def documented():
@@ -299,6 +299,35 @@ def documented():
 
 def test_every_search_that_people_are_told_to_run_is_run():
     assert {(one.method, one.path, one.parameters) for one in SEARCHES} == set(documented())
+
+
+# --- the history of what was removed ------------------------------------------------------------------------------
+
+
+def offering_expunge(plain):
+    (rest,) = plain.statement["rest"]
+    plain.statement = {**plain.statement, "rest": [{**rest, "operation": [{"name": "expunge"}]}]}
+
+
+def test_a_server_that_can_forget_is_asked_to_of_everything_that_was_removed_and_of_nothing_else(
+    plain, sent, tmp_path
+):
+    offering_expunge(plain)
+    report, _ = run(plain, sent, tmp_path)
+    assert status(report, "forget").status == "passed"
+    written = {f"{one['resourceType']}/{one['id']}" for sample in sent for one in sample.resources}
+    assert written < set(plain.forgotten)
+    assert "Patient/foreign" not in plain.forgotten
+    assert journals(tmp_path) == []
+
+
+def test_a_server_that_lists_expunge_and_does_not_allow_it_is_left_in_peace(plain, sent, tmp_path):
+    offering_expunge(plain)
+    plain.fault = lambda _method, path: (405, {}) if path.endswith("$expunge") else None
+    report, _ = run(plain, sent, tmp_path)
+    assert (status(report, "forget").status, len(journals(tmp_path))) == ("skipped", 0)
+    assert sum(path.endswith("$expunge") for _, path in plain.asked) == 1
+    assert status(report, "clean up").status == "passed"
 
 
 # --- the command, in a process of its own -------------------------------------------------------------------------

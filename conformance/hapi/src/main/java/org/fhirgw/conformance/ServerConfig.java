@@ -68,6 +68,7 @@ public class ServerConfig {
     settings.setAllowExternalReferences(true);
     settings.setAllowMultipleDelete(true);
     settings.setAllowContainsSearches(true);
+    settings.setExpungeEnabled(true);
     settings.setReuseCachedSearchResultsForMillis(null);
     return settings;
   }
