@@ -3,20 +3,16 @@
 import copy
 
 import pytest
-from icm_cases import CASES, KEY, program_of, stated
+from icm_cases import CASES, KEY, stated
+from returned_cases import BASE, WORLDS, World, lacking, new, records_of, refused, told
 
 from fhirgw.icm.instruments import score
-from fhirgw.icm.model import Case
-from fhirgw.icm.statements import statement
-from fhirgw.mappers.icm import map_case
-from fhirgw.mappers.icm.collaboration import SUGGESTED
 from fhirgw.mappers.icm.people import staff_ref
-from fhirgw.mappers.icm.returning import Home, returned
+from fhirgw.mappers.icm.returning import returned
 from fhirgw.mappers.icm.returning.reading import held
 from fhirgw.mappers.icm.returning.tasks import WORK
 from fhirgw.mappers.icm.shape import Scope
 
-BASE = "http://fhirgw.org/fhir"
 KINDS = ("CareTeam", "Communication", "Goal", "QuestionnaireResponse", "RelatedPerson", "ServiceRequest", "Task")
 NOT_TAKEN_BACK = {
     "Communication": {
@@ -34,46 +30,8 @@ NOT_TAKEN_BACK = {
 """What of these types says what follows from other facts of the case, or is stated in the case alone."""
 
 
-class World:
-    """A case and what it is mapped to."""
-
-    def __init__(self, case):
-        self.case = case
-        self.program = program_of(case)
-        self.resources = map_case(case, self.program, KEY)
-        self.by_reference = {f"{one['resourceType']}/{one['id']}": one for one in self.resources}
-        patient = next(one["id"] for one in self.resources if one["resourceType"] == "Patient")
-        self.home = Home(case, self.program, patient)
-
-    def id(self, *parts):
-        return Scope(self.case, self.program, KEY, self.home.patient).id(*parts)
-
-    def of(self, *kinds):
-        return [one for one in self.resources if one["resourceType"] in kinds]
-
-    def back(self, resource, *, fresh="fresh", known=None):
-        find = {**self.by_reference, **(known or {})}.get
-        return returned(resource, [self.home], KEY, fresh=fresh, find=find)
-
-    def taken(self, one):
-        """The case, once its system has taken what came back."""
-        body = self.case.model_dump_json(exclude_unset=True).encode()
-        return statement(one.records.model_dump(mode="json")).case(body)
-
-
-def world(name, **changes):
-    return World(Case.model_validate({**stated(name), **changes}))
-
-
-WORLDS = {name: world(name) for name in CASES}
-
-
 def same(one, other):
     return one.model_copy(update={"version": None}) == other.model_copy(update={"version": None})
-
-
-def told(error):
-    return {one.location for one in error.value.exceptions}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -115,92 +73,6 @@ def test_what_is_not_taken_back_is_named():
     assert {kind: names - NOT_TAKEN_BACK.get(kind, set()) for kind, names in met.items() if names} == {
         kind: set() for kind in NOT_TAKEN_BACK
     }
-
-
-def records_of(path):
-    """(fixture, its world, the record) of every record of a list."""
-    for name, here in WORLDS.items():
-        for one in held(here.case, path):
-            yield pytest.param(here, one, id=f"{name} {one.id}")
-
-
-def lacking(here, path=None, record=None):
-    """The case, open again, without one record of a list and without problems that show in it."""
-    problems = [{**one, "evidence": []} for one in stated_plan(here.case).get("problems", ())]
-    plan = {"care_plan": {"problems": problems}} if problems and record else {}
-    again = (
-        {"status": "active", "closure": None, "opt_in": {"withdrawn_at": None}}
-        if here.case.status == "finished"
-        else {}
-    )
-    remove = {path: [record.id]} if record else {}
-    change = {"case": here.case.key, "version": 1, "records": plan | again, "remove": remove}
-    return World(statement(change).case(here.case.model_dump_json(exclude_unset=True).encode()))
-
-
-def stated_plan(case):
-    return case.care_plan.model_dump(mode="json", exclude_unset=True) if case.care_plan else {}
-
-
-def new(resource):
-    """As it would be sent first: no id, nothing but what its writer knows."""
-    return {name: value for name, value in resource.items() if name != "id"}
-
-
-UNDECIDED = {"decision": "pending", "decided_on": None, "decided_by": None, "reason": None}
-
-
-@pytest.mark.parametrize(("here", "suggestion"), list(records_of("care_plan.suggestions")))
-def test_a_new_suggestion_comes_back_with_the_task_to_consider_it(here, suggestion):
-    before = lacking(here, "care_plan.suggestions", suggestion)
-    kind = SUGGESTED[suggestion.kind]
-    pending = suggestion.model_copy(update=UNDECIDED).model_dump(mode="json", exclude_defaults=True)
-    asked = {"case": here.case.key, "version": 1, "records": {"care_plan": {"suggestions": [pending]}}}
-    undecided = World(statement(asked).case(before.case.model_dump_json(exclude_unset=True).encode()))
-    said = undecided.by_reference[f"{kind}/{here.id(kind, 'suggestion', suggestion.id)}"]
-    decided = here.by_reference[f"Task/{here.id('Task', 'suggestion', suggestion.id)}"]
-    one = before.back(new(said), fresh=suggestion.id, known=here.by_reference)
-    assert one.changes
-    assert {resource["resourceType"] for resource in one.resources} >= {kind, "Task"}
-    assert said in one.resources
-    between = World(before.taken(one))
-    after = World(between.taken(between.back(decided)))
-    [found] = [one for one in after.case.care_plan.suggestions if one.id == suggestion.id]
-    assert found.by.model_copy(update={"id": suggestion.by.id}) == suggestion.by
-    assert found.model_copy(update={"by": suggestion.by}) == suggestion
-
-
-@pytest.mark.parametrize(("here", "wanted"), list(records_of("care_plan.goals")))
-def test_a_new_goal_comes_back_in_the_members_words(here, wanted):
-    """Which steps lead to it, the steps say; what notes reveal is not told apart from what the goal does."""
-    before = lacking_goal(here, wanted)
-    said = next(one for one in here.of("Goal") if one["id"] == here.id("Goal", wanted.id))
-    extensions = [one for one in said["extension"] if not one["url"].endswith("goal-relationship")]
-    one = before.back(new(said) | {"extension": extensions}, fresh=wanted.id)
-    found = next(goal for goal in before.taken(one).care_plan.goals if goal.id == wanted.id)
-    apart = {"toward": None, "sensitivity": None, "progress": ()}
-    assert found.model_copy(update=apart) == wanted.model_copy(update=apart)
-    assert [(note.on, note.by, note.text) for note in found.progress] == [
-        (note.on, note.by, note.text) for note in wanted.progress
-    ]
-    assert one.resource["meta"]["security"] == said["meta"]["security"] if "security" in said["meta"] else True
-
-
-def lacking_goal(here, wanted):
-    """The case, open again, without a goal, and with nothing that names it."""
-    plan = stated_plan(here.case)
-    steps = [{**one, "toward": None} for one in plan["goals"] if one.get("toward") == wanted.id]
-    named = {
-        path: [
-            {**one, "goals": [goal for goal in one.get("goals", ()) if goal != wanted.id]}
-            for one in plan.get(path, ())
-        ]
-        for path in ("interventions", "connections")
-    }
-    records = {"care_plan": {"goals": steps, **{path: listed for path, listed in named.items() if listed}}}
-    change = {"case": here.case.key, "version": 1, "records": records, "remove": {"care_plan.goals": [wanted.id]}}
-    opened = lacking(here)
-    return World(statement(change).case(opened.case.model_dump_json(exclude_unset=True).encode()))
 
 
 @pytest.mark.parametrize(("here", "screen"), list(records_of("screens")))
@@ -331,12 +203,6 @@ def test_a_telephone_number_that_changed_comes_back():
 # --- what is refused ----------------------------------------------------------------------------------------
 
 
-def refused(here, resource, **how):
-    with pytest.raises(ExceptionGroup) as error:
-        here.back(resource, **how)
-    return {(one.location, one.text) for one in error.value.exceptions}
-
-
 def answers(form, given, **more):
     return {
         "resourceType": "QuestionnaireResponse",
@@ -396,94 +262,6 @@ def test_a_text_is_not_taken_for_classified_because_another_was():
     label = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "HIV"}
     more = {**task, "meta": {**task["meta"], "security": [*task["meta"].get("security", []), label]}}
     assert {place for place, _ in refused(here, more)} == {"Task.meta.security"}
-
-
-def test_a_suggestion_names_a_plan_and_a_provider_who_is_here():
-    here = lacking(WORLDS["husky-year"])
-    said = new(next(one for one in here.of("Communication") if here.back(one)))
-    assert {place for place, _ in refused(here, {**said, "about": []})} == {"Communication.about"}
-    assert {place for place, _ in refused(here, {**said, "sender": {"reference": "Practitioner/x"}})} == {
-        "Communication.sender"
-    }
-    assert here.back({**said, "about": [{"reference": "CarePlan/another"}]}) is None
-
-
-def proposed(here, **more):
-    words = {"text": "I know whom to call at night."}
-    member = {"reference": f"Patient/{here.home.patient}"}
-    return {
-        "resourceType": "Goal", "lifecycleStatus": "proposed", "subject": member, "description": words, **more,
-    }  # fmt: skip
-
-
-TERM = {"coding": [{"system": f"{BASE}/CodeSystem/icm-goal-term", "code": "short-term"}]}
-
-
-def test_a_proposed_goal_is_the_members_or_a_providers():
-    here = lacking(WORLDS["husky-year"])
-    assert {place for place, _ in refused(here, proposed(here))} == {"Goal.category"}
-    [mine] = here.back(proposed(here, category=[TERM])).records.records["care_plan"]["goals"]
-    assert (mine["words"], mine["term"], mine["acceptance"]) == (
-        "I know whom to call at night.",
-        "short",
-        "pending",
-    )
-    [doctor] = [one for one in here.of("Practitioner") if one.get("name", [{}])[0].get("family") == "Hartly"]
-    theirs = proposed(here, expressedBy={"reference": f"Practitioner/{doctor['id']}"})
-    assert {place for place, _ in refused(here, theirs)} == {"Goal.statusDate"}
-    said = here.back(theirs | {"statusDate": "2025-03-04"})
-    [suggestion] = said.records.records["care_plan"]["suggestions"]
-    assert (suggestion["kind"], suggestion["at"][:10]) == ("goal", "2025-03-04")
-    assert [one["resourceType"] for one in said.resources] == ["Practitioner", "Goal", "Task"][
-        -len(said.resources) :
-    ]
-
-
-def test_a_goal_that_is_in_no_words_of_the_programme_is_no_part_of_a_case():
-    here = lacking(WORLDS["husky-year"])
-    assert here.back(proposed(here) | {"lifecycleStatus": "active"}) is None
-    area = {"coding": [{"system": f"{BASE}/CodeSystem/icm-goal-area", "code": "ct-bhp.housing"}]}
-    assert here.back(proposed(here, category=[TERM, area])) is None
-    assert here.back(proposed(here, id="another", category=[TERM])) is None
-    assert WORLDS["husky-year"].back(proposed(here, category=[TERM])) is None
-
-
-def test_a_proposed_goal_of_somebody_with_two_cases_says_the_programme():
-    one, other = lacking(WORLDS["husky-year"]), lacking(WORLDS["ct-bhp"])
-    with pytest.raises(ExceptionGroup) as error:
-        returned(proposed(one, category=[TERM]), [one.home, other.home], KEY, fresh="x", find={}.get)
-    assert told(error) == {"Goal.category"}
-    area = {
-        "coding": [
-            {"system": f"{BASE}/CodeSystem/icm-goal-area", "code": f"ct-bhp.{other.program.goal_areas[0].code}"}
-        ]
-    }
-    said = returned(proposed(other, category=[TERM, area]), [one.home, other.home], KEY, fresh="x", find={}.get)
-    assert said.home is other.home
-
-
-def test_what_is_new_of_a_goal_comes_back():
-    here = lacking(WORLDS["ct-bhp-year"])
-    goal = next(one for one in here.of("Goal") if here.back(one))
-    note = {
-        "authorReference": {"reference": f"Patient/{here.home.patient}"},
-        "time": "2025-12-01",
-        "text": "It helps.",
-    }
-    changed = {
-        **goal,
-        "lifecycleStatus": "on-hold",
-        "statusDate": "2025-12-01",
-        "note": [*goal.get("note", []), note],
-    }
-    [record] = here.back(changed).records.records["care_plan"]["goals"]
-    assert (record["status"], record["status_on"]) == ("on-hold", "2025-12-01")
-    assert record["progress"][-1] == {"on": "2025-12-01", "text": "It helps.", "sensitivity": "none"}
-    nobody = {**note, "authorReference": {"reference": "Practitioner/x"}}
-    assert {place for place, _ in refused(here, {**goal, "note": [nobody]})} == {"Goal.note[0].author"}
-    assert {place for place, _ in refused(here, {**goal, "addresses": [{"reference": "Condition/x"}]})} == {
-        "Goal.addresses"
-    }
 
 
 def test_new_answers_for_one_of_several_cases_name_its_plan():
