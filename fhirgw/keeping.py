@@ -134,6 +134,7 @@ class Keeper:
         self._window = window
         self._control_ids = (f"{stem}{number:x}" for stem in (new_id()[:12],) for number in count())
         self._waiting: deque[Arrival] = deque()
+        self._seen = 1  # so many waited when the sockets were last looked at
         self._submitted = False  # a unit is on its way that will take all that waits when it begins
 
     def take(self, arrival: Arrival) -> None:
@@ -152,6 +153,11 @@ class Keeper:
     # --- in the event loop ----------------------------------------------------------------------------------------
 
     def _submit(self) -> None:
+        if self._seen < len(self._waiting) <= FEW:  # more may have come while these were judged: look again
+            self._seen = len(self._waiting)
+            asyncio.get_running_loop().call_soon(self._submit)
+            return
+        self._seen = 1
         group: list[Arrival] = []
         unit = partial(self._keep_waiting, group=group)
         try:

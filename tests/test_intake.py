@@ -1,5 +1,6 @@
 """At the door: what is answered is what is on disk, whatever the bytes are."""
 
+import asyncio
 import contextlib
 import sqlite3
 from datetime import UTC, datetime
@@ -335,6 +336,21 @@ async def test_a_kept_message_waits_for_a_store_that_is_away(tmp_path, monkeypat
         assert [row.state for row in whole.rows()] == ["received"]
         await whole.process()
         assert [row.state for row in whole.rows()] == ["processed"]
+
+
+async def test_what_comes_while_others_are_judged_is_kept_with_them(whole, monkeypatch):
+    intake, together = whole.gateway.intake, []
+    await whole.receive(GOOD)
+    write = intake._database.write_here
+    monkeypatch.setattr(
+        intake._database, "write_here", lambda unit: together.append(len(intake._keeper._waiting)) or write(unit)
+    )
+    told = [intake.receive(with_msh(10, f"A{number}"), "mllp", PEER) for number in range(2)]
+    late = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_soon(lambda: intake.take(with_msh(10, "LATE"), "mllp", PEER, late.set_result))
+    assert [received.code for received in await asyncio.gather(*told, late)] == ["AA"] * 3
+    assert msa(await whole.receive(with_msh(10, "LONE"))) == ("AA", "LONE")
+    assert together == [3, 1]
 
 
 async def test_a_failure_of_our_own_is_never_a_positive_answer(whole, monkeypatch):
