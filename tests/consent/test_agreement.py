@@ -1,9 +1,12 @@
 """decide, the compiled predicate and the naive reference say the same of everything."""
 
+from consent_cases import policy, request, roi
 from drawn_consents import emergencies, joined_policies, ordinary, policies, requests, settings
 from hypothesis import HealthCheck, event, given
 from hypothesis import settings as hypothesis_settings
 from three_readings import readings
+
+from fhirgw.consent.model import ConsentSettings
 
 often = hypothesis_settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -27,6 +30,14 @@ def test_three_readings_agree_about_two_records_of_one_person(request, policy, s
 def test_three_readings_agree_in_an_emergency(request, policy, switches):
     """Stage 4: what the claim needs, and what it never lifts."""
     agree(request, policy, switches)
+
+
+def test_an_empty_element_states_nothing():
+    """Found by a million policies: an empty period leaves that of the provision above, which is over."""
+    over = {"type": "permit", "period": {"end": "2026-06-14"}, "provision": [{"type": "permit", "period": {}}]}
+    held = policy(roi("R") | {"provision": roi("R")["provision"] | {"type": "deny", "provision": [over]}})
+    said = list(readings(request(), held, ConsentSettings()))
+    assert {(one.decided, one.agree) for one in said} == {("DENY", True)}
 
 
 def agree(request, policy, switches):
