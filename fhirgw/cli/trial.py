@@ -177,8 +177,13 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
 
 @contextmanager
 def _terminated_as_interrupted() -> Iterator[None]:
-    """A SIGTERM ends a run as Ctrl-C does: it cleans up."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """A SIGTERM ends a run as Ctrl-C does: it cleans up. A second one, as ``timeout`` sends, does not end that."""
+
+    def interrupt(_signal: int, _frame: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
     try:
         yield
     finally:

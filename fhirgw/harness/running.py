@@ -185,5 +185,13 @@ def _cleaned(session: Session, written: Written) -> Iterator[Result]:
         yield replace(result, notes=[*result.notes, hint])
         return
     yield result
-    yield _tried("forget", "", lambda: Evidence([f"no history of {forget(session, written)} resources is left"]))[0]
+    yield _tried("forget", "", lambda: _forgotten(*forget(session, written)))[0]
     written.done()
+
+
+def _forgotten(number: int, refused: Mapping[str, str]) -> Evidence:
+    notes = [f"no history of {number} resources is left"]
+    if refused:
+        example, told = next(iter(refused.items()))
+        notes.append(f"{len(refused)} were not forgotten, {example} for one: {told}")
+    return Evidence(notes)

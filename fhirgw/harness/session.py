@@ -178,8 +178,12 @@ def clean_up(session: Session, written: Written) -> list[str]:
     return left
 
 
-def forget(session: Session, written: Written) -> int:
-    """Have the server forget the history of what was removed, where it can (HAPI's ``$expunge``); of how many.
+def forget(session: Session, written: Written) -> tuple[int, dict[str, str]]:
+    """Have the server forget the history of what was removed, where it can (HAPI's ``$expunge``).
+
+    Returns:
+        Of how many it did; and those of which it would not, with what it said: HAPI is busy with the concepts of a
+        CodeSystem for a while.
 
     Raises:
         NotOffered: It cannot.
@@ -189,15 +193,17 @@ def forget(session: Session, written: Written) -> int:
     offered = [one for one in refs if session.offers.operation(one.partition("/")[0], "expunge")]
     if not offered:
         raise NotOffered("No $expunge is offered: the history of what was removed stays.")
+    refused: dict[str, str] = {}
     for reference in offered:
         answer = session.target.request("POST", f"{reference}/$expunge", FORGET)
         if answer.status in NOT_HERE and reference == offered[0]:
             raise NotOffered(f"$expunge is listed and not allowed: the history stays. {answer.told}")
-        answer.require(200, 404, 410)
-    of_each_type = {one.partition("/")[0]: one for one in offered}
+        if answer.status not in (200, 404, 410):
+            refused[reference] = answer.told
+    of_each_type = {one.partition("/")[0]: one for one in offered if one not in refused}
     if kept := [one for one in of_each_type.values() if _has_history(session, one)]:
         raise Unmet(f"After $expunge there is a history of {', '.join(kept)}.")
-    return len(offered)
+    return len(offered) - len(refused), refused
 
 
 def _has_history(session: Session, reference: str) -> bool:
