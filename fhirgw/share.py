@@ -8,6 +8,7 @@ meanwhile, everything is done again. (DESIGN §1, §6; consent specification §0
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -170,21 +171,32 @@ class Share:
 
     def _select(self, requester: Requester, ask: Ask, now: int) -> tuple[Visibility, Answer]:
         with self._database.read() as connection:
-            about = self._whom(connection, requester, ask, now)
-            while True:
-                visibility = self.visibilities.of(connection, requester, now, about)
-                turn = _Turn(connection, requester, visibility, now)
-                try:
-                    answer = self._answer(turn, ask)
-                except BeyondError as others:
-                    about = others.patients.union(about or ())
-                else:
-                    return visibility, replace(answer, scopes=self._scopes(turn, answer.shown))
+            *first, last = self._whom(connection, requester, ask, now)
+            for about in first:
+                with suppress(Withheld):
+                    return self._select_of(connection, requester, ask, now, about)
+            return self._select_of(connection, requester, ask, now, last)
 
-    def _whom(self, connection: Connection, requester: Requester, ask: Ask, now: int) -> frozenset[str] | None:
+    def _select_of(
+        self, connection: Connection, requester: Requester, ask: Ask, now: int, about: frozenset[str] | None
+    ) -> tuple[Visibility, Answer]:
+        """The answer as far as these patients go, and those whom its includes lead to; None: anybody."""
+        while True:
+            visibility = self.visibilities.of(connection, requester, now, about)
+            turn = _Turn(connection, requester, visibility, now)
+            try:
+                answer = self._answer(turn, ask)
+            except BeyondError as others:
+                about = others.patients.union(about or ())
+            else:
+                return visibility, replace(answer, scopes=self._scopes(turn, answer.shown))
+
+    def _whom(
+        self, connection: Connection, requester: Requester, ask: Ask, now: int
+    ) -> tuple[frozenset[str] | None, ...]:
         """Of whom the answer can be; None: of anybody."""
         if requester.inside is not None:
-            return None
+            return (None,)
         if isinstance(ask, NextPage):
             place = self._pages.open(ask.token, _bound_to(requester), now)
             ask = Search(place.type, place.parameters)

@@ -27,12 +27,14 @@ from fhirgw.consent.model import ConsentSettings, Request
 from fhirgw.consent.predicate import ALWAYS, Grant, Predicate, Visibility
 from fhirgw.emergency import Claim
 from fhirgw.errors import DependencyDown
-from fhirgw.store import clients, policy, relabelling
+from fhirgw.store import clients, policy, relabelling, repository
 from fhirgw.store.compartment import PATIENT_FREE
 from fhirgw.store.held import level
 
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
 _OF_PATIENT = frozenset({"patient", "patient:Patient", "subject:Patient"})
+SOME = 20
+"""Patients through whom it is first tried to see what is about nobody."""
 MOST = 20_000
 """Patients of whom a requester's grants are kept, one by one."""
 
@@ -239,18 +241,21 @@ class _Asker:
 # --- of whom an answer can be -------------------------------------------------------------------------------------
 
 
-def whom(connection: Connection, ask: Ask) -> frozenset[str] | None:
-    """The patients of whom the answer can be; None: of anybody.
+def whom(connection: Connection, ask: Ask) -> tuple[frozenset[str] | None, ...]:
+    """The patients of whom the answer can be; None: of anybody. Several: the first that show anything show all.
 
-    What is about nobody is seen through what refers to it, which may be of anybody.
+    What is about nobody is seen through what refers to it, and as anybody sees it: through some of those whom it
+    was brought here for, or else through all.
     """
     match ask:
         case Read(type=kind, id=logical) | VRead(type=kind, id=logical) | History(type=kind, id=str(logical)):
-            return _whose(connection, kind, logical)
+            whose = _whose(connection, kind, logical)
+            some = repository.brought_for(connection, kind, logical, SOME) if whose is None else None
+            return (some, None) if some else (whose,)
         case Search(type=kind, parameters=parameters):
-            return _sought(connection, kind, parameters)
+            return (_sought(connection, kind, parameters),)
         case _:
-            return None
+            return (None,)
 
 
 def _whose(connection: Connection, kind: str, logical: str) -> frozenset[str] | None:

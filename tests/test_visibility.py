@@ -4,10 +4,13 @@ from random import Random
 
 import pytest
 from sqlalchemy import delete, insert
+from test_share import Gateway, encounter
+from test_share import release as roi
 
 from fhirgw.asks import History, Read, Requester, Search, VRead
 from fhirgw.consent import compile as compiler
 from fhirgw.consent.model import ConsentSettings
+from fhirgw.errors import NotFound
 from fhirgw.store import policy, repository
 from fhirgw.store.database import Database, migrate
 from fhirgw.store.schema import patient_link
@@ -186,22 +189,23 @@ def test_a_snapshot_that_is_older_than_what_is_kept_is_not_answered_from_it(data
 @pytest.mark.parametrize(
     ("ask", "about"),
     [
-        (Read("Condition", "x"), {"p"}),
-        (VRead("Condition", "x", "1"), {"p"}),
-        (History("Condition", "x"), {"p"}),
-        (History("Condition", None), None),
-        (Read("Condition", "nothing"), set()),
-        (Read("Organization", "a"), None),
-        (Search("Condition", (("patient", "Patient/p"),)), {"p"}),
-        (Search("Condition", (("code", "E11.9"), ("patient", "p"))), {"p"}),
-        (Search("Condition", (("subject", "Patient/p"),)), {"p"}),
-        (Search("Condition", (("subject", "Group/p"),)), None),
-        (Search("Condition", (("patient", "p,q"),)), None),
-        (Search("Condition", (("patient:missing", "false"),)), None),
-        (Search("Condition", (("_id", "x"),)), {"p"}),
-        (Search("Patient", (("_id", "p"),)), {"p"}),
-        (Search("Patient", (("link", "Patient/p"),)), None),
-        (Search("Organization", (("_id", "a"),)), None),
+        (Read("Condition", "x"), ({"p"},)),
+        (VRead("Condition", "x", "1"), ({"p"},)),
+        (History("Condition", "x"), ({"p"},)),
+        (History("Condition", None), (None,)),
+        (Read("Condition", "nothing"), (set(),)),
+        (Read("Organization", "a"), (None,)),
+        (Read("Location", "l"), ({"p"}, None)),
+        (Search("Condition", (("patient", "Patient/p"),)), ({"p"},)),
+        (Search("Condition", (("code", "E11.9"), ("patient", "p"))), ({"p"},)),
+        (Search("Condition", (("subject", "Patient/p"),)), ({"p"},)),
+        (Search("Condition", (("subject", "Group/p"),)), (None,)),
+        (Search("Condition", (("patient", "p,q"),)), (None,)),
+        (Search("Condition", (("patient:missing", "false"),)), (None,)),
+        (Search("Condition", (("_id", "x"),)), ({"p"},)),
+        (Search("Patient", (("_id", "p"),)), ({"p"},)),
+        (Search("Patient", (("link", "Patient/p"),)), (None,)),
+        (Search("Organization", (("_id", "a"),)), (None,)),
     ],
 )
 def test_of_whom_an_answer_can_be(database, ask, about):
@@ -211,8 +215,38 @@ def test_of_whom_an_answer_can_be(database, ask, about):
             for one in (
                 {"resourceType": "Organization", "id": "a"},
                 {"resourceType": "Condition", "id": "x", "subject": ref("Patient/p")},
+                {"resourceType": "Location", "id": "l"},
+                {
+                    "resourceType": "Encounter",
+                    "id": "e",
+                    "status": "finished",
+                    "class": {"code": "IMP"},
+                    "subject": ref("Patient/p"),
+                    "location": [{"location": ref("Location/l")}],
+                },
             )
         ]
     )
     with database.read() as connection:
         assert whom(connection, ask) == about
+
+
+def test_what_is_about_nobody_is_seen_through_whomever_it_may_be_seen(tmp_path, monkeypatch):
+    """However few are tried first."""
+    monkeypatch.setattr("fhirgw.visibility.SOME", 1)
+    gateway = Gateway(tmp_path / "store.db")
+    gateway.database.write_sync(lambda tx: [policy.enrol(tx, who, "adv", "active") for who in PEOPLE])
+    gateway.put({"resourceType": "Organization", "id": "org-elm"}, standing="registry")
+    gateway.put({"resourceType": "Location", "id": "l"})
+    gateway.put(*(encounter(f"e-{who}", who=who, location=[{"location": ref("Location/l")}]) for who in PEOPLE))
+    with pytest.raises(NotFound):
+        gateway.body(Read("Location", "l"))
+    shown = []
+    for who in PEOPLE:
+        gateway.put(roi(who))
+        shown.append(gateway.body(Read("Location", "l")))
+        gateway.put(roi(who, status="inactive"))
+    assert shown == [shown[0]] * 3
+    with pytest.raises(NotFound):
+        gateway.body(Read("Location", "l"))
+    gateway.database.close()

@@ -18,7 +18,7 @@ from fhirgw.store.database import Transaction
 from fhirgw.store.held import CURRENT, DV_TYPES, held, level
 from fhirgw.store.predicate import Projection, project, resource_visible
 from fhirgw.store.prepared import Prepared
-from fhirgw.store.schema import guard_need, label_group
+from fhirgw.store.schema import guard_need, label_group, search_reference
 from fhirgw.store.schema import history as version_table
 from fhirgw.store.schema import resource as table
 from fhirgw.store.stored import Row, Stored, columns, content, instant, labels_of, stored
@@ -31,6 +31,14 @@ _OF_PATIENT = Prepared(  # not ordered: SQLite would walk everybody's resources 
     select(table).where(
         table.c.patient == bindparam("of"), table.c.type == bindparam("kind"), table.c.deleted.is_(False)
     )
+)
+_BROUGHT_FOR = Prepared(
+    select(table.c.patient)
+    .join(search_reference, search_reference.c.resource == table.c.pk)
+    .where(search_reference.c.target_id == bindparam("logical"))
+    .where(search_reference.c.target_type == bindparam("kind"), table.c.patient.is_not(None))
+    .distinct()
+    .limit(bindparam("most"))
 )
 _NEEDS = Prepared(
     select(guard_need.c.type, guard_need.c.labels, guard_need.c.conf).where(
@@ -279,6 +287,12 @@ def referring(tx: Transaction, kind: str, logical: str, by: str) -> list[Stored]
         and not row.deleted
         and (kind, logical) in index.targets(index.elements_of(orjson.loads(row.body)))
     ]
+
+
+def brought_for(connection: Connection, kind: str, logical: str, most: int) -> frozenset[str]:
+    """Patients whose records refer to a resource; no more than so many of them."""
+    rows = _BROUGHT_FOR.rows(connection, kind=kind, logical=logical, most=most)
+    return frozenset(patient for (patient,) in rows)
 
 
 def known_since(connection: Connection, kind: str, logical: str) -> int:
