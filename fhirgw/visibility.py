@@ -42,9 +42,9 @@ MOST = 20_000
 class PolicyMovedError(DependencyDown):
     """The policy moved between the decision and the account of it, or while others decided."""
 
-    def __init__(self) -> None:
-        """Nothing else is to be said."""
-        super().__init__("The consent policy keeps changing; ask again.")
+    def __init__(self, text: str = "The consent policy keeps changing; ask again.") -> None:
+        """Nothing else is to be said of it."""
+        super().__init__(text)
 
 
 @dataclass(frozen=True, slots=True)
