@@ -221,9 +221,10 @@ async def test_metrics_are_not_there_for_another_machine(api, peer):
 
 async def test_health_asks_the_database(api):
     assert (await api.http.get("/health")).json() == {"status": "pass"}
-    await api.database.write(lambda tx: tx.connection.exec_driver_sql("ALTER TABLE client RENAME TO gone"))
-    sick = await api.http.get("/health")
-    assert (sick.status_code, sick.json()) == (503, {"status": "fail"})
+    for change in ("UPDATE labelling SET reached = 0", "ALTER TABLE labelling RENAME TO gone"):
+        await api.database.write(lambda tx, change=change: tx.connection.exec_driver_sql(change))
+        sick = await api.http.get("/health")
+        assert (sick.status_code, sick.json()) == (503, {"status": "fail"})
     await api.database.write(lambda tx: tx.connection.exec_driver_sql("ALTER TABLE gone RENAME TO client"))
 
 
