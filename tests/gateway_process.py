@@ -59,11 +59,15 @@ class Gateway:
         return f"http://127.0.0.1:{self.http}/fhir"
 
     def start(self, command="demo"):
+        self.launch(command)
+        self.wait_until_up()
+
+    def launch(self, command):
+        """Start it, and wait for nothing."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [str(FHIRGW), command], cwd=ROOT, env=self.environment, stdout=subprocess.DEVNULL, stderr=log
             )
-        self.wait_until_up()
 
     def wait_until_up(self):
         deadline = time.monotonic() + 60
