@@ -225,7 +225,7 @@ async def test_health_asks_the_database(api):
         await api.database.write(lambda tx, change=change: tx.connection.exec_driver_sql(change))
         sick = await api.http.get("/health")
         assert (sick.status_code, sick.json()) == (503, {"status": "fail"})
-    await api.database.write(lambda tx: tx.connection.exec_driver_sql("ALTER TABLE gone RENAME TO client"))
+    await api.database.write(lambda tx: tx.connection.exec_driver_sql("ALTER TABLE gone RENAME TO labelling"))
 
 
 async def test_a_database_that_is_away_closes_every_door(api):
