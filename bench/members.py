@@ -2,11 +2,11 @@
 
     python bench/members.py [--members 10000 100000]
 
-A store of that many members is made under ``build/``, with 20 resources each: some members are put by the real path,
-the others are those rows with other ids, hashes and keys; some of these are compared with what the real path would
-have written. Then, by turns, an outside practice whom nearly everybody's release names, and the programme's own
-system, ask the same of members at random, both with a durable account; and a member's release changes before some of
-the asks. Told: p50 and p99 in ms, CPU included, and their ratio.
+A store of that many members is made under ``build/``, with 20 resources each: some members are put by the real
+path, the others are those rows with other ids, hashes and keys; some of these are compared with what the real path
+would have written. Then, by turns, an outside practice whom nearly everybody's release names, and the programme's
+own system, ask the same of members at random, both with a durable account; and a member's release changes before
+some of the asks. Told: p50 and p99 in ms, CPU included, and their ratio.
 """
 
 import argparse
@@ -210,7 +210,13 @@ class Template:
 def fill(path: Path, members: int) -> None:
     """Write all members but the templates; keys of the tables are made when all is there."""
     driver = sqlite3.connect(path, isolation_level=None)
-    for pragma in ("wal_checkpoint(TRUNCATE)", "journal_mode=DELETE", "journal_mode=OFF", "synchronous=OFF", "cache_size=-500000"):
+    for pragma in (
+        "wal_checkpoint(TRUNCATE)",
+        "journal_mode=DELETE",
+        "journal_mode=OFF",
+        "synchronous=OFF",
+        "cache_size=-500000",
+    ):
         driver.execute(f"PRAGMA {pragma}").close()
     made = driver.execute("SELECT name, sql FROM sqlite_master WHERE type='index' AND sql IS NOT NULL").fetchall()
     templates = [Template(driver, number) for number in range(TEMPLATES)]
@@ -240,22 +246,24 @@ def fill(path: Path, members: int) -> None:
 
 def content(driver: sqlite3.Connection, whose: str) -> dict[str, set[tuple[Any, ...]]]:
     """All rows of a member, without keys, instants and revisions."""
-    owners = dict(driver.execute("SELECT pk, type || '/' || id FROM resource WHERE patient = ?", (whose,)))
+
+    def of_patient(columns: str, table: str) -> sqlite3.Cursor:
+        return driver.execute(f"SELECT {columns} FROM {table} WHERE patient = ?", (whose,))
+
+    owners = dict(of_patient("pk, type || '/' || id", "resource"))
     among = f"({','.join(map(str, owners))})"
     found = {
-        "resource": {(*row[1:4], *row[5:]) for row in driver.execute("SELECT * FROM resource WHERE patient = ?", (whose,))},
-        "history": {(*row[:3], *row[4:]) for row in driver.execute("SELECT * FROM history WHERE patient = ?", (whose,))},
+        "resource": {(*row[1:4], *row[5:]) for row in of_patient("*", "resource")},
+        "history": {(*row[:3], *row[4:]) for row in of_patient("*", "history")},
         "label_group": {
             (owners[row[0]], *row[1:3])
             for row in driver.execute(f"SELECT * FROM label_group WHERE resource IN {among}")
         },
-        "block_key": {*driver.execute("SELECT key FROM block_key WHERE patient = ?", (whose,))},
-        "consent_actor": {*driver.execute("SELECT * FROM consent_actor WHERE patient = ?", (whose,))},
-        "enrolment": {*driver.execute("SELECT patient, program, status FROM enrolment WHERE patient = ?", (whose,))},
-        "policy_revision": {
-            *driver.execute("SELECT patient, revision FROM policy_revision WHERE patient = ?", (whose,))
-        },
-    }  # fmt: skip
+        "block_key": {*of_patient("key", "block_key")},
+        "consent_actor": {*of_patient("*", "consent_actor")},
+        "enrolment": {*of_patient("patient, program, status", "enrolment")},
+        "policy_revision": {*of_patient("patient, revision", "policy_revision")},
+    }
     for table in INDEX:
         rows = driver.execute(f"SELECT * FROM {table} WHERE resource IN {among}")
         found[table] = {(owners[row[1]], *row[2:]) for row in rows}
@@ -295,8 +303,9 @@ def build(folder: Path, members: int) -> Path:
     driver.close()
     some = random.Random(1).sample(range(TEMPLATES, members), 5)
     same = compare(path, folder, some)
-    print(f"\n{members} members, {count} resources, {path.stat().st_size / 1e9:.1f} GB, made in "
-          f"{time.perf_counter() - begun:.0f} s; {same} rows of 5 clones are as the real path writes them")  # fmt: skip
+    gigabytes, seconds = path.stat().st_size / 1e9, time.perf_counter() - begun
+    print(f"\n{members} members, {count} resources, {gigabytes:.1f} GB, made in {seconds:.0f} s;")
+    print(f"{same} rows of 5 clones are as the real path writes them")
     return path
 
 
@@ -309,7 +318,9 @@ ASKS = {
     "search CarePlan?patient=&_include=goal": lambda who: Search(
         "CarePlan", (("patient", who), ("_include", "CarePlan:goal"))
     ),
-    "search Encounter?patient=&date=": lambda who: Search("Encounter", (("patient", who), ("date", "ge2026-02-01"))),
+    "search Encounter?patient=&date=": lambda who: Search(
+        "Encounter", (("patient", who), ("date", "ge2026-02-01"))
+    ),
 }
 POPULATION = {
     "search Condition?code=E11.9&_count=20": lambda _: Search("Condition", (("code", "E11.9"), ("_count", "20"))),
@@ -341,7 +352,7 @@ def told(name: str, ours: list[tuple[float, float]], theirs: list[tuple[float, f
 
 async def measured(share: Share, database: Database, members: int, repeat: int, whole: int) -> None:
     draw = random.Random(7)
-    open_ = [like for like in range(HELD_BACK, TEMPLATES)]
+    open_ = list(range(HELD_BACK, TEMPLATES))
 
     def somebody() -> str:
         return tag(draw.randrange(members // TEMPLATES) * TEMPLATES + draw.choice(open_))

@@ -46,7 +46,9 @@ relabelled = Counter(
     "fhirgw_relabelled", "Resources labelled anew after the label tables changed", registry=registry
 )
 relabelling_left = Gauge(
-    "fhirgw_relabelling_left", "Resources still to be labelled anew; outside, nothing is answered", registry=registry
+    "fhirgw_relabelling_left",
+    "Resources still to be labelled anew; outside, nothing is answered",
+    registry=registry,
 )
 emergencies = Counter("fhirgw_emergency_claims", "Emergencies that clients claimed", registry=registry)
 journal_rows = Gauge("fhirgw_journal_rows", "Journal rows by processing state", ["state"], registry=registry)
