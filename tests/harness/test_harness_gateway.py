@@ -10,7 +10,7 @@ from fhirgw.harness.target import Target
 from fhirgw.send import Credentials, token
 
 RUN = Run("run1", b"key")
-NOT_OFFERED = {"conditional create", "conditional update", "conditional delete", "subscription"}
+NOT_OFFERED = {"conditional create", "conditional update", "conditional delete", "forget", "subscription"}
 """What the gateway's CapabilityStatement does not name."""
 
 
