@@ -14,6 +14,7 @@ from queue import SimpleQueue
 from urllib.parse import parse_qs
 
 import orjson
+from json_values import objects
 
 HANG_UP = 0
 """A fault's status: nothing is done, and the connection closed."""
@@ -180,15 +181,10 @@ def without_meta(resource):
 
 def targets(element):
     """Relative references, at any depth."""
-    if isinstance(element, dict):
-        reference = element.get("reference")
+    for one in objects(element):
+        reference = one.get("reference")
         if isinstance(reference, str) and "://" not in reference and not reference.startswith(("#", "urn:")):
             yield reference
-        for part in element.values():
-            yield from targets(part)
-    elif isinstance(element, list):
-        for part in element:
-            yield from targets(part)
 
 
 class _Handler(BaseHTTPRequestHandler):
