@@ -4,7 +4,7 @@ import itertools
 
 import orjson
 
-from fhirgw.mappers.adt import AdtEvent, extract
+from fhirgw.mappers.adt import AdtEvent, extract, extract_all, new_reading
 from fhirgw.mappers.event import MapContext
 from fhirgw.mappers.visit import fold_person, merge_patient
 from fhirgw.r4 import validate
@@ -93,6 +93,23 @@ def test_the_smaller_segments():
     assert race["extension"][-1]["valueString"] == "Unlisted, American Indian"
     assert sex["valueCode"] == "UNK"
     validate(patient)
+
+
+def test_race_and_ethnicity_are_those_that_any_coding_names():
+    """The alternate coding has the CDC's code; US Core takes one ethnicity; an own code stays in words, listed."""
+    own = "W^White^L^2106-3^White^CDCREC~2106-3~Q^Quechua^L~Z"
+    message = parse(
+        b"MSH|^~\\&|A|ELMHOSP|||20260301120000-0500||ADT^A08|1|P|2.5.1\rPID|1||7||DOE|||||%s||||||||||||H~N\r"
+        % own.encode()
+    )
+    reading = new_reading(message, CONTEXT)
+    race, ethnicity = fold_person(extract_all(message, CONTEXT, reading))["extension"]
+    categories = [part["valueCoding"]["code"] for part in race["extension"] if part["url"] == "ombCategory"]
+    assert categories == ["2106-3"]
+    assert race["extension"][-1]["valueString"] == "White, Quechua (Q), Z"
+    assert [part.get("valueCoding", {}).get("code") for part in ethnicity["extension"]] == ["2135-2", None]
+    assert ethnicity["extension"][-1]["valueString"] == "Hispanic or Latino, Not Hispanic or Latino"
+    assert reading.codes == [("PID-10", "0005", "Q"), ("PID-10", "0005", "Z")]
 
 
 def test_a_practitioner_may_be_known_by_number_alone():

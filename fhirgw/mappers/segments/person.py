@@ -4,6 +4,7 @@ See: v2-to-FHIR, Segment PID[Patient], PD1[Patient]; US Core 6.1.0 Patient. What
 ``PID_LEFT`` and ``PD1_LEFT``; ``docs/decisions/0023-what-is-left-behind.md``.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 from fhirgw.mappers.datatypes import (
@@ -43,8 +44,6 @@ from fhirgw.v2.codec import Segment
 _BIRTH_SEX = "76689-9"  # LOINC: sex assigned at birth
 _BIRTH_SEX_CODES = {"F": "F", "M": "M", "U": "UNK", "UNK": "UNK", "ASKU": "ASKU", "OTH": "OTH"}
 _GENDER_IDENTITY = "76691-5"  # LOINC: gender identity
-PERSON_CODES = frozenset({_BIRTH_SEX, _GENDER_IDENTITY})
-"""OBX-3 of what is an element of the Patient, and so no Observation."""
 PERSON_CODES = frozenset({_BIRTH_SEX, _GENDER_IDENTITY})
 """OBX-3 (LOINC) of what is an element of the Patient and no Observation."""
 
@@ -133,29 +132,42 @@ def _death_time(pid: Segment, number: int, reading: Reading) -> Json | None:
     return {"deceasedDateTime": moment} if moment else None
 
 
-def _omb(url: str, table: str, categories: Mapping[str, tuple[str, str]], translate: Mapping[str, str]) -> Read:
-    """A US Core race or ethnicity extension: OMB categories, detailed CDC codes, and the text it must have."""
+_CDC = re.compile(r"\d{4}-\d", re.ASCII)
+
+
+def _omb(
+    url: str, table: str, categories: Mapping[str, tuple[str, str]], translate: Mapping[str, str], most: int
+) -> Read:
+    """A US Core race or ethnicity extension: OMB categories (``most`` of them), detailed CDC codes, and its text.
+
+    Of a repetition that has several codings the first that the CDC has counts; the sender's own is told in words.
+    """
+
+    def one(cwe: Components, scope: Scope) -> tuple[Json | None, str] | None:
+        for sent, display in ((cwe[1], cwe[2]), (cwe[4], cwe[5]), (cwe[10], cwe[11])):
+            code = local_code(table, translate.get(sent, sent), scope) if sent else ""
+            if code in categories:
+                system, name = categories[code]
+                return {
+                    "url": "ombCategory",
+                    "valueCoding": {"system": system, "code": code, "display": name},
+                }, name
+            if _CDC.fullmatch(code):
+                coding = {"system": CDC_RACE, "code": code, "display": display or code}
+                return {"url": "detailed", "valueCoding": coding}, display or code
+        if cwe[1]:
+            scope.unmapped.append((table, cwe[1]))
+        words = cwe[2] or cwe[9]
+        said = f"{words} ({cwe[1]})" if words and cwe[1] else words or cwe[1]
+        return (None, said) if said else None
 
     def read(pid: Segment, number: int, reading: Reading) -> Json | None:
         parts: list[Json] = []
         words: list[str] = []
-        for element in pid.repetitions(number):
-            cwe = Components(element.raw, pid.delimiters)
-            sent = cwe[1] or ""
-            code = local_code(table, translate.get(sent, sent), reading.scope)
-            if code in categories:
-                system, display = categories[code]
-                coding = {"system": system, "code": code, "display": display}
-                parts.append({"url": "ombCategory", "valueCoding": coding})
-            elif code[:4].isdecimal() and code[4:5] == "-":
-                display = cwe[2] or code
-                parts.append(
-                    {"url": "detailed", "valueCoding": {"system": CDC_RACE, "code": code, "display": display}}
-                )
-            else:
-                display = cwe[2] or code
-            if display:
-                words.append(display)
+        for part, said in reading.each(pid, number, one):
+            words += [said] if said not in words else []
+            if part and part not in parts and (part["url"] != "ombCategory" or _of(parts, part["url"]) < most):
+                parts.append(part)
         if not words:
             return None
         return {
@@ -163,6 +175,10 @@ def _omb(url: str, table: str, categories: Mapping[str, tuple[str, str]], transl
         }
 
     return remembered(read)
+
+
+def _of(parts: Sequence[Json], url: str) -> int:
+    return sum(part["url"] == url for part in parts)
 
 
 def _stated(name: str, url: str, map_one: Callable[[Components, Scope], str | None]) -> Read:
@@ -214,7 +230,7 @@ _PID: Fields = (
     (6, "extension.maiden", _stated("valueString", EXTENSION + "patient-mothersMaidenName", xpn_to_words)),
     (7, "birthDate", _birth_date),
     (8, "gender", remembered(_gender)),
-    (10, "extension.race", _omb(US_CORE_RACE, "0005", OMB_RACE, {})),
+    (10, "extension.race", _omb(US_CORE_RACE, "0005", OMB_RACE, {}, 6)),
     (11, "address", _address),
     (12, "address.12", _county),
     (13, "telecom.1", listed("telecom", xtn_to_contact_point, use="home")),
@@ -222,7 +238,7 @@ _PID: Fields = (
     (15, "communication", remembered(_language)),
     (16, "maritalStatus", remembered(_marital_status)),
     (17, "extension.religion", _concept(EXTENSION + "patient-religion", "0006")),
-    (22, "extension.ethnicity", _omb(US_CORE_ETHNICITY, "0189", OMB_ETHNICITY, ETHNIC_GROUP)),
+    (22, "extension.ethnicity", _omb(US_CORE_ETHNICITY, "0189", OMB_ETHNICITY, ETHNIC_GROUP, 1)),
     (23, "extension.birthplace", _birth_place),
     (24, "multipleBirth", indicator("multipleBirthBoolean")),
     (25, "multipleBirth", _birth_order),
