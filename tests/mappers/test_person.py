@@ -103,7 +103,7 @@ def test_race_and_ethnicity_are_those_that_any_coding_names():
         % own.encode()
     )
     reading = new_reading(message, CONTEXT)
-    race, ethnicity = fold_person(extract_all(message, CONTEXT, reading))["extension"]
+    ethnicity, race = fold_person(extract_all(message, CONTEXT, reading))["extension"]
     categories = [part["valueCoding"]["code"] for part in race["extension"] if part["url"] == "ombCategory"]
     assert categories == ["2106-3"]
     assert race["extension"][-1]["valueString"] == "White, Quechua (Q), Z"
