@@ -28,6 +28,8 @@ from fhirgw.store.repository import Stored
 from fhirgw.store.stored import instant
 
 MINUTE = 60_000_000
+VERSION = 30
+"""Hex digits of the version that an outsider is shown: 120 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +84,14 @@ def show(stored: Stored, visibility: Visibility) -> Shown | None:
         return Shown(stored, stored.body, part2=False)
     predicate = _predicate(stored, visibility)
     profile = visibility.profile if stored.standing == "member" else None
-    body = redact(stored.body, stored.labels, predicate, profile)
+    text = stored.content if isinstance(stored.content, bytes) else None
+    body = redact(stored.undated, stored.labels, predicate, profile, text=text)
     if body is None:
         return None
     silent = stored.standing == "derived" or is_narrowed(profile, stored.type)
     time = {} if silent else {"lastUpdated": instant(stored.updated_at)}
-    version = hashlib.sha256(orjson.dumps(_with_meta(body, time))).digest()[:15]
-    meta = {"versionId": base64.b32encode(version).decode().lower()} | time
-    return Shown(stored, _with_meta(body, meta), _shows(stored, body, predicate, SUD))
+    version = hashlib.sha256(orjson.dumps(_with_meta(body, time))).hexdigest()[:VERSION]
+    return Shown(stored, _with_meta(body, {"versionId": version} | time), _shows(stored, body, predicate, SUD))
 
 
 def _predicate(stored: Stored, visibility: Visibility) -> Predicate:
@@ -119,7 +121,7 @@ def _shows(stored: Stored, body: Json, predicate: Predicate, mask: int) -> bool:
     return any(
         element.labels & mask
         and not any(element.path[:end] in hidden for end in range(1, len(element.path) + 1))
-        and _is_left(stored.body, body, element.path)
+        and _is_left(stored.undated, body, element.path)
         for element in labels.elements
     )
 

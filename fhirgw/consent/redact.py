@@ -4,7 +4,7 @@ Law: redaction is a fixpoint, and leaves no marker. Narrative is removed (it wou
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Final
 
 from fhirgw.consent.decide import element_visible
 from fhirgw.consent.elements import lacks_mandatory
@@ -14,29 +14,54 @@ from fhirgw.consent.model import Json, Profile
 from fhirgw.consent.predicate import Facts, Predicate, holds
 from fhirgw.consent.units import INLINE, Path
 
+_TOUCHED: Final = (b'"contained"', b'"reference":"#', INLINE.encode(), b"[]", b"{}", b"[null")
+"""What redaction takes away though nothing is hidden, as it is written in JSON without blanks."""
 
-def redact(resource: Json, labels: Labels, predicate: Predicate, profile: Profile | None = None) -> Json | None:
+
+def redact(
+    resource: Json,
+    labels: Labels,
+    predicate: Predicate,
+    profile: Profile | None = None,
+    *,
+    text: bytes | None = None,
+) -> Json | None:
     """The resource as this predicate shows it, and the profile narrows it; None: it is withheld as a whole.
 
     Withheld: the resource itself is not visible, or what remains lacks a mandatory element. All of ``meta`` goes:
     the visible version and time are the caller's to add.
+
+    Args:
+        resource: As stored; it is not changed, but may share its elements with what is returned.
+        labels: Its own.
+        predicate: What may be seen of its patient.
+        profile: What is narrowed to the minimum necessary; None: nothing is.
+        text: The JSON that orjson wrote of it, where it is at hand: it tells at a glance whether anything is taken.
     """
     kind = str(resource.get("resourceType", ""))
     if not holds(predicate, Facts(kind, labels.labels, labels.conf)):
         return None
     hidden = hidden_paths(kind, labels, predicate)
-    released = {name: value for name, value in resource.items() if name not in {"meta", "text"}}
-    released = _without(released, hidden)
+    before = {name: value for name, value in resource.items() if name not in {"meta", "text"}}
+    if not hidden and profile is None and text is not None and _is_untouched(text):
+        return before
+    released = _without(before, hidden)
     if profile is not None:
         released = {name: value for name, value in released.items() if is_kept(profile, kind, name)}
     released = _close_contained(_scrub(released))
     released = {name: value for name, value in released.items() if not _is_empty(value)}
-    before = {name: value for name, value in resource.items() if name not in {"meta", "text"}}
     return None if lacks_mandatory(before, released) else released
+
+
+def _is_untouched(text: bytes) -> bool:
+    """Whether nothing but meta and narrative would go. A text that only looks otherwise is redacted to the same."""
+    return text.count(b'"resourceType"') == 1 and not any(mark in text for mark in _TOUCHED)
 
 
 def hidden_paths(kind: str, labels: Labels, predicate: Predicate) -> set[Path]:
     """Paths of the elements of a visible resource of this type that are not visible."""
+    if not labels.elements:
+        return set()
     facts = Facts(kind, labels.labels, labels.conf)
 
     def visible(asked: Facts) -> bool:

@@ -10,6 +10,8 @@ import orjson
 from fhirgw.consent.labels import ElementLabel, Labels
 from fhirgw.consent.model import Json
 
+_NO_ELEMENTS = b"[]"
+
 
 class Row(NamedTuple):
     """A row of table ``resource``; the columns in its order."""
@@ -62,8 +64,13 @@ class Stored:
     @cached_property
     def body(self) -> Json:
         """With ``meta.versionId`` and ``meta.lastUpdated``."""
-        content = orjson.loads(self.content) if isinstance(self.content, bytes) else self.content
-        return dated(content, self.version, self.updated_at)
+        return dated(self.undated, self.version, self.updated_at)
+
+    @cached_property
+    def undated(self) -> Json:
+        """Without them."""
+        content: Json = orjson.loads(self.content) if isinstance(self.content, bytes) else self.content
+        return content
 
 
 def content(resource: Json) -> Json:
@@ -87,8 +94,7 @@ def dated(body: Json, version: int, at: int) -> Json:
 
 def instant(at: int) -> str:
     """A FHIR instant in UTC with milliseconds; any finer part is cut, never rounded up."""
-    moment = datetime.fromtimestamp(at // 1_000_000, UTC).replace(microsecond=at % 1_000_000)
-    return f"{moment.isoformat(timespec='milliseconds')[:-6]}Z"
+    return f"{datetime.fromtimestamp(at // 1_000_000, UTC).isoformat()[:19]}.{at // 1000 % 1000:03}Z"
 
 
 def columns(labels: Labels) -> dict[str, Any]:
@@ -99,6 +105,8 @@ def columns(labels: Labels) -> dict[str, Any]:
 
 def labels_of(row: Row) -> Labels:
     """Labels from the columns."""
+    if row.elements == _NO_ELEMENTS:
+        return Labels(row.labels, row.conf)
     elements = (
         ElementLabel(tuple(path), bits, conf, target) for path, bits, conf, target in orjson.loads(row.elements)
     )
