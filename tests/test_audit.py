@@ -4,6 +4,7 @@ import dataclasses
 
 import orjson
 import pytest
+from empty_store import empty_store
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import delete, update
@@ -24,7 +25,7 @@ from fhirgw.audit import (
 from fhirgw.audit_event import DISCLOSED, READ
 from fhirgw.errors import InvalidElement
 from fhirgw.profiles.validation import problems
-from fhirgw.store.database import Database, migrate
+from fhirgw.store.database import Database
 from fhirgw.store.schema import ledger, ledger_root
 from fhirgw.store.stored import instant
 
@@ -59,9 +60,7 @@ def clock():
 
 @pytest.fixture
 def database(tmp_path, clock):
-    url = f"sqlite:///{tmp_path / 'ledger.db'}"
-    migrate(url)
-    opened = Database(url, clock=clock)
+    opened = Database(empty_store(tmp_path / "ledger.db"), clock=clock)
     yield opened
     opened.close()
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import orjson
 import pytest
+from empty_store import empty_store
 from sqlalchemy import func, select
 
 from fhirgw.alerts import ADMIT
@@ -16,7 +17,7 @@ from fhirgw.errors import DependencyDown, Forbidden, InvalidElement, NotFound
 from fhirgw.settings import Keys
 from fhirgw.share import ATTEMPTS, PART2_HEADER, Share
 from fhirgw.store import policy, repository
-from fhirgw.store.database import Database, migrate
+from fhirgw.store.database import Database
 from fhirgw.store.schema import ledger
 
 START = 1_782_000_000_000_000  # 2026-06-21
@@ -33,10 +34,8 @@ class Gateway:
     """A share over a store."""
 
     def __init__(self, path):
-        url = f"sqlite:///{path}"
-        migrate(url)
         self.now = START
-        self.database = Database(url, clock=lambda: self.now)
+        self.database = Database(empty_store(path), clock=lambda: self.now)
         self.share = Share(
             self.database, Ledger("t", KEYS.audit), base=BASE, pages=PageSeal(KEYS.cursor, 900),
             consent=ConsentSettings(), clock=lambda: self.now,

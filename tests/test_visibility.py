@@ -3,6 +3,7 @@
 from random import Random
 
 import pytest
+from empty_store import empty_store
 from sqlalchemy import delete, insert
 from test_share import Gateway, encounter
 from test_share import release as roi
@@ -12,7 +13,7 @@ from fhirgw.consent import compile as compiler
 from fhirgw.consent.model import ConsentSettings
 from fhirgw.errors import NotFound
 from fhirgw.store import policy, repository
-from fhirgw.store.database import Database, migrate
+from fhirgw.store.database import Database
 from fhirgw.store.schema import patient_link
 from fhirgw.visibility import PolicyMovedError, Visibilities, whom
 
@@ -111,9 +112,7 @@ def told(visibility):
 
 @pytest.fixture
 def database(tmp_path):
-    url = f"sqlite:///{tmp_path}/visibility.db"
-    migrate(url)
-    opened = Database(url, clock=lambda: START)
+    opened = Database(empty_store(tmp_path / "visibility.db"), clock=lambda: START)
     opened.write_sync(
         lambda tx: (
             [repository.put(tx, {"resourceType": "Patient", "id": one}) for one in PEOPLE]

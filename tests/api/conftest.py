@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+from empty_store import empty_store
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, OctKey, RSAKey
 
@@ -17,7 +18,7 @@ from fhirgw.released import Released
 from fhirgw.settings import Keys, Settings
 from fhirgw.store import clients
 from fhirgw.store.clients import Client
-from fhirgw.store.database import Database, migrate
+from fhirgw.store.database import Database
 
 NOW = 1_790_000_000
 ORIGIN = "https://gw.example.org"
@@ -159,10 +160,8 @@ def registered(private):
 
 @pytest.fixture
 async def api(tmp_path, private, registered):
-    url = f"sqlite:///{tmp_path}/store.db"
-    migrate(url)
     time = [NOW]
-    database = Database(url, clock=lambda: time[0] * 1_000_000)
+    database = Database(empty_store(tmp_path / "store.db"), clock=lambda: time[0] * 1_000_000)
     for client in registered.values():
         database.write_sync(lambda tx, client=client: clients.register(tx, client))
     settings = Settings(base_url=ORIGIN, max_message_bytes=CAP, data_dir=tmp_path)

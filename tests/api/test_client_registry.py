@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import orjson
 import pytest
+from empty_store import empty_store
 from hypothesis import given
 from hypothesis import strategies as st
 from joserfc.jwk import ECKey, KeySet, OctKey, OKPKey, RSAKey
@@ -11,15 +12,13 @@ from joserfc.jwk import ECKey, KeySet, OctKey, OKPKey, RSAKey
 from fhirgw.errors import InvalidElement
 from fhirgw.store import clients
 from fhirgw.store.clients import SCOPE, scope_allows, scopes_meet
-from fhirgw.store.database import Database, migrate
+from fhirgw.store.database import Database
 
 
 @pytest.fixture
 def database(tmp_path):
-    url = f"sqlite:///{tmp_path}/store.db"
-    migrate(url)
     time = iter(range(1_000_000, 100_000_000, 1_000_000))
-    database = Database(url, clock=lambda: next(time))
+    database = Database(empty_store(tmp_path / "store.db"), clock=lambda: next(time))
     yield database
     database.close()
 

@@ -1,11 +1,12 @@
 """A migrated, empty database for each test; the suite is a contract that every kind of database must keep."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from empty_store import empty_store
 
-from fhirgw.store.database import Database, migrate
+from fhirgw.store.database import Database
 
 
 class Clock:
@@ -27,11 +28,10 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=[empty_store], ids=["sqlite"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    address = f"{request.param}:///{tmp_path / 'store.db'}"
-    migrate(address)
-    return address
+    create: Callable[[Path], str] = request.param
+    return create(tmp_path / "store.db")
 
 
 @pytest.fixture

@@ -33,9 +33,11 @@ def kept(database: Database) -> int:
         return len(journal.list_(connection, limit=10_000))
 
 
-def test_the_revisions_give_the_metadata(url, tmp_path, monkeypatch):
+def test_the_revisions_give_the_metadata(tmp_path, monkeypatch):
     """Migrating an empty database, from any directory, any number of times, gives exactly the schema's tables."""
     monkeypatch.chdir(tmp_path)
+    url = f"sqlite:///{tmp_path / 'new.db'}"
+    migrate(url)
     migrate(url)
     engine = create_engine(url)
     with engine.connect() as connection:

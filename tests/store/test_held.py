@@ -3,6 +3,7 @@
 import itertools
 
 import pytest
+from empty_store import empty_store
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
@@ -10,7 +11,7 @@ from store_samples import condition, goal, patient, plan, put, ref, task
 
 from fhirgw.profiles.validation import problems
 from fhirgw.store import repository
-from fhirgw.store.database import Database, migrate
+from fhirgw.store.database import Database
 from fhirgw.store.schema import (
     guard_need,
     history,
@@ -71,9 +72,7 @@ def test_where_units_end_changes_nothing_that_is_written(tmp_path_factory, resou
     folder = tmp_path_factory.mktemp("held")
     found = []
     for name, cuts in (("each", range(1, len(resources))), ("some", sorted(ends))):
-        address = f"sqlite:///{folder / name}.db"
-        migrate(address)
-        database = Database(address)
+        database = Database(empty_store(folder / name))
         edges = [0, *cuts, len(resources)]
         for start, end in itertools.pairwise(edges):
             put(database, *resources[start:end])

@@ -3,6 +3,7 @@
 import random
 
 import pytest
+from empty_store import empty_store
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event
@@ -26,7 +27,7 @@ from fhirgw.consent.predicate import Grant, TypeIn, Visibility, both
 from fhirgw.consent.redact import redact
 from fhirgw.errors import InvalidElement, NotSupported
 from fhirgw.store import policy, repository, search
-from fhirgw.store.database import Database, migrate
+from fhirgw.store.database import Database
 
 SUD = "F11.20"
 BASE = "https://gateway.example/fhir"
@@ -302,8 +303,7 @@ def twins(tmp_path_factory):
     """Two stores that differ in hidden resources, hidden elements and hidden edits alone."""
     stores = []
     for hidden in (False, True):
-        address = f"sqlite:///{tmp_path_factory.mktemp('twin') / 'store.db'}"
-        migrate(address)
+        address = empty_store(tmp_path_factory.mktemp("twin") / "store.db")
         fixed = [1_790_000_000_000_000]
         store = Database(address, clock=lambda fixed=fixed: fixed[0])
         for step, one in enumerate(VISIBLE):
