@@ -98,11 +98,11 @@ async def test_a_worker_outlives_what_it_meets(whole, monkeypatch):
     due, failures = whole.gateway.ingest.messages.process_due, []
     deliver, rounds = whole.gateway.notifier.deliver_due, []
 
-    async def failing(limit=64):
+    async def failing():
         if len(failures) < 3:
-            failures.append(limit)
+            failures.append(None)
             raise ValueError
-        return await due(limit)
+        return await due()
 
     async def failing_too():
         rounds.append(None)
@@ -113,7 +113,7 @@ async def test_a_worker_outlives_what_it_meets(whole, monkeypatch):
     monkeypatch.setattr(app, "POLL_SECONDS", 0.001)
     monkeypatch.setattr(notify, "IDLE_SECONDS", 0.001)
     monkeypatch.setattr(whole.gateway.notifier, "deliver_due", failing_too)
-    monkeypatch.setattr("fhirgw.ingest.messages.Messages.process_due", lambda _, limit=64: failing(limit))
+    monkeypatch.setattr("fhirgw.ingest.messages.Messages.process_due", lambda _: failing())
     async with app.running(whole.gateway) as server, MllpClient("127.0.0.1", server.port) as client:
         assert msa(await client.send(GOOD))[0] == "AA"
         await until(lambda: [row.state for row in whole.rows()] == ["processed"] and len(rounds) > 3)

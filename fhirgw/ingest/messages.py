@@ -5,8 +5,10 @@ operator. (DESIGN §4.)
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from operator import itemgetter
 
 import orjson
 import structlog
@@ -14,6 +16,7 @@ import structlog
 from fhirgw import metrics
 from fhirgw.consent.model import Json
 from fhirgw.errors import DependencyDown, GatewayError, NotFound, ProfileViolation
+from fhirgw.ingest import due
 from fhirgw.ingest.persons import Persons
 from fhirgw.ingest.records import Records, names
 from fhirgw.ingest.reviews import Reviews
@@ -31,6 +34,22 @@ _WHO = frozenset({"PID-3", "PV1-19"})
 """Where a message contradicts what is known of who is who."""
 _UNCOUNTED = frozenset({"parked", "rejected"})
 """States of messages whose unmapped codes no earlier attempt has counted."""
+_UNIT = 64
+"""Messages of a unit of work, at most."""
+
+
+@dataclass(slots=True)
+class _Concerned:
+    """What messages have said something of, and is to be folded: visits, and (patient, sender)."""
+
+    visits: set[str] = field(default_factory=set)
+    people: set[tuple[str, str]] = field(default_factory=set)
+
+    def add(self, visits: Iterable[str], patient: str | None, sender: str) -> None:
+        """Note visits, and the person of whom a sender said something."""
+        self.visits.update(visits)
+        if patient is not None:
+            self.people.add((patient, sender))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,25 +99,27 @@ class Messages:
         self._records = records
         self._persons = persons
 
-    async def process_due(self, limit: int = 64) -> int:
-        """Process kept messages, oldest first; how many were taken up.
+    async def process_due(self) -> int:
+        """Process kept messages, the person of the oldest first; how many were taken up.
 
         A message that fails is parked with the reason, and harms no other.
         """
         with self._database.read() as connection:
-            rows = journal.due(connection, limit)
+            rows = due.look_ahead(connection)
+        named = due.by_person(rows, self._senders(), self._id_key)
         done = 0
-        while done < len(rows):
-            done += await self._process_some(rows[done:])
-        return len(rows)
+        while done < len(named):
+            done += await self._process_some(named[done : done + _UNIT])
+        return len(named)
 
-    async def _process_some(self, rows: Sequence[journal.Row]) -> int:
+    async def _process_some(self, named: Sequence[due.Named]) -> int:
         """Process messages in one unit of work, until an ACK has to wait for it; how many it took up.
 
         Together, what they read is read once, and what they put is written once (docs/decisions/0116).
         """
+        rows = [row for _, row in named]
         try:
-            states = await self._database.write(lambda tx: self._process_in_turn(tx, rows))
+            states = await self._database.write(lambda tx: self._process_in_turn(tx, named))
         except DependencyDown:
             raise
         except Exception:  # noqa: BLE001 - one of them: each by itself then, so that it harms no other
@@ -108,13 +129,21 @@ class Messages:
                     raise result from None
             return len(rows)
         for row, state in zip(rows, states, strict=False):  # those that were taken up are the first of them
-            metrics.processed.labels(row.sender, state).inc()
+            if state is not None:
+                metrics.processed.labels(row.sender, state).inc()
         return len(states)
 
-    def _process_in_turn(self, tx: Transaction, rows: Sequence[journal.Row]) -> list[str]:
-        states: list[str] = []
-        for row in rows:
-            states.append(self._process(tx, row))
+    def _process_in_turn(self, tx: Transaction, named: Sequence[due.Named]) -> list[str | None]:
+        """Their new states; None: another process has seen to it since they were looked for."""
+        states: list[str | None] = []
+        settled = frozenset(journal.settled(tx.direct, [row.id for _, row in named]))
+        for _, theirs in groupby(named, key=itemgetter(0)):
+            concerned = _Concerned()
+            for _, row in theirs:
+                states.append(None if row.id in settled else self._take_up(tx, row, concerned))
+                if tx.awaited():
+                    break
+            self._records.fold(tx, concerned.visits, concerned.people)
             if tx.awaited():
                 break
         return states
@@ -188,6 +217,13 @@ class Messages:
         return state
 
     def _process(self, tx: Transaction, row: journal.Row) -> str:
+        concerned = _Concerned()
+        state = self._take_up(tx, row, concerned)
+        self._records.fold(tx, concerned.visits, concerned.people)
+        return state
+
+    def _take_up(self, tx: Transaction, row: journal.Row, concerned: _Concerned) -> str:
+        """Keep what a message says, and note what is to be folded for it."""
         message, context = read(row.raw, self._senders(), self._id_key)
         problems = check_envelope(message)
         if problems:
@@ -203,7 +239,9 @@ class Messages:
         for event in told:
             self._persons.take(tx, event, part2=context.sender.part2)
         for part, event in enumerate(told):
-            if not self._take(tx, row.id, part, event) and self._stranger(tx, row.id, event, alone=len(told) == 1):
+            if self._take(tx, row.id, part, event, concerned):
+                continue
+            if self._stranger(tx, row.id, event, alone=len(told) == 1):
                 return "waiting"
         journal.mark_processed(tx, row.id)
         conclude(tx, row)
@@ -218,8 +256,8 @@ class Messages:
         journal.mark_parked(tx, row.id, problem)
         conclude(tx, row, [problem])
 
-    def _take(self, tx: Transaction, row: int, part: int, event: AdtEvent) -> bool:
-        """Keep an event, and fold what it is about; False where it is about nobody here."""
+    def _take(self, tx: Transaction, row: int, part: int, event: AdtEvent, concerned: _Concerned) -> bool:
+        """Keep an event, and note what it is about; False where it is about nobody here."""
         known = identity.find(tx.direct, names(event))
         if len(known) > 1:
             self._persons.agree(tx, event)
@@ -235,7 +273,7 @@ class Messages:
         if patient is None and not _is_moved_to_or_from_somebody(tx, event, numbers):
             if before is not None:
                 visits.forget(tx, before)
-                self._records.fold(tx, _visits_of(before), _pairs(before.patient, event.sender))
+                concerned.add(_visits_of(before), before.patient, event.sender)
             return False
         called = self._called(tx, row, event, patient, numbers)
         if patient is not None:
@@ -245,12 +283,9 @@ class Messages:
         visits.keep(tx, row, part, kept, patient=patient, visit=called)
         if patient is None:
             self._persons.wait_for_bearer(tx, row, event)
-        touched = {*({called} if called else ()), *_visits_of(before)} | self._renumber(
-            tx, row, part, event, before
-        )
-        self._records.fold(
-            tx, touched, [*_pairs(patient, event.sender), *_pairs(before.patient if before else None, event.sender)]
-        )
+        concerned.add({called} if called else (), patient, event.sender)
+        concerned.add(_visits_of(before), before.patient if before else None, event.sender)
+        concerned.visits |= self._renumber(tx, row, part, event, before)
         return True
 
     def _stranger(self, tx: Transaction, row: int, event: AdtEvent, *, alone: bool) -> bool:
@@ -344,10 +379,6 @@ def _is_moved_to_or_from_somebody(tx: Transaction, event: AdtEvent, numbers: vis
 
 def _visits_of(told: visits.Told | None) -> set[str]:
     return {told.visit} if told and told.visit else set()
-
-
-def _pairs(patient: str | None, sender: str) -> list[tuple[str, str]]:
-    return [(patient, sender)] if patient else []
 
 
 def _first(error: Exception) -> Exception:
