@@ -129,7 +129,6 @@ class Settings(BaseSettings):
 
     data_dir: Path = Path("fhirgw-data")
     database_url: str | None = None
-    redis_url: str | None = None
     http_host: str = "127.0.0.1"
     http_port: int = 8080
     base_url: str | None = None
