@@ -1,14 +1,12 @@
 """What the privacy officer types, over a store with people in it."""
 
 import asyncio
-import os
 import sqlite3
-import subprocess
-import sys
 
 import orjson
 import pytest
 from composed_gateway import ALMA, composed
+from typed_command import typed
 
 from fhirgw.asks import Read
 
@@ -24,14 +22,7 @@ def office(tmp_path):
         asyncio.run(whole.gateway.share.release(whole.requester("pcmh-elm"), alma))
 
     def run(*words):
-        done = subprocess.run(
-            [sys.executable, "-c", "from fhirgw.cli import main; main()", *words],
-            env={**os.environ, "FHIRGW_DATA_DIR": str(tmp_path / "data")},
-            cwd=tmp_path,
-            capture_output=True,
-            check=False,
-        )
-        assert b"Traceback" not in done.stderr
+        done = typed(*words, data=tmp_path / "data", folder=tmp_path)
         return done.returncode, done.stdout
 
     return run
