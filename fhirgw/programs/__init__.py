@@ -8,6 +8,7 @@ itself (BC: "three days" and "three working days") both passages are cited and t
 import tomllib
 from collections import Counter
 from datetime import date, datetime, time
+from functools import cache
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -149,7 +150,7 @@ class Program(Model):
     def _coherent(self) -> Self:
         if self.part2 and not self.jurisdiction.startswith("US"):
             raise ValueError("42 CFR Part 2 is law of the United States only")
-        if self.zone not in available_timezones():
+        if self.zone not in _zones():
             raise ValueError("there is no such time zone")
         codes: dict[str, tuple[CodedFact, ...]] = {
             "roles": self.roles,
@@ -217,8 +218,12 @@ class Program(Model):
         return instant.astimezone(ZoneInfo(self.zone)).date()
 
 
+_zones = cache(available_timezones)  # asks the file system for every zone there is
+
+
+@cache
 def load(text: str) -> Program:
-    """The programme that a TOML text states.
+    """The programme that a TOML text states; nothing changes it, so each text is read once.
 
     Raises:
         pydantic.ValidationError: Something is missing, unknown or contradicts something else.
