@@ -23,15 +23,12 @@ from fhirgw.terminology import (
     CENSUS_TRACT,
     IDENTIFIER_TYPE,
     KEPT_BESIDE,
-    NAME_ASSEMBLY_ORDER,
-    NAME_USE,
     RULED,
     TELECOM_SYSTEM,
     TELECOM_USE,
     TELECOM_USE_SYSTEM,
     THO,
     TYPE_CODES,
-    US_NPI,
     coding_system,
     local_code_system,
     sid,
@@ -48,9 +45,7 @@ _DTM = re.compile(
 _DTM_TEXT = "Not a date/time: YYYY[MM[DD[HH[MM[SS[.S[S[S[S]]]]]]]]][+/-ZZZZ]."
 _OID = re.compile(r"[0-2](\.(0|[1-9]\d*))+", re.ASCII)
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_NPI = re.compile(r"\d{10}", re.ASCII)
 _INTERNET = frozenset({"INTERNET", "X.400"})
-_ASSEMBLY_ORDERS = {"F": "F", "G": "G"}  # table 0444
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +78,7 @@ class Components(list[str | None]):
         last: The number of the last component that was sent.
     """
 
-    __slots__ = ("_delimiters", "_is_plain", "last", "raw")
+    __slots__ = ("_delimiters", "is_plain", "last", "raw")
 
     def __init__(self, raw: str, delimiters: Delimiters) -> None:
         parts = raw.split(delimiters.component)
@@ -91,8 +86,8 @@ class Components(list[str | None]):
         self.last = len(parts)
         self._delimiters = delimiters
         escape, subcomponent = delimiters.escape, delimiters.subcomponent
-        self._is_plain = not ((escape and escape in raw) or (subcomponent and subcomponent in raw))
-        if not self._is_plain:
+        self.is_plain = not ((escape and escape in raw) or (subcomponent and subcomponent in raw))
+        if not self.is_plain:
             parts = [component_text(part, 1, delimiters) for part in parts]
         self.append(None)
         for part in parts:
@@ -107,7 +102,7 @@ class Components(list[str | None]):
 
     def part(self, component: int, subcomponent: int) -> str | None:
         """The text of a subcomponent after the first."""
-        if self._is_plain or component > self.last:
+        if self.is_plain or component > self.last:
             return None
         part = self.raw.split(self._delimiters.component)[component - 1]
         text = component_text(part, subcomponent, self._delimiters).strip()
@@ -251,7 +246,7 @@ def sound_period(period: Json) -> Json:
     return period
 
 
-def _coded_element(element: str, table: str, codes: Mapping[str, str], code: str, scope: Scope) -> Json:
+def coded_element(element: str, table: str, codes: Mapping[str, str], code: str, scope: Scope) -> Json:
     """A code of a required binding; one that has no target there stays beside the absent element, as sent."""
     known = local_code(table, code, scope)
     target = codes.get(known) or codes.get(known.upper())
@@ -267,37 +262,11 @@ def _beside(table: str, code: str, scope: Scope) -> Json:
     return {"extension": [{"url": ALTERNATE_CODES, "valueCodeableConcept": concept}]}
 
 
-def _fill(element: Json, name: str, *values: str | None) -> None:
+def fill(element: Json, name: str, *values: str | None) -> None:
     """Give an element the list of those values that are there, if any is."""
     said = [value for value in values if value]
     if said:
         element[name] = said
-
-
-def xpn_to_human_name(xpn: Components, scope: Scope) -> Json | None:
-    """Map XPN to HumanName; None when it holds no part of a name.
-
-    XPN-1.1 → family, XPN-2/3 → given, XPN-4/6/14 → suffix, XPN-5 → prefix, XPN-7 → use, XPN-11 → assembly order,
-    XPN-12/13, or XPN-10 → period.
-    See: v2-to-FHIR, Data Type XPN[HumanName], FN[HumanName].
-    """
-    family = xpn[1]
-    name: Json = {"family": family} if family else {}
-    _fill(name, "given", xpn[2], xpn[3])
-    if xpn.last > 3:
-        _fill(name, "suffix", xpn[4], xpn[6], xpn[14])
-        _fill(name, "prefix", xpn[5])
-    if not name:
-        return None
-    use = xpn[7]
-    if use:
-        name = _coded_element("use", "0200", NAME_USE, use, scope) | name
-    if xpn.last > 9:
-        order = xpn[11]
-        if order in _ASSEMBLY_ORDERS:
-            name["extension"] = [{"url": NAME_ASSEMBLY_ORDER, "valueCode": _ASSEMBLY_ORDERS[order]}]
-        name |= period_between(xpn, 12, 13, scope, 10)
-    return name
 
 
 def xad_to_address(xad: Components, scope: Scope, *, uses: Mapping[str, str] = ADDRESS_USE) -> Json | None:
@@ -308,7 +277,7 @@ def xad_to_address(xad: Components, scope: Scope, *, uses: Mapping[str, str] = A
     See: v2-to-FHIR, Data Type XAD[Address], SAD[Address].
     """
     address: Json = {}
-    _fill(address, "line", xad[1], xad.part(1, 2), xad.part(1, 3), xad[2], xad[19])
+    fill(address, "line", xad[1], xad.part(1, 2), xad.part(1, 3), xad[2], xad[19])
     for name, component in (("city", 3), ("district", 9), ("state", 4), ("postalCode", 5), ("country", 6)):
         value = xad[component]
         if value:
@@ -319,7 +288,7 @@ def xad_to_address(xad: Components, scope: Scope, *, uses: Mapping[str, str] = A
     if kind and kind in ADDRESS_TYPE:
         address["type"] = ADDRESS_TYPE[kind]
     elif kind:
-        address |= _coded_element("use", "0190", uses, kind, scope)
+        address |= coded_element("use", "0190", uses, kind, scope)
     if xad.last > 9:
         tract = xad[10]
         if tract:  # the guide has it on the address; the extension is defined for a line, and refused elsewhere
@@ -355,7 +324,7 @@ def xtn_to_contact_point(
     if kind == "CP":
         point["use"] = "mobile"
     elif usage not in TELECOM_USE_SYSTEM:
-        point |= _coded_element("use", "0201", uses, usage, scope) if usage else {"use": use} if use else {}
+        point |= coded_element("use", "0201", uses, usage, scope) if usage else {"use": use} if use else {}
     if xtn.last > 12:
         rank = xtn[18] or ""
         if rank.isdecimal() and int(rank) > 0:
@@ -370,36 +339,6 @@ def _number(xtn: Components) -> str | None:
         return None
     parts = (f"+{country}" if country else None, area, local, f"X{extension}" if extension else None)
     return " ".join(part for part in parts if part)
-
-
-def xcn_to_practitioner(xcn: Components, scope: Scope) -> Json | None:
-    """Map XCN to Practitioner, without an id; None when it names nobody.
-
-    XCN-1 → identifier.value, XCN-9 → identifier.system (US NPI by XCN-13 or by name), XCN-13 → identifier.type,
-    XCN-2/3/4 → name, XCN-5 → suffix, XCN-6 → prefix, XCN-7 → qualification, XCN-10 → name.use.
-    See: v2-to-FHIR, Data Type XCN[Practitioner].
-    """
-    practitioner: Json = {"resourceType": "Practitioner"}
-    value = xcn[1]
-    if value:
-        kind, namespace = xcn[13], xcn[9]
-        system = hd_to_system(namespace, xcn.part(9, 2), xcn.part(9, 3), scope)
-        if "NPI" in (kind, namespace) and _NPI.fullmatch(value):
-            system, kind = US_NPI, "NPI"
-        system = system or sid(scope.name, scope.facility, "practitioner")
-        practitioner["identifier"] = [typed_identifier(system, value, kind, scope)]
-    family = xcn[2]
-    name: Json = {"family": family} if family else {}
-    _fill(name, "given", xcn[3], xcn[4])
-    _fill(name, "suffix", xcn[5])
-    _fill(name, "prefix", xcn[6])
-    if name:
-        use = NAME_USE.get(xcn[10] or "")
-        practitioner["name"] = [({"use": use} if use else {}) | name]
-        degree = xcn[7]
-        if degree:
-            practitioner["qualification"] = [{"code": {"text": degree}}]
-    return practitioner if len(practitioner) > 1 else None
 
 
 def local_code(table: str, code: str, scope: Scope) -> str:

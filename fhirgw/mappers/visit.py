@@ -123,7 +123,7 @@ class _Visit:
             "statusHistory": self._history(facts),
             "class": facts["class"]["coding"] if "class" in facts else _UNKNOWN,
             "classHistory": [{"class": one.value, "period": one.period} for one in classes(self.course)],
-            "type": numbered["type"],
+            "type": [one for said in numbered["type"] for one in (said if isinstance(said, list) else [said])],
             "serviceType": facts.get("serviceType"),
             "priority": facts.get("priority"),
             "subject": self.subject,

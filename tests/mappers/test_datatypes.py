@@ -15,10 +15,9 @@ from fhirgw.mappers.datatypes import (
     dtm_to_datetime,
     utc,
     xad_to_address,
-    xcn_to_practitioner,
-    xpn_to_human_name,
     xtn_to_contact_point,
 )
+from fhirgw.mappers.people import one_each, xcn_to_practitioner, xpn_to_human_names
 from fhirgw.settings import Sender
 from fhirgw.v2.codec import parse
 
@@ -137,7 +136,24 @@ def test_utc_texts_sort_in_time():
             "DOE^JANE^Q^JR^DR^MD^L",
             {"use": "official", "family": "DOE", "given": ["JANE", "Q"], "suffix": ["JR", "MD"], "prefix": ["DR"]},
         ),
-        ("DOE&VAN&DOE^JANE", {"family": "DOE", "given": ["JANE"]}),
+        (
+            "VAN DOE&VAN&DOE&DE&ROE^JANE",
+            {
+                "family": "VAN DOE",
+                "_family": {
+                    "extension": [
+                        {"url": f"{EXT}humanname-{part}", "valueString": text}
+                        for part, text in (
+                            ("own-prefix", "VAN"),
+                            ("own-name", "DOE"),
+                            ("partner-prefix", "DE"),
+                            ("partner-name", "ROE"),
+                        )
+                    ]
+                },
+                "given": ["JANE"],
+            },
+        ),
         ("^JANE", {"given": ["JANE"]}),
         ("O\\T\\DOE^J\\E\\", {"family": "O&DOE", "given": ["J\\"]}),
         (
@@ -160,8 +176,19 @@ def test_utc_texts_sort_in_time():
         ("  ^ ", None),
     ],
 )
-def test_xpn_to_human_name(er7, expected):
-    assert xpn_to_human_name(field(er7), SCOPE) == expected
+def test_xpn_to_human_names(er7, expected):
+    assert xpn_to_human_names(field(er7), SCOPE) == ([expected] if expected else [])
+
+
+def test_what_somebody_is_called_by_is_a_name_beside_the_name():
+    assert xpn_to_human_names(field("DOE^MARGARET" + "^" * 13 + "PEGGY"), SCOPE) == [
+        {"family": "DOE", "given": ["MARGARET"]},
+        {"use": "nickname", "given": ["PEGGY"]},
+    ]
+
+
+def test_a_surname_in_parts_alone_is_a_surname():
+    assert xpn_to_human_names(field("&VAN&DOE"), SCOPE)[0]["family"] == "VAN DOE"
 
 
 @pytest.mark.parametrize(
@@ -312,7 +339,14 @@ def test_xtn_to_contact_point(er7, expected):
                         "prefix": ["DR"],
                     }
                 ],
-                "qualification": [{"code": {"text": "MD"}}],
+                "qualification": [
+                    {
+                        "code": {
+                            "coding": [{"system": V2 + "0360", "code": "MD", "display": "Doctor of Medicine"}],
+                            "text": "MD",
+                        }
+                    }
+                ],
             },
         ),
         (
@@ -333,6 +367,33 @@ def test_xtn_to_contact_point(er7, expected):
 )
 def test_xcn_to_practitioner(er7, expected):
     assert xcn_to_practitioner(field(er7), SCOPE) == expected
+
+
+def test_a_practitioner_has_the_suffixes_and_the_period_of_their_name():
+    later = "^" * 6
+    doctor = xcn_to_practitioner(field(f"7^DEMO^DORA^^JR^^CNX^^^T{later}^2020&2021^F^^^FACP"), SCOPE)
+    assert doctor["name"] == [
+        {
+            "_use": beside("0200", "T"),
+            "family": "DEMO",
+            "given": ["DORA"],
+            "suffix": ["JR", "FACP"],
+            "extension": [{"url": EXT + "humanname-assembly-order", "valueCode": "F"}],
+            "period": {"start": "2020", "end": "2021"},
+        }
+    ]
+    assert doctor["qualification"] == [{"code": {"text": "CNX"}}]
+    assert SCOPE.unmapped[-1] == ("0360", "CNX")
+
+
+def test_repetitions_of_the_same_names_are_one_person_with_all_their_numbers():
+    """v2.5.1 ch. 3.4.3.7: several names and numbers of one doctor repeat PV1-7; other names are other doctors."""
+    said = ("1245319599^DEMO^DORA^^^DR^MD^^NPI^L^^^NPI", "D7^Demo^Dora^Q", "D8^DEMO^DREW", "D9", "D10")
+    people = one_each([xcn_to_practitioner(field(one), SCOPE) for one in said])
+    assert [[number["value"] for number in one["identifier"]] for one in people] == [
+        ["1245319599", "D7"], ["D8"], ["D9"], ["D10"],
+    ]  # fmt: skip
+    assert people[0]["name"][0]["given"] == ["DORA"]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ See: v2-to-FHIR, PID[Account], PID[Provenance-Patient], PD1[Observation-LivingWi
 
 from collections.abc import Mapping
 
-from fhirgw.mappers.datatypes import Components, Json, cx_to_identifier
+from fhirgw.mappers.datatypes import Json, cx_to_identifier
 from fhirgw.mappers.parties import hd_to_organization, xon_to_organization
 from fhirgw.mappers.segments.reading import Reading, remembered, valued
 from fhirgw.mappers.segments.relatives import mother
@@ -30,18 +30,18 @@ def pid_to_record(pid: Segment, reading: Reading) -> Json | None:
     scope = reading.scope
     fact: Json = {}
     default = sid(scope.name, scope.facility, "account")
-    accounts = reading.each(pid, 18, cx_to_identifier, default=default, kind="AN")
-    if accounts:
-        fact["account"] = accounts[0]
+    account = reading.only(pid, 18, cx_to_identifier, default=default, kind="AN")
+    if account:
+        fact["account"] = account
     if pid.field(21):
         kin = mother(pid, reading)
         fact |= {"mother": kin} if kin else {}
     updated = reading.time(pid, 33)
-    updaters = reading.each(pid, 34, hd_to_organization)
+    updater = reading.only(pid, 34, hd_to_organization)
     if updated:
         fact["updated"] = updated
-    if updaters:
-        fact["updater"] = updaters[0]
+    if updater:
+        fact["updater"] = updater
     return fact or None
 
 
@@ -53,7 +53,7 @@ def pd1_to_record(pd1: Segment, reading: Reading) -> Json | None:
 
 def _event(msh: Segment, number: int, _: Reading) -> str:
     """MSH-9 without the parts of it that are empty."""
-    return "^".join([part for part in Components(msh.field(number), msh.delimiters)[1:4] if part])
+    return "^".join([part for component in (1, 2, 3) if (part := valued(msh, number, component))])
 
 
 _remembered_event = remembered(_event)
@@ -68,8 +68,8 @@ def msh_to_source(msh: Segment, reading: Reading) -> Json | None:
     application = valued(msh, 3)
     if application:
         fact["application"] = application
-    responsible = reading.each(msh, 22, xon_to_organization)
+    responsible = reading.only(msh, 22, xon_to_organization)
     if responsible:
-        fact["responsible"] = responsible[0]
+        fact["responsible"] = responsible
     security = classification(msh, 26)
     return fact | ({"security": security} if security else {})

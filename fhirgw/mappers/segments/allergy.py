@@ -10,9 +10,9 @@ from fhirgw.mappers.datatypes import (
     Json,
     cwe_to_codeable_concept,
     local_code,
-    xcn_to_practitioner,
 )
 from fhirgw.mappers.parties import xpn_to_words
+from fhirgw.mappers.people import xcn_to_practitioner
 from fhirgw.mappers.segments.occurrence import (
     concept_key,
     ei_to_identifier,
@@ -83,8 +83,7 @@ def _code(iam: Segment, number: int, reading: Reading) -> Json | None:
 
 
 def _person(segment: Segment, number: int, reading: Reading) -> Json | None:
-    found = reading.each(segment, number, xcn_to_practitioner)
-    return found[0] if found else None
+    return reading.only(segment, number, xcn_to_practitioner)
 
 
 def _relation(iam: Segment, number: int, reading: Reading) -> Json | None:

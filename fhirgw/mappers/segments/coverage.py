@@ -16,7 +16,6 @@ from fhirgw.mappers.datatypes import (
     cx_to_identifier,
     local_code,
     typed_identifier,
-    xpn_to_human_name,
     xtn_to_contact_point,
 )
 from fhirgw.mappers.parties import (
@@ -24,7 +23,17 @@ from fhirgw.mappers.parties import (
     xon_to_organization,
     xtn_to_organization_contact_point,
 )
-from fhirgw.mappers.segments.reading import Fields, Read, Reading, bound, elements, remembered, repeated, valued
+from fhirgw.mappers.segments.reading import (
+    Fields,
+    Read,
+    Reading,
+    bound,
+    elements,
+    names,
+    remembered,
+    repeated,
+    valued,
+)
 from fhirgw.mappers.segments.relatives import in1_to_insured
 from fhirgw.terminology import COPAY_TYPE, COVERAGE_CLASS, SUBSCRIBER_RELATIONSHIP, sid, unknown
 from fhirgw.v2.codec import Segment
@@ -168,8 +177,7 @@ def _order(in1: Segment, number: int, _: Reading) -> int | None:
 
 def _holder(in1: Segment, number: int, reading: Reading) -> Json | None:
     """The employer who holds the policy."""
-    holders = reading.each(in1, number, xon_to_organization)
-    return holders[0] if holders else None
+    return reading.only(in1, number, xon_to_organization)
 
 
 def _deductible(cp: Components, _: Scope) -> Json | None:
@@ -183,12 +191,13 @@ def _deductible(cp: Components, _: Scope) -> Json | None:
 
 
 def _insurer_name(in1: Segment, number: int, reading: Reading) -> str | None:
-    names = [one["name"] for one in reading.each(in1, number, xon_to_organization) if "name" in one]
-    return names[0] if names else None
+    insurers = reading.each(in1, number, xon_to_organization)
+    return reading.first(in1, number, [one["name"] for one in insurers if "name" in one])
 
 
 def _person(in1: Segment, number: int, reading: Reading) -> list[Json]:
-    return [{"name": name} for name in reading.each(in1, number, xpn_to_human_name)[:1]]
+    name = reading.first(in1, number, names(in1, number, reading))
+    return [{"name": name}] if name else []
 
 
 def _policy(in1: Segment, number: int, reading: Reading) -> list[Json] | None:

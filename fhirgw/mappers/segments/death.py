@@ -9,9 +9,9 @@ from fhirgw.mappers.datatypes import (
     cwe_to_codeable_concept,
     dtm_to_datetime,
     sound_period,
-    xcn_to_practitioner,
 )
 from fhirgw.mappers.parties import reference_to
+from fhirgw.mappers.people import xcn_to_practitioner
 from fhirgw.mappers.segments.reading import YES_NO, Reading, valued
 from fhirgw.terminology import ICD_10_CM, icd_10_cm, looks_like_icd_10
 from fhirgw.v2.codec import Segment
@@ -34,9 +34,9 @@ def pda_to_death(pda: Segment, reading: Reading) -> Json | None:
     fact: Json = {"cause": causes} if causes else {}
     if signed:
         fact["signed"] = signed
-    certifiers = reading.each(pda, 5, xcn_to_practitioner)
-    if certifiers:
-        fact["certifier"] = reference_to(certifiers[0])
+    certifier = reading.only(pda, 5, xcn_to_practitioner)
+    if certifier:
+        fact["certifier"] = reference_to(certifier)
     autopsy = YES_NO.get(valued(pda, 6))
     if autopsy is not None:
         fact["autopsy"] = {"performed": autopsy} | _autopsy(pda, reading)
@@ -44,10 +44,10 @@ def pda_to_death(pda: Segment, reading: Reading) -> Json | None:
 
 
 def _autopsy(pda: Segment, reading: Reading) -> Json:
-    periods = reading.each(pda, 7, _dr_to_period)
-    performers = reading.each(pda, 8, xcn_to_practitioner)
-    said: Json = {"period": periods[0]} if periods else {}
-    return said | ({"performer": reference_to(performers[0])} if performers else {})
+    period = reading.only(pda, 7, _dr_to_period)
+    performer = reading.only(pda, 8, xcn_to_practitioner)
+    said: Json = {"period": period} if period else {}
+    return said | ({"performer": reference_to(performer)} if performer else {})
 
 
 def _dr_to_period(dr: Components, scope: Scope) -> Json | None:

@@ -5,7 +5,7 @@ See: v2-to-FHIR, Segment DG1[Condition], DG1[Encounter]; ``docs/decisions/0101-c
 
 from collections.abc import Mapping
 
-from fhirgw.mappers.datatypes import Json, cwe_to_codeable_concept, local_code, xcn_to_practitioner
+from fhirgw.mappers.datatypes import Json, cwe_to_codeable_concept, local_code
 from fhirgw.mappers.segments.occurrence import (
     action,
     concept_key,
@@ -13,7 +13,7 @@ from fhirgw.mappers.segments.occurrence import (
     identified_key,
     occurrence,
 )
-from fhirgw.mappers.segments.reading import Facts, Fields, Reading, coded, remembered, repeated, time, valued
+from fhirgw.mappers.segments.reading import STAFF, Facts, Fields, Reading, coded, remembered, repeated, time, valued
 from fhirgw.mappers.segments.restriction import RESTRICTED
 from fhirgw.terminology import (
     BASE,
@@ -75,8 +75,7 @@ def _rank(dg1: Segment, number: int, _: Reading) -> int | None:
 
 def _asserter(dg1: Segment, number: int, reading: Reading) -> Json | None:
     """The first clinician: Condition has one."""
-    found = reading.each(dg1, number, xcn_to_practitioner)
-    return found[0] if found else None
+    return reading.first(dg1, number, STAFF(dg1, number, reading))
 
 
 def _asserted(dg1: Segment, number: int, reading: Reading) -> Json | None:
@@ -94,8 +93,7 @@ def _restricted(segment: Segment, number: int, _: Reading) -> list[Json]:
 
 
 def _parent(segment: Segment, number: int, reading: Reading) -> Json | None:
-    found = reading.each(segment, number, ei_to_identifier)
-    return found[0] if found else None
+    return reading.only(segment, number, ei_to_identifier)
 
 
 DG1: Fields = (

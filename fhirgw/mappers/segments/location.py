@@ -80,19 +80,16 @@ def dld_to_location(dld: Components, scope: Scope) -> Json | None:
 
 
 def _place(segment: Segment, number: int, reading: Reading) -> Json | None:
-    places: list[Json] = reading.each(segment, number, pl_to_location)
-    return places[0] if places else None
+    return reading.only(segment, number, pl_to_location)
 
 
 def _assigned(pv1: Segment, number: int, reading: Reading) -> Json | None:
     """PV1-3; PV1-39, the servicing facility, is the site that it leaves out."""
-    places: list[Json] = reading.each(pv1, number, pl_to_location, site=valued(pv1, 39))
-    return places[0] if places else None
+    return reading.only(pv1, number, pl_to_location, site=valued(pv1, 39))
 
 
 def _destination(pv1: Segment, number: int, reading: Reading) -> Json | None:
-    places: list[Json] = reading.each(pv1, number, dld_to_location)
-    return places[0] if places else None
+    return reading.only(pv1, number, dld_to_location)
 
 
 place: Read = remembered(_place)

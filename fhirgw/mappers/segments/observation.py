@@ -222,9 +222,9 @@ def _extension(url: str, read: Callable[[Segment, int, Reading], Any], element: 
 
 def _performing(obx: Segment, number: int, reading: Reading) -> list[Json]:
     """OBX-23 with its address (OBX-24)."""
-    found = reading.each(obx, number, xon_to_organization)[:1]
-    addresses = reading.each(obx, 24, xad_to_organization_address)
-    return [one | ({"address": addresses[:1]} if addresses else {}) for one in found]
+    organization = reading.only(obx, number, xon_to_organization)
+    address = reading.only(obx, 24, xad_to_organization_address)
+    return [organization | ({"address": [address]} if address else {})] if organization else []
 
 
 def _producer_of(cwe: Components, scope: Scope) -> Json | None:

@@ -4,8 +4,9 @@
 elements), ``deletes`` names those that the sender wrote as ``""``. NTE adds to the segment that it follows.
 """
 
-from fhirgw.mappers.datatypes import Components, Json, Scope, hd_to_system, xcn_to_practitioner
-from fhirgw.mappers.segments.reading import Facts, Fields, Reading, listed
+from fhirgw.mappers.datatypes import Components, Json, Scope, hd_to_system
+from fhirgw.mappers.people import xcn_to_practitioner
+from fhirgw.mappers.segments.reading import Facts, Fields, Reading
 from fhirgw.terminology import sid
 from fhirgw.v2.codec import Segment
 
@@ -70,7 +71,7 @@ def _coded_comment(nte: Segment, number: int, reading: Reading) -> str | None:
 NTE: Fields = (
     (9, "text", _coded_comment),
     (3, "text", _note_text),
-    (5, "authorReference", listed("practitioner", xcn_to_practitioner)),
+    (5, "authorReference", lambda nte, number, reading: reading.only(nte, number, xcn_to_practitioner)),
     (6, "time", lambda nte, number, reading: reading.time(nte, number)),
 )
 NTE_LEFT = {
@@ -88,7 +89,4 @@ def nte_to_annotation(nte: Segment, reading: Reading) -> Json | None:
     See: v2-to-FHIR, Segment NTE[Observation].
     """
     said = Facts("Annotation").take(nte, NTE, reading).values
-    if "text" not in said:
-        return None
-    author = said.pop("authorReference", None)
-    return said | ({"authorReference": author["practitioner"][0]} if author else {})
+    return said if "text" in said else None

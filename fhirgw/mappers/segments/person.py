@@ -15,12 +15,21 @@ from fhirgw.mappers.datatypes import (
     cx_to_identifier,
     local_code,
     xad_to_address,
-    xcn_to_practitioner,
-    xpn_to_human_name,
     xtn_to_contact_point,
 )
 from fhirgw.mappers.parties import dln_to_identifier, reference_to, xon_to_organization, xpn_to_words
-from fhirgw.mappers.segments.reading import Facts, Fields, Read, Reading, indicator, listed, remembered, valued
+from fhirgw.mappers.people import xcn_to_practitioner
+from fhirgw.mappers.segments.reading import (
+    Facts,
+    Fields,
+    Read,
+    Reading,
+    indicator,
+    listed,
+    names,
+    remembered,
+    valued,
+)
 from fhirgw.mappers.segments.restriction import RESTRICTED
 from fhirgw.terminology import (
     ADMINISTRATIVE_SEX,
@@ -73,6 +82,11 @@ def _identifiers(kind: str | None = None) -> Read:
         return {"identifier": identifiers} if identifiers else None
 
     return read
+
+
+def _names(pid: Segment, number: int, reading: Reading) -> Json | None:
+    said = names(pid, number, reading)
+    return {"name": said} if said else None
 
 
 def _birth_date(pid: Segment, number: int, reading: Reading) -> Json | None:
@@ -225,8 +239,8 @@ _PID: Fields = (
     (2, "identifier.2", _identifiers("PT")),
     (4, "identifier.4", _identifiers("PT")),
     (20, "identifier.20", listed("identifier", dln_to_identifier)),
-    (5, "name", listed("name", xpn_to_human_name)),
-    (9, "name.9", listed("name", xpn_to_human_name)),
+    (5, "name", _names),
+    (9, "name.9", _names),
     (6, "extension.maiden", _stated("valueString", EXTENSION + "patient-mothersMaidenName", xpn_to_words)),
     (7, "birthDate", _birth_date),
     (8, "gender", remembered(_gender)),

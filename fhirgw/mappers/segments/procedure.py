@@ -6,7 +6,7 @@ See: v2-to-FHIR, Segment PR1[Procedure]; ``docs/decisions/0101-clinical-segments
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from fhirgw.mappers.datatypes import Json, cwe_to_codeable_concept, xcn_to_practitioner
+from fhirgw.mappers.datatypes import Json, cwe_to_codeable_concept
 from fhirgw.mappers.segments.location import place
 from fhirgw.mappers.segments.occurrence import (
     action,
@@ -15,7 +15,7 @@ from fhirgw.mappers.segments.occurrence import (
     identified_key,
     occurrence,
 )
-from fhirgw.mappers.segments.reading import Facts, Fields, Read, Reading, coded, repeated, valued
+from fhirgw.mappers.segments.reading import STAFF, Facts, Fields, Read, Reading, coded, repeated, valued
 from fhirgw.terminology import SNOMED, coding_system, local_code_system
 from fhirgw.v2.codec import Segment
 
@@ -70,14 +70,13 @@ def _performed(pr1: Segment, number: int, reading: Reading) -> Json | None:
 def _performers(function: Json | None) -> Read:
     def read(pr1: Segment, number: int, reading: Reading) -> list[Json]:
         said = {"function": function} if function else {}
-        return [said | {"actor": one} for one in reading.each(pr1, number, xcn_to_practitioner)]
+        return [said | {"actor": one} for one in STAFF(pr1, number, reading)]
 
     return read
 
 
 def _first(segment: Segment, number: int, reading: Reading) -> Json | None:
-    found = reading.each(segment, number, ei_to_identifier)
-    return found[0] if found else None
+    return reading.only(segment, number, ei_to_identifier)
 
 
 PR1: Fields = (

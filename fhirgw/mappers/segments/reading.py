@@ -17,8 +17,8 @@ from fhirgw.mappers.datatypes import (
     cwe_to_codeable_concept,
     dtm_to_datetime,
     sound_period,
-    xcn_to_practitioner,
 )
+from fhirgw.mappers.people import one_each, xcn_to_practitioner, xpn_to_human_names
 from fhirgw.settings import Sender
 from fhirgw.v2.codec import NULL, Segment
 from fhirgw.v2.encoding import Delimiters
@@ -44,6 +44,7 @@ class Reading:
         problems: What is wrong with the message.
         codes: (field, table or coding system, code) of the codes that no map has; they keep the sender's coding.
         silent: Fields of which a repetition, or all, could not be made into anything.
+        further: Fields of which the first repetition alone has a place.
         known: What ``remembered`` readings found before, in messages of the same sender.
     """
 
@@ -52,11 +53,12 @@ class Reading:
     problems: list[GatewayError] = field(default_factory=list)
     codes: list[tuple[str, str, str]] = field(default_factory=list)
     silent: list[tuple[Segment, int]] = field(default_factory=list)
+    further: list[tuple[Segment, int]] = field(default_factory=list)
 
     @property
     def noted(self) -> int:
         """How much was found on the way so far."""
-        return len(self.problems) + len(self.codes) + len(self.silent)
+        return len(self.problems) + len(self.codes) + len(self.silent) + len(self.further)
 
     def unmapped(self, field: str, system: str, code: str) -> None:
         """Note a code that no map has, for the operator's list."""
@@ -93,6 +95,16 @@ class Reading:
             self._note(segment, number)
         return mapped
 
+    def only(self, segment: Segment, number: int, map_one: Callable[..., T | None], **options: Any) -> T | None:
+        """The first repetition that maps to something, where there is a place for one; more are noted."""
+        return self.first(segment, number, self.each(segment, number, map_one, **options))
+
+    def first(self, segment: Segment, number: int, found: Sequence[T]) -> T | None:
+        """As ``only``, of what was made of a field."""
+        if len(found) > 1:
+            self.further.append((segment, number))
+        return found[0] if found else None
+
     def _note(self, segment: Segment, number: int) -> None:
         for system, code in self.scope.unmapped:
             self.unmapped(f"{segment.name}-{number}", system, code)
@@ -112,8 +124,7 @@ class Reading:
 
     def coded(self, segment: Segment, number: int, table: str | None = None) -> Json | None:
         """The first repetition of a coded field."""
-        concepts = self.each(segment, number, cwe_to_codeable_concept, table=table)
-        return concepts[0] if concepts else None
+        return self.only(segment, number, cwe_to_codeable_concept, table=table)
 
 
 Read = Callable[[Segment, int, Reading], Any]
@@ -215,7 +226,16 @@ def repeated(map_one: Callable[..., Json | None], **options: Any) -> Read:
     return lambda segment, number, reading: reading.each(segment, number, map_one)
 
 
-STAFF: Read = remembered(repeated(xcn_to_practitioner))
+def names(segment: Segment, number: int, reading: Reading) -> list[Json]:
+    """Read the names of somebody."""
+    return [name for said in reading.each(segment, number, xpn_to_human_names) for name in said]
+
+
+def _staff(segment: Segment, number: int, reading: Reading) -> list[Json]:
+    return one_each(reading.each(segment, number, xcn_to_practitioner))
+
+
+STAFF: Read = remembered(_staff)
 """Read the members of the staff that a field names."""
 
 

@@ -14,11 +14,20 @@ from fhirgw.mappers.datatypes import (
     dtm_to_date,
     local_code,
     xad_to_address,
-    xpn_to_human_name,
     xtn_to_contact_point,
 )
 from fhirgw.mappers.parties import reference_to, xon_to_organization
-from fhirgw.mappers.segments.reading import Fields, Read, Reading, bound, elements, remembered, repeated, valued
+from fhirgw.mappers.segments.reading import (
+    Fields,
+    Read,
+    Reading,
+    bound,
+    elements,
+    names,
+    remembered,
+    repeated,
+    valued,
+)
 from fhirgw.terminology import ADMINISTRATIVE_SEX, ROLE_CLASS, ROLE_CODE, sid
 from fhirgw.v2.codec import Segment
 
@@ -57,14 +66,14 @@ def nk1_to_relative(nk1: Segment, reading: Reading) -> Json | None:
     See: v2-to-FHIR, Segment NK1[Patient], NK1[RelatedPerson].
     """
     relative = elements(nk1, _NK1, reading)
-    organizations = reading.each(nk1, 13, xon_to_organization)
+    organization = reading.only(nk1, 13, xon_to_organization)
     shared = ("relationship", "telecom", "gender", "period")
     contact: Json = {name: relative[name] for name in shared if name in relative}
     for name in ("name", "address"):
         if name in relative:
             contact[name] = relative[name][0]
-    if organizations:
-        contact["organization"] = reference_to(organizations[0])
+    if organization:
+        contact["organization"] = reference_to(organization)
     fact: Json = {"contact": contact} if contact.keys() & _CONTACTABLE else {}
     if valued(nk1, 3) not in _NOBODYS_KIN and relative.keys() & _CONTACTABLE:
         fact["relative"] = relative
@@ -79,12 +88,13 @@ def gt1_to_guarantor(gt1: Segment, reading: Reading) -> Json | None:
     communication.
     """
     relative = elements(gt1, _GT1, reading)
-    organizations = reading.each(gt1, 21, xon_to_organization)
-    if "name" not in relative and organizations:
-        fact: Json = {"organization": organizations[0]}
+    organization = reading.only(gt1, 21, xon_to_organization)
+    if "name" not in relative and organization:
+        fact: Json = {"organization": organization}
     elif relative.keys() & _CONTACTABLE:
         relative["relationship"] = [*relative.get("relationship", []), _GUARANTOR]
         fact = {"relative": relative, "key": person_key(relative)}
+        reading.silent += [(gt1, 21)] if organization else []
     else:
         return None
     period = elements(gt1, _GT1_PERIOD, reading)
@@ -144,8 +154,8 @@ def _spoken(segment: Segment, number: int, reading: Reading) -> list[Json]:
 _NK1: Fields = (
     (33, "identifier", _numbers()),
     (12, "identifier", _numbers("EI")),
-    (2, "name", repeated(xpn_to_human_name)),
-    (30, "name", repeated(xpn_to_human_name)),
+    (2, "name", names),
+    (30, "name", names),
     (5, "telecom", repeated(xtn_to_contact_point)),
     (6, "telecom", repeated(xtn_to_contact_point, use="work")),
     (31, "telecom", repeated(xtn_to_contact_point)),
@@ -164,7 +174,7 @@ _NK1: Fields = (
 _GT1: Fields = (
     (2, "identifier", _numbers("GI")),
     (19, "identifier", _numbers("EI")),
-    (3, "name", repeated(xpn_to_human_name)),
+    (3, "name", names),
     (6, "telecom", repeated(xtn_to_contact_point, use="home")),
     (7, "telecom", repeated(xtn_to_contact_point, use="work")),
     (5, "address", repeated(xad_to_address)),
@@ -176,7 +186,7 @@ _GT1: Fields = (
 _GT1_PERIOD: Fields = ((13, "period", bound("start")), (14, "period", bound("end")))
 _INSURED: Fields = (
     (49, "identifier", _numbers("SN")),
-    (16, "name", repeated(xpn_to_human_name)),
+    (16, "name", names),
     (19, "address", repeated(xad_to_address)),
     (43, "gender", remembered(_sex)),
     (18, "birthDate", _date),

@@ -70,6 +70,9 @@ def _role(segment: Segment, of: str, table: Fields, reading: Reading) -> Json | 
     if member is None or (of == "PV1" and member["resourceType"] == "Organization"):  # no individual
         reading.silent += [(segment, number) for number, _, _ in table]
         return None
+    for number, name, _ in table:
+        if name in ("person", "organization"):
+            reading.first(segment, number, said.get(name, ()))
     number = 3 if segment.name == "ROL" else 4
     code = valued(segment, number)
     fact: Json = {"of": of, "member": member, "key": _key(segment, code, member)}

@@ -45,8 +45,7 @@ _ORDINARY = frozenset({"N", "NO", "NONE", "0"})
 
 def visit_identifier(segment: Segment, number: int, reading: Reading, kind: str) -> Json | None:
     """A CX that numbers a visit or an account; without an authority its scope is the sending facility."""
-    numbers = _identifiers(segment, number, reading, kind)
-    return numbers[0] if numbers else None
+    return reading.first(segment, number, _identifiers(segment, number, reading, kind))
 
 
 def _identifiers(segment: Segment, number: int, reading: Reading, kind: str) -> list[Json]:
@@ -64,8 +63,7 @@ def _visit_numbers(pv1: Segment, number: int, reading: Reading) -> list[Json]:
 
 
 def _identifier(segment: Segment, number: int, reading: Reading) -> Json | None:
-    found = reading.each(segment, number, cx_to_identifier)
-    return found[0] if found else None
+    return reading.only(segment, number, cx_to_identifier)
 
 
 def _concepts(table: str) -> Read:
@@ -210,7 +208,7 @@ each, with the field as their code (``docs/decisions/0101-clinical-segments.md``
 PV2: Fields = (
     (2, "arrangement.2", _concepts("0129")),
     (3, "reasonCode", repeated(cwe_to_codeable_concept)),
-    (7, "type.3", coded("0130")),
+    (7, "type.3", _concepts("0130")),
     (8, "extension.plannedStart", _planned(PLANNED_START)),
     (9, "extension.plannedEnd", _planned(PLANNED_END)),
     (11, "length", _days),
@@ -263,8 +261,7 @@ def _hd_place(hd: Components, scope: Scope) -> Json | None:
 
 
 def _facility(evn: Segment, number: int, reading: Reading) -> Json | None:
-    places = reading.each(evn, number, _hd_place)
-    return places[0] if places else None
+    return reading.only(evn, number, _hd_place)
 
 
 def _reason(evn: Segment, number: int, reading: Reading) -> Json | None:
