@@ -29,6 +29,7 @@ from fhirgw.terminology import (
     TELECOM_USE_SYSTEM,
     THO,
     TYPE_CODES,
+    UNNAMED_TABLES,
     coding_system,
     local_code_system,
     sid,
@@ -380,7 +381,7 @@ def _coding(cwe: Components, first: int, version: int, scope: Scope, table: str 
     if table and (named is None or system in (f"{THO}v2-{table}", None, RULED.get(table))):
         mapped = table_coding(table, local_code(table, code, scope))
         if mapped:
-            return mapped
+            return mapped | {"display": display} if display and table in UNNAMED_TABLES else mapped
         system = local_code_system(scope.name, named or table)
         scope.unmapped.append((table, code))
     elif named and system is None:

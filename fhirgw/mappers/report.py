@@ -1,15 +1,18 @@
 """What became of each segment and field of a message: nothing is lost without a word.
 
 A field is mapped when the mapping read it and made something of it: what is read is traced, what could not be made
-into anything the ``Reading`` knows. Everything else that a message fills is named, with the reason.
+into anything the ``Reading`` knows. Everything else that a message fills is named, with the reason; and so are, of
+a field that is mapped, the components that nothing reads and the repetitions that have no place.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from fhirgw.errors import GatewayError
 from fhirgw.mappers.adt import map_message, new_reading
-from fhirgw.mappers.datatypes import Json
+from fhirgw.mappers.datatypes import Components, Json, Scope
 from fhirgw.mappers.event import MapContext
 from fhirgw.mappers.segments.accident import ACC_LEFT
 from fhirgw.mappers.segments.account import MSH_LEFT
@@ -43,6 +46,78 @@ REFUSED = "the message is refused"
 NO_SENSE = "it could not be made into anything"
 NO_MAP = "no map reads it here"
 NOT_REGISTERED = "no field of it is registered for the sender"
+ONE_PLACE = "the first repetition alone has a place"
+
+T = TypeVar("T")
+
+
+class _Watched(Components):
+    """One repetition that notes which of its parts are looked at."""
+
+    __slots__ = ("seen",)
+
+    def __init__(self, element: Components, segment: Segment) -> None:
+        super().__init__(element.raw, segment.delimiters)
+        self.seen: set[tuple[int, int]] = set()
+
+    def __getitem__(self, component: int) -> str | None:  # type: ignore[override]  # no slices: one at a time
+        self.seen.add((component, 1))
+        return super().__getitem__(component)
+
+    @property
+    def text(self) -> str:
+        """See ``Components.text``: all of it is looked at."""
+        self.seen.add((0, 0))
+        return super().text
+
+    def part(self, component: int, subcomponent: int) -> str | None:
+        """See ``Components.part``."""
+        self.seen.add((component, subcomponent))
+        return super().part(component, subcomponent)
+
+    def inner(self, component: int) -> Components:
+        """See ``Components.inner``: all of that component is looked at."""
+        self.seen.add((component, 0))
+        return super().inner(component)
+
+
+class _Forgetful(dict[Any, Any]):
+    """Remembers nothing, so that each field is read where it stands."""
+
+    def __setitem__(self, key: object, value: object) -> None:
+        """Leave it."""
+
+
+@dataclass(slots=True)
+class _Watching(Reading):
+    """A reading that knows which parts of each repetition were looked at."""
+
+    read: dict[tuple[int, int], list[_Watched]] = field(default_factory=dict)
+
+    def each(self, segment: Segment, number: int, map_one: Callable[..., T | None], **options: Any) -> list[T]:
+        """See ``Reading.each``."""
+        watched = self.read.setdefault((id(segment), number), [])
+
+        def watch(element: Components, scope: Scope, **options: Any) -> T | None:
+            watched.append(_Watched(element, segment))
+            return map_one(watched[-1], scope, **options)
+
+        return Reading.each(self, segment, number, watch, **options)
+
+    def unread(self, segment: TracedSegment, number: int) -> Iterator[str]:
+        """The components, and subcomponents after the first, of a field that hold something nothing looked at."""
+        watched = self.read.get((id(segment), number), [])
+        asked = {parts[1:] for parts in segment.parts if parts[0] == number}
+        plain = Segment.field(segment, number).isalnum()
+        if plain or number in segment.whole or not (watched or asked):
+            return  # taken as a whole
+        for repetition, element in enumerate(Segment.repetitions(segment, number)):
+            seen = {(component, part) for which, component, part in asked if which == repetition}
+            seen.update(one for other in watched if other.raw == element.raw for one in other.seen)
+            if (0, 0) not in seen:
+                yield from (f".{component}" + f".{part}" * (part > 1)
+                            for component, part in _parts(element.raw, segment)
+                            if not {(component, part), (component, 0)} & seen)  # fmt: skip
 
 
 def report(message: Message, context: MapContext) -> tuple[Json | None, Json, list[GatewayError]]:
@@ -52,7 +127,7 @@ def report(message: Message, context: MapContext) -> tuple[Json | None, Json, li
         The Bundle, or None where the message is refused; the report; what is wrong with the message.
     """
     watched, segments = traced(message)
-    reading = new_reading(message, context)
+    reading = _Watching(new_reading(message, context).scope, _Forgetful())
     bundle: Json | None = None
     problems: list[GatewayError] = []
     try:
@@ -65,7 +140,7 @@ def report(message: Message, context: MapContext) -> tuple[Json | None, Json, li
 def _report(
     message: Message,
     traces: Sequence[TracedSegment],
-    reading: Reading,
+    reading: _Watching,
     bundle: Json | None,
     problems: list[GatewayError],
 ) -> Json:
@@ -85,19 +160,26 @@ def _report(
     }
 
 
-def _segment(segment: TracedSegment, reading: Reading, *, refused: bool) -> Json:
-    """The fields that a segment fills: those that are mapped, and those that are not, each with the reason."""
+def _segment(segment: TracedSegment, reading: _Watching, *, refused: bool) -> Json:
+    """The fields that a segment fills: those that are mapped, and those that are not, each with the reason.
+
+    ``parts`` names what is not mapped of fields that are: ``PID-5.9`` a component, ``NK1-13~`` repetitions.
+    """
     silent = {number for one, number in reading.silent if one is segment}
+    further = {number for one, number in reading.further if one is segment}
     mapped: list[str] = []
     unmapped: dict[str, str] = {}
+    parts: dict[str, str] = {}
     for number in filled(segment):
         name = f"{segment.name}-{number}"
         reason = REFUSED if refused else _reason(segment, number, silent)
         if reason is None:
             mapped.append(name)
+            parts.update((name + part, NO_MAP) for part in reading.unread(segment, number))
+            parts.update({f"{name}~": ONE_PLACE} if number in further else {})
         else:
             unmapped[name] = reason
-    return {"segment": segment.name, "mapped": mapped, "unmapped": unmapped}
+    return {"segment": segment.name, "mapped": mapped, "unmapped": unmapped, "parts": parts}
 
 
 def _reason(segment: TracedSegment, number: int, silent: set[int]) -> str | None:
@@ -121,6 +203,16 @@ def filled(segment: Segment) -> list[int]:
     ]
 
 
+def _parts(raw: str, segment: Segment) -> Iterator[tuple[int, int]]:
+    """(component, subcomponent) of what a repetition fills."""
+    delimiters = segment.delimiters
+    for component, text in enumerate(raw.split(delimiters.component), 1):
+        inside = text.split(delimiters.subcomponent) if delimiters.subcomponent else [text]
+        for part, one in enumerate(inside, 1):
+            if one.strip() and one != NULL:
+                yield component, part
+
+
 def summary(reports: Iterable[Json]) -> Json:
     """Counts over reports: outcomes, segments, unmapped fields by reason, unknown codes."""
     outcomes: Counter[str] = Counter()
@@ -132,6 +224,7 @@ def summary(reports: Iterable[Json]) -> Json:
         for segment in one.get("segments", ()):
             segments[segment["segment"]] += 1
             unmapped.update(segment["unmapped"].items())
+            unmapped.update(segment["parts"].items())
         codes.update((code["field"], code["system"], code["code"]) for code in one.get("codes", ()))
     return {
         "outcomes": dict(sorted(outcomes.items())),

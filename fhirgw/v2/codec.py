@@ -171,17 +171,26 @@ class _Watched(list[str]):
 
 
 class TracedSegment(Segment):
-    """A segment that remembers which fields were asked for: what a mapper reads can be told from the rest."""
+    """A segment that remembers which fields were asked for: what a mapper reads can be told from the rest.
 
-    __slots__ = ("asked",)
+    Attributes:
+        asked: The numbers of the fields.
+        parts: (field, repetition, component, subcomponent) of what was asked for by its place inside a field.
+        whole: The numbers of the fields whose repetitions were asked for.
+    """
+
+    __slots__ = ("asked", "parts", "whole")
 
     def __init__(self, name: str, raw: str, delimiters: Delimiters) -> None:
         super().__init__(name, raw, delimiters)
         self.asked: set[int] = set()
+        self.parts: set[tuple[int, int, int, int]] = set()
+        self.whole: set[int] = set()
 
     def get(self, field: int, component: int = 1, subcomponent: int = 1, repetition: int = 0) -> str | None:
         """See ``Segment.get``."""
         self.asked.add(field)
+        self.parts.add((field, repetition, component, subcomponent))
         return super().get(field, component, subcomponent, repetition)
 
     def fields(self) -> Sequence[str]:
@@ -192,6 +201,11 @@ class TracedSegment(Segment):
         """See ``Segment.field``."""
         self.asked.add(number)
         return super().field(number)
+
+    def repetitions(self, field: int) -> list[Element]:
+        """See ``Segment.repetitions``."""
+        self.whole.add(field)
+        return super().repetitions(field)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

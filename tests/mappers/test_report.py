@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from fhirgw.mappers.adt import extract_all
-from fhirgw.mappers.report import LEFT, REFUSED, filled, report, summary
+from fhirgw.mappers.report import LEFT, NO_MAP, ONE_PLACE, REFUSED, filled, report, summary
 from fhirgw.v2.codec import Message, parse, traced
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "v2"
@@ -71,6 +71,39 @@ def test_every_segment_and_every_field_is_named(name, context):
     for segment, said in zip(message.segments, told["segments"], strict=True):
         assert {*said["mapped"], *said["unmapped"]} == {f"{segment.name}-{number}" for number in filled(segment)}
         assert not {*said["mapped"]} & {*said["unmapped"]}
+
+
+def test_of_a_mapped_field_what_is_lost_inside_is_named(context):
+    """Components that nothing reads, subcomponents, repetitions without a place; what is read is none of them."""
+    raw = (FIXTURES / "A01/member.hl7").read_bytes().split(b"\r")
+    raw[2] = b"PID|1||MRN-1^7^M10^ELMHOSP&&^MR||DOE&VAN&&&&LOST^JANE^^^^^^REP|||F||2106-3^White^CDCREC"
+    raw[3:] = [b"PV1|1|I|4E^1^A^ELMHOSP&1.2.3&ISO|||||||||||7^Physician^HL70023|||||V-1^^^ELMHOSP",
+               b"OBX|1|ST|8302-2^Height^LN||1||||||F||||||||||||EXAMPLE LAB~OTHER LAB", b""]  # fmt: skip
+    _, told, _ = report(parse(b"\r".join(raw)), context)
+    assert {part: reason for one in told["segments"] for part, reason in one["parts"].items()} == {
+        "PID-3.2": NO_MAP, "PID-3.3": NO_MAP, "PID-5.1.6": NO_MAP, "PID-5.8": NO_MAP, "PV1-3.4.2": NO_MAP,
+        "PV1-3.4.3": NO_MAP, "OBX-23~": ONE_PLACE,
+    }  # fmt: skip
+    assert {"field": "PID-3.2", "reason": NO_MAP, "count": 2} in summary([told, told])["unmapped"]
+
+
+@pytest.mark.parametrize("name", DENSE[:2])
+def test_a_component_that_nothing_reads_changes_nothing(name, context):
+    """By mutation: what changes when a component is blanked is none of those that are named as lost."""
+    message = load(name)
+    whole = facts(message, context)
+    _, told, _ = report(message, context)
+    for at, (segment, said) in enumerate(zip(message.segments[1:], told["segments"][1:], strict=True), 1):
+        for part in said["parts"]:
+            number, _, component = part.rstrip("~").partition("-")[2].partition(".")
+            if not component.isdecimal():
+                continue
+            repetitions = [one.raw.split("^") for one in segment.repetitions(int(number))]
+            texts = ["^".join([*one[: int(component) - 1], "", *one[int(component) :]]) for one in repetitions]
+            segments = list(message.segments)
+            segments[at] = segment.with_field(int(number), "~".join(texts))
+            changed = Message(segments, message.delimiters, message.codec, message.terminators)
+            assert facts(changed, context) == whole, part
 
 
 def test_each_element_of_each_segment_is_mapped_or_left_for_a_reason(context):

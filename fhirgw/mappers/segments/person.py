@@ -6,6 +6,7 @@ See: v2-to-FHIR, Segment PID[Patient], PD1[Patient]; US Core 6.1.0 Patient. What
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from fhirgw.mappers.datatypes import (
     Components,
@@ -42,11 +43,13 @@ from fhirgw.terminology import (
     LOCAL_EXTENSION,
     OMB_ETHNICITY,
     OMB_RACE,
+    THO,
     US_CORE_BIRTH_SEX,
     US_CORE_ETHNICITY,
     US_CORE_GENDER_IDENTITY,
     US_CORE_RACE,
     US_CORE_TRIBAL_AFFILIATION,
+    coding_system,
 )
 from fhirgw.v2.codec import Segment
 
@@ -149,38 +152,46 @@ def _death_time(pid: Segment, number: int, reading: Reading) -> Json | None:
 _CDC = re.compile(r"\d{4}-\d", re.ASCII)
 
 
-def _omb(
-    url: str, table: str, categories: Mapping[str, tuple[str, str]], translate: Mapping[str, str], most: int
-) -> Read:
-    """A US Core race or ethnicity extension: OMB categories (``most`` of them), detailed CDC codes, and its text.
+@dataclass(frozen=True, slots=True)
+class _Categories:
+    """The OMB categories of a table: the CDC's codes, what the table's own stand for, how many may be said."""
 
-    Of a repetition that has several codings the first that the CDC has counts; the sender's own is told in words.
-    """
+    table: str
+    codes: Mapping[str, tuple[str, str]]
+    translate: Mapping[str, str]
+    most: int
 
-    def one(cwe: Components, scope: Scope) -> tuple[Json | None, str] | None:
-        for sent, display in ((cwe[1], cwe[2]), (cwe[4], cwe[5]), (cwe[10], cwe[11])):
-            code = local_code(table, translate.get(sent, sent), scope) if sent else ""
-            if code in categories:
-                system, name = categories[code]
-                return {
-                    "url": "ombCategory",
-                    "valueCoding": {"system": system, "code": code, "display": name},
-                }, name
+    def one(self, cwe: Components, scope: Scope) -> tuple[Json | None, str] | None:
+        """A part of the extension with its words: of the first coding that the CDC has, else words alone."""
+        for first in (1, 4, 10):
+            sent, display, named = cwe[first], cwe[first + 1], cwe[first + 2]
+            if sent is None or (named and coding_system(named) not in (None, CDC_RACE, f"{THO}v2-{self.table}")):
+                continue
+            code = local_code(self.table, self.translate.get(sent, sent), scope)
+            if code in self.codes:
+                system, words = self.codes[code]
+                coding = {"system": system, "code": code, "display": words}
+                return {"url": "ombCategory", "valueCoding": coding}, words
             if _CDC.fullmatch(code):
                 coding = {"system": CDC_RACE, "code": code, "display": display or code}
                 return {"url": "detailed", "valueCoding": coding}, display or code
-        if cwe[1]:
-            scope.unmapped.append((table, cwe[1]))
-        words = cwe[2] or cwe[9]
-        said = f"{words} ({cwe[1]})" if words and cwe[1] else words or cwe[1]
-        return (None, said) if said else None
+        own, said = cwe[1], cwe[2] or cwe[9]
+        if own:
+            scope.unmapped.append((self.table, own))
+        told = f"{said} ({own})" if said and own else said or own
+        return (None, told) if told else None
+
+
+def _omb(url: str, categories: _Categories) -> Read:
+    """A US Core race or ethnicity extension: OMB categories, detailed CDC codes, and the text it must have."""
 
     def read(pid: Segment, number: int, reading: Reading) -> Json | None:
         parts: list[Json] = []
         words: list[str] = []
-        for part, said in reading.each(pid, number, one):
+        for part, said in reading.each(pid, number, categories.one):
             words += [said] if said not in words else []
-            if part and part not in parts and (part["url"] != "ombCategory" or _of(parts, part["url"]) < most):
+            full = part and part["url"] == "ombCategory" and _of(parts, "ombCategory") >= categories.most
+            if part and not full and part not in parts:
                 parts.append(part)
         if not words:
             return None
@@ -244,7 +255,7 @@ _PID: Fields = (
     (6, "extension.maiden", _stated("valueString", EXTENSION + "patient-mothersMaidenName", xpn_to_words)),
     (7, "birthDate", _birth_date),
     (8, "gender", remembered(_gender)),
-    (10, "extension.race", _omb(US_CORE_RACE, "0005", OMB_RACE, {}, 6)),
+    (10, "extension.race", _omb(US_CORE_RACE, _Categories("0005", OMB_RACE, {}, 6))),
     (11, "address", _address),
     (12, "address.12", _county),
     (13, "telecom.1", listed("telecom", xtn_to_contact_point, use="home")),
@@ -252,7 +263,7 @@ _PID: Fields = (
     (15, "communication", remembered(_language)),
     (16, "maritalStatus", remembered(_marital_status)),
     (17, "extension.religion", _concept(EXTENSION + "patient-religion", "0006")),
-    (22, "extension.ethnicity", _omb(US_CORE_ETHNICITY, "0189", OMB_ETHNICITY, ETHNIC_GROUP, 1)),
+    (22, "extension.ethnicity", _omb(US_CORE_ETHNICITY, _Categories("0189", OMB_ETHNICITY, ETHNIC_GROUP, 1))),
     (23, "extension.birthplace", _birth_place),
     (24, "multipleBirth", indicator("multipleBirthBoolean")),
     (25, "multipleBirth", _birth_order),
