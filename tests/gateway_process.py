@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import orjson
+from typed_command import typed
 
 from fhirgw.send import Credentials, assertion
 
@@ -40,15 +41,8 @@ class Gateway:
     jti: int = 0
     settings: dict[str, str] = field(default_factory=dict)
 
-    @property
-    def environment(self):
-        return {
-            **os.environ,
-            "FHIRGW_DATA_DIR": str(self.data),
-            "FHIRGW_HTTP_PORT": str(self.http),
-            "FHIRGW_MLLP_PORT": str(self.mllp),
-            **self.settings,
-        }
+    def __post_init__(self):
+        self.settings |= {"FHIRGW_HTTP_PORT": str(self.http), "FHIRGW_MLLP_PORT": str(self.mllp)}
 
     @property
     def log(self):
@@ -64,9 +58,10 @@ class Gateway:
 
     def launch(self, command):
         """Start it, and wait for nothing."""
+        environment = {**os.environ, "FHIRGW_DATA_DIR": str(self.data), **self.settings}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [str(FHIRGW), command], cwd=ROOT, env=self.environment, stdout=subprocess.DEVNULL, stderr=log
+                [str(FHIRGW), command], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=log
             )
 
     def wait_until_up(self):
@@ -86,10 +81,8 @@ class Gateway:
             self.process.wait(timeout=30)
 
     def command(self, *arguments, code=0):
-        """Run a CLI command beside the running gateway; its stdout lines as JSON."""
-        done = subprocess.run(
-            [str(FHIRGW), *arguments], cwd=ROOT, env=self.environment, capture_output=True, check=False
-        )
+        """Run a CLI command beside the running gateway, in this process; its stdout lines as JSON."""
+        done = typed(*arguments, data=self.data, folder=ROOT, **self.settings)
         assert done.returncode == code, done.stderr.decode() + done.stdout.decode()
         return [orjson.loads(line) for line in done.stdout.splitlines()]
 

@@ -11,12 +11,12 @@ from typer.testing import CliRunner
 from fhirgw.cli import main
 
 
-def typed(*words, data, folder=Path(), stdin=None):
+def typed(*words, data, folder=Path(), stdin=None, **settings):
     """Type ``fhirgw words…`` in a folder; its exit code and the bytes of stdout and stderr.
 
     What a process would end with in a traceback is raised.
     """
-    environment = {"FHIRGW_DATA_DIR": str(data)}
+    environment = {"FHIRGW_DATA_DIR": str(data), **settings}
     argv, mask, code = sys.argv, os.umask(0o022), 0
     with chdir(folder), CliRunner().isolation(stdin, environment) as (stdout, stderr, _):
         sys.argv = ["fhirgw", *words]
