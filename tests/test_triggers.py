@@ -14,6 +14,7 @@ from fhirgw.ingest.precedence import put
 from fhirgw.store import policy, repository
 
 PSYCHIATRIC = {"service": "PSY"}
+PROFILE = "http://fhirgw.org/fhir/StructureDefinition/"
 
 
 @pytest.fixture
@@ -304,6 +305,18 @@ async def test_what_somebody_acted_upon_stays_and_they_are_told(whole):
     [note] = raised(whole)["", "visit-undone"]
     assert kept["status"] == "in-progress"
     assert (note["status"], note["focus"]) == ("requested", {"reference": f"Task/{task['id']}"})
+    assert note["meta"]["profile"] == [f"{PROFILE}icm-task"]
+
+
+async def test_work_that_visits_call_for_names_our_profiles_and_is_held_to_them(whole):
+    """put() validates against what meta.profile names (docs/decisions/0162)."""
+    enrol(whole, "bc-icmt", "candidate")
+    await whole.take(adt("A04", "V1", day("20260305"), cls="E"))
+    work = [one for kind in ("Task", "ServiceRequest") for many in raised(whole, kind).values() for one in many]
+    assert {(one["resourceType"], *one["meta"]["profile"]) for one in work} == {
+        ("Task", f"{PROFILE}icm-task"),
+        ("ServiceRequest", f"{PROFILE}icm-referral"),
+    }
 
 
 async def test_a_cancelled_visit_counts_no_more_in_a_look_back(whole):

@@ -6,6 +6,7 @@ See: the ICM facts, §1.0 (SLA clock: Task.restriction.period.end); Gravity SDOH
 from dataclasses import dataclass
 from typing import Any
 
+from fhirgw.mappers.icm.binding import bound
 from fhirgw.mappers.icm.shape import local
 from fhirgw.mappers.ids import resource_id
 from fhirgw.programs.triggers import Action
@@ -41,7 +42,9 @@ class Raising:
         trigger = self.question.trigger
         requests = [self._request(match)] if self.refers else []
         focus = f"ServiceRequest/{requests[0]['id']}" if requests else match.evidence[0]
-        return [*requests, *(self._task(match, action, focus) for action in trigger.actions)]
+        return [
+            bound(one) for one in (*requests, *(self._task(match, action, focus) for action in trigger.actions))
+        ]
 
     @property
     def refers(self) -> bool:

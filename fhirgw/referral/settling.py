@@ -6,6 +6,7 @@ from datetime import date
 from typing import Any
 
 from fhirgw.consent.vocabulary import BITS
+from fhirgw.mappers.icm.binding import bound
 from fhirgw.mappers.ids import resource_id
 from fhirgw.programs import Program, Trigger
 from fhirgw.referral import death
@@ -157,7 +158,7 @@ class Referrals:
             about = {"reference": f"Task/{body['id']}"}
             code = concept("icm-task", "visit-undone", "The visit behind this work is undone")
             head = {"resourceType": "Task", "id": logical, "status": "requested", "code": code, "focus": about}
-            self._put(tx, {**head, **note, "authoredOn": body["authoredOn"]})
+            self._put(tx, bound({**head, **note, "authoredOn": body["authoredOn"]}))
         elif kept is not None and kept.body["status"] in (*UNTOUCHED, "cancelled"):
             again = standing(kept.body, "requested")
             self._put(tx, again if undone else _undone(again, "The visit stands again"))
