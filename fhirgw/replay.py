@@ -21,11 +21,13 @@ from fhirgw.asks import Requester
 from fhirgw.audit import Recorded
 from fhirgw.audit_event import Basis, Entry, released_under
 from fhirgw.consent.compile import compile_visibility
-from fhirgw.consent.elements import bare
+from fhirgw.consent.elements import bare, identifier_tokens
 from fhirgw.consent.labels import TABLE_VERSION
 from fhirgw.consent.model import ConsentSettings, Request, digest
 from fhirgw.consent.networks import AFFILIATION
 from fhirgw.consent.predicate import Visibility
+from fhirgw.consent.rules import identified
+from fhirgw.consent.standing import reading_of
 from fhirgw.errors import InvalidElement
 from fhirgw.store import index, parties, past, policy, repository
 from fhirgw.store.database import Database, Transaction, migrate
@@ -89,6 +91,7 @@ def _as_it_was(connection: Connection, entry: Entry, basis: Basis, before: int) 
         (history.c.type.in_((*_ROLES, *people)), history.c.patient.is_(None)),
     )
     met = {(one.type, one.id): one for where in wanted for one in past.versions(connection, before, *where)}
+    met |= {(one.type, one.id): one for one in _bearers(connection, met.values(), before)}
     front = {entry.organization or "", *(name for one in met.values() for name in index.references(one.body))}
     asked: set[str] = set()
     while front:
@@ -97,6 +100,14 @@ def _as_it_was(connection: Connection, entry: Entry, basis: Basis, before: int) 
         met |= {(one.type, one.id): one for one in found}
         front = {name for one in found for name in index.references(one.body)} - asked
     yield from met.values()
+
+
+def _bearers(connection: Connection, known: Iterable[Version], before: int) -> list[Version]:
+    """Whoever bears an identifier by which alone a Consent names somebody; no history is found by identifier."""
+    consents = (one.body for one in known if one.type == "Consent")
+    named = frozenset(token for body in consents for token in identified(reading_of(body, "UTC")))
+    everybody = past.versions(connection, before, history.c.type.in_(parties.BEARERS)) if named else []
+    return [one for one in everybody if named & set(identifier_tokens(one.body))]
 
 
 def _named(connection: Connection, reference: str, before: int) -> list[Version]:

@@ -99,6 +99,12 @@ def comparable(coding: Mapping[str, object]) -> tuple[str, str] | None:
     return system, normalise(code) if system in _ICD_SYSTEMS else code.strip()
 
 
+def are_near(one: tuple[str, str], other: tuple[str, str]) -> bool:
+    """Whether two codes of ICD (each as ``comparable`` gives it) are one below the other."""
+    (system, code), (where, what) = one, other
+    return system == where and system in _ICD_SYSTEMS and (code.startswith(what) or what.startswith(code))
+
+
 def is_mappable(system: str, code: str) -> bool:
     """Whether a Consent that names this coding can be enforced: a published code system, and no value set."""
     return "/valueset/" not in system and (system == _ICD10_SYSTEM or system.startswith(_PUBLISHED)) and bool(code)

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from fhirgw.consent import codes
-from fhirgw.consent.elements import author_elements, bare, date_elements, identifier_tokens, is_defining
+from fhirgw.consent.elements import author_elements, bare, date_elements, identifier_tokens, is_defining, objects
 from fhirgw.consent.instants import Span, period_span, span
 from fhirgw.consent.model import Json
 
@@ -51,28 +51,36 @@ class Content:
 
     @cached_property
     def uncoded(self) -> bool:
-        """Whether words that nobody reviewed stand where a code should."""
+        """Whether words that nobody reviewed, or a sender's own codes alone, stand where a code should."""
+        if self._cleared:
+            return False
         concepts = (
-            concept
+            (name, concept)
             for name, value in self._body.items()
             if is_defining(self.type, name)
             for concept in (value if isinstance(value, list) else [value])
             if isinstance(concept, dict)
         )
-        return not self._cleared and any("text" in one and not one.get("coding") for one in concepts)
+        return any(
+            "text" in one
+            if not (codings := objects(one.get("coding")))
+            else name != "category"
+            and not any(codes.is_judged(coding.get("system"), coding.get("code")) for coding in codings)
+            for name, one in concepts
+        )
 
     @cached_property
     def profiles(self) -> frozenset[str]:
         """Canonical URLs of the profiles it claims, without versions."""
         meta = self._resource.get("meta")
         claimed = meta.get("profile") if isinstance(meta, dict) else None
-        return frozenset(str(url).split("|")[0] for url in claimed or () if isinstance(url, str))
+        return frozenset(canonical(url) for url in claimed or () if isinstance(url, str))
 
     @cached_property
     def media_types(self) -> frozenset[str]:
         """Of its attachments."""
         found = (one.get("contentType") for one in _objects(self._body))
-        return frozenset(kind for kind in found if isinstance(kind, str))
+        return frozenset(media_type(kind) for kind in found if isinstance(kind, str))
 
     @cached_property
     def document_types(self) -> frozenset[tuple[str, str]]:
@@ -126,6 +134,16 @@ class Content:
     @cached_property
     def _body(self) -> Json:
         return {name: value for name, value in self._resource.items() if name not in {"meta", "text"}}
+
+
+def canonical(url: str) -> str:
+    """The URL of a profile, without its version."""
+    return url.split("|", maxsplit=1)[0].strip()
+
+
+def media_type(stated: str) -> str:
+    """A media type as types compare: in small letters, without parameters (RFC 2045, 5.1)."""
+    return stated.split(";", maxsplit=1)[0].strip().lower()
 
 
 def _objects(value: Any) -> Iterator[Json]:

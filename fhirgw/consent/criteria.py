@@ -10,7 +10,7 @@ from datetime import tzinfo
 from typing import Final, Literal
 
 from fhirgw.consent import codes, vocabulary
-from fhirgw.consent.content import Author, Content
+from fhirgw.consent.content import Author, Content, canonical, media_type
 from fhirgw.consent.elements import RESOURCE_TYPES, bare, identifier_tokens, reference_type
 from fhirgw.consent.instants import Span, period_span
 from fhirgw.consent.kleene import Kleene, conjunction, disjunction
@@ -93,11 +93,15 @@ def matches(criteria: Criteria, effect: Effect, content: Content, known: Surroun
 
 
 def _has_code(listed: frozenset[Coding], content: Content) -> Kleene:
-    """One of the codings is listed. A code without its system, or words instead of a code, may be."""
+    """One of the codings is listed. A code without its system, or words instead of a code, may be.
+
+    So may a code of ICD that is wider or narrower than the one listed: F11 stands for all that begins with it.
+    """
     if listed & content.codings:
         return True
     stray = {codes.normalise(code) for system, code in content.codings if not system}
-    return None if content.uncoded or stray & {codes.normalise(code) for _, code in listed} else False
+    near = any(codes.are_near(one, other) for one in listed for other in content.codings)
+    return None if near or content.uncoded or stray & {codes.normalise(code) for _, code in listed} else False
 
 
 def _is_of(listed: Coding, content: Content) -> Kleene:
@@ -217,7 +221,7 @@ def _class(coding: Json) -> Coding | None:
     if system == vocabulary.RESOURCE_TYPES:
         return ("type", code) if code in RESOURCE_TYPES else None
     if system in (_URI, _MEDIA):
-        return ("profile" if system == _URI else "media", code.strip())
+        return ("profile", canonical(code)) if system == _URI else ("media", media_type(code))
     read = codes.comparable(coding)
     document = read is not None and system in codes.DOCUMENT_TYPE_SYSTEMS
     return read if document else None

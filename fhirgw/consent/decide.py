@@ -4,7 +4,7 @@ Stages: 1 types nobody outside sees, 2 legal hard stops, 3 refusals by the patie
 6 programme enrolment, 7 the release-of-information consents, 8 the minimum necessary.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -15,6 +15,7 @@ from fhirgw.consent.applied import SUD, AppliedConsent, Ruling, apply
 from fhirgw.consent.authority import Authority, authorities, turns, unmet
 from fhirgw.consent.elements import NEVER_OUTSIDE, patients_of
 from fhirgw.consent.labels import TABLE_VERSION, ElementLabel, Labels
+from fhirgw.consent.matching import is_person
 from fhirgw.consent.minimum import narrowing
 from fhirgw.consent.model import ConsentSettings, Decision, Json, PatientPolicy, Profile, Request
 from fhirgw.consent.predicate import Facts, holds
@@ -36,20 +37,15 @@ def decide(
     return Case(request, policy, settings).decide(resource, labels)
 
 
-def decide_for_all(
-    request: Request,
-    resource: Json,
-    labels: Labels,
-    policies: Mapping[str, PatientPolicy],
-    settings: ConsentSettings,
-) -> Decision:
-    """Decide a resource by everybody it is about: every patient must permit; nobody, or an unknown one: deny."""
-    cases = {patient: Case(request, policy, settings) for patient, policy in policies.items()}
-    return decide_by(cases.get, resource, labels, request.at)
-
-
 def decide_by(case_of: Callable[[str], "Case | None"], resource: Json, labels: Labels, at: datetime) -> Decision:
-    """The same with the request already prepared for each patient, found by logical id."""
+    """Decide a resource by everybody it is about: every patient must permit; nobody, or an unknown one: deny.
+
+    Args:
+        case_of: The request prepared for a patient, by logical id; None: nothing is known of them.
+        resource: What is asked about.
+        labels: Its labels.
+        at: The instant of the request.
+    """
     patients = patients_of(resource)
     if len(patients) == 1:
         [patient] = patients
@@ -119,7 +115,8 @@ class Case:
     def person_refused(self) -> bool:
         """Whether a rule that denies a person may speak of this one: "never Dr Bob" is a refusal (row 3)."""
         return any(
-            ruling.rule.effect == "deny" and any(actor.person for actor in ruling.rule.actors or ())
+            ruling.rule.effect == "deny"
+            and any(is_person(actor, self.policy) for actor in ruling.rule.actors or ())
             for consent in self.consents
             for ruling in consent.rulings
         )

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from fhirgw.consent.model import Json
 
 _DATE_TIME = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(\.\d+)?)?(Z|[+-]\d\d:\d\d)?)?)?)?")
+_PERIOD = frozenset({"id", "extension", "start", "_start", "end", "_end"})
 _TICK = timedelta(microseconds=1)
 
 Span = tuple[datetime | None, datetime | None]
@@ -66,8 +67,14 @@ def zone_of(consent: Json, default: str) -> tzinfo:
 
 
 def period_span(period: object, zone: tzinfo) -> Span | None:
-    """Period as its first and last instant, both included; None when it cannot be read."""
-    if not isinstance(period, dict):
+    """Period as its first and last instant, both included; None when it cannot be read.
+
+    Nor can one that says something else than a start and an end, says that one of them is unknown, or ends before
+    it starts.
+    """
+    if not isinstance(period, dict) or not period.keys() <= _PERIOD:
+        return None
+    if any(f"_{name}" in period and name not in period for name in ("start", "end")):
         return None
     bounds: list[datetime | None] = []
     for name, side in (("start", 0), ("end", 1)):
@@ -78,7 +85,8 @@ def period_span(period: object, zone: tzinfo) -> Span | None:
         if read is None:
             return None
         bounds.append(read[side])
-    return bounds[0], bounds[1]
+    start, end = bounds
+    return None if start is not None and end is not None and end < start else (start, end)
 
 
 def within(at: datetime, when: Span | None) -> bool | None:

@@ -7,13 +7,14 @@ from datetime import datetime
 from typing import Final
 
 from fhirgw.consent import vocabulary
-from fhirgw.consent.elements import PERSONS, TEAMS
+from fhirgw.consent.elements import PERSONS
 from fhirgw.consent.instants import within
 from fhirgw.consent.kleene import Kleene, conjunction, disjunction
 from fhirgw.consent.model import ConsentSettings, Member, PatientPolicy, Recipient, Request
 from fhirgw.consent.rules import ACTIONS, Actor, Rule
 
 PRACTITIONERS: Final = frozenset({"Practitioner", "PractitionerRole"})
+RELATIVES: Final = PERSONS - PRACTITIONERS
 
 
 def actor(rule: Rule, request: Request, policy: PatientPolicy, settings: ConsentSettings) -> Kleene:
@@ -53,14 +54,35 @@ def names(
         return None
     if named.team:
         return _names_member(named, recipient, policy, at, inside)
-    known = policy.actors.get(named.literal)
-    if named.person:
+    kind, known = _behind(named, policy)
+    if is_person(named, policy):
         return _names_person(named, known, recipient, policy)
     own = named.tokens | (known or frozenset())
     if own & recipient.named_by:
         return True
-    told_apart = (known is not None or named.resolved) and not own & recipient.partners
-    return False if told_apart else None
+    told_apart = known is not None or _comparable(named.tokens, recipient)
+    return False if kind == "Organization" and told_apart and not own & recipient.partners else None
+
+
+def _behind(named: Actor, policy: PatientPolicy) -> tuple[str, frozenset[str] | None]:
+    """Of what type somebody is, and all tokens of theirs; '' of whom it is not said, who may be a person.
+
+    Who is named by an identifier alone is whoever bears it here.
+    """
+    if named.literal:
+        return named.kind, policy.actors.get(named.literal)
+    bearers = {name: tokens for name, tokens in policy.actors.items() if tokens & named.tokens}
+    kinds = {_kind(name) for name in bearers} | ({named.kind} - {""})
+    known = frozenset().union(*bearers.values()) if bearers else None
+    if kinds == {"Organization"}:
+        return "Organization", known
+    return named.kind, known if kinds <= PERSONS else None
+
+
+def is_person(named: Actor, policy: PatientPolicy) -> bool:
+    """Whether a single person is named, or may be."""
+    kind, _ = _behind(named, policy)
+    return kind in PERSONS or not kind
 
 
 def _names_person(
@@ -72,24 +94,27 @@ def _names_person(
     """
     mixed = {token for token in known or () if token.startswith("Organization/")}
     own = named.tokens | (known if known is not None and not mixed else frozenset())
-    if own & recipient.tokens:
+    if own & (recipient.tokens if named.kind else recipient.named_by):
         return True
     if recipient.person:
-        told_apart = known is not None or named.resolved
+        told_apart = known is not None or any("|" in token for token in named.tokens)
         persons = own | {token for token in known or () if "|" not in token}
-        return False if told_apart and _comparable(persons, recipient) else None
+        perhaps = named.tokens & recipient.partners or not _comparable(persons, recipient)
+        return False if told_apart and not perhaps else None
     where = policy.affiliations.get(named.literal, known if mixed else None)
     return False if where is not None and not where & recipient.tokens else None
 
 
 def _comparable(named: frozenset[str], recipient: Recipient) -> bool:
-    """Whether two persons that share no token are two.
+    """Whether two that share no token are two.
 
-    A practitioner and a person who is known by tokens of other kinds alone may be one. A relative of the patient is
-    known by nothing that practitioners are known by, and is another.
+    Two who are known by identifiers of different systems may be one. A relative of the patient is known by nothing
+    that practitioners are known by, and is another.
     """
     kinds = {_kind(token) for token in named} - {"Organization"}
-    return not kinds & PRACTITIONERS or bool(kinds & {_kind(token) for token in recipient.tokens})
+    return bool(kinds & RELATIVES and not kinds & PRACTITIONERS) or bool(
+        kinds & {_kind(token) for token in recipient.tokens}
+    )
 
 
 def _kind(token: str) -> str:
@@ -115,14 +140,7 @@ def _names_member(
 
 
 def _as_actor(member: Member) -> Actor:
-    return Actor(
-        member.literal,
-        member.tokens | ({member.literal} - {""}),
-        member.kind in PERSONS,
-        member.kind in TEAMS,
-        bool(member.tokens),
-        "recipient",
-    )
+    return Actor(member.literal, member.tokens | ({member.literal} - {""}), member.kind, "recipient")
 
 
 def purpose(rule: Rule, request: Request) -> Kleene:

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 from fhirgw.consent import criteria, vocabulary
 from fhirgw.consent.criteria import Criteria
-from fhirgw.consent.elements import PERSONS, TEAMS, bare, identifier_tokens, objects, reference_type
+from fhirgw.consent.elements import TEAMS, bare, identifier_tokens, objects, reference_type
 from fhirgw.consent.instants import zone_of
 from fhirgw.consent.model import Json
 
@@ -43,6 +43,10 @@ _EVERYWHERE: Final = frozenset({"id", "extension", "modifierExtension"})
 Effect = Literal["permit", "deny"]
 Role = Literal["recipient", "discloser", "unknown"]
 
+_DIRECTIVES: Final[dict[str, Effect]] = {"OPTIN": "permit", "OPTOUT": "deny", "OPTOUTE": "deny", "EMRGONLY": "deny"}
+"""v3-ActConsentDirective: what a code of ``policyRule`` makes the base; an opt-out with exceptions, and one but for
+emergencies, are opt-outs."""
+
 
 @dataclass(frozen=True, slots=True)
 class Actor:
@@ -51,17 +55,18 @@ class Actor:
     Attributes:
         literal: ``Organization/x``, or '' when the Consent gives only identifiers or a contained resource.
         tokens: The literal and the identifiers that stand in the Consent itself.
-        person: Whether it is a single person rather than an organization.
-        team: Whether it stands for its members (CareTeam, Group).
-        resolved: Whether the Consent itself says who it is (an identifier).
+        kind: Type of who it is; '' when the Consent gives an identifier and does not say whose.
     """
 
     literal: str
     tokens: frozenset[str]
-    person: bool
-    team: bool
-    resolved: bool
+    kind: str
     role: Role
+
+    @property
+    def team(self) -> bool:
+        """Whether it stands for its members."""
+        return self.kind in TEAMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +150,12 @@ def actor_tokens(consent: Json) -> frozenset[str]:
     return frozenset(found)
 
 
+def identified(reading: Reading) -> frozenset[str]:
+    """Identifiers (``system|value``) of those whom a Consent names by nothing else."""
+    actors = (actor for rule in reading.rules for actor in rule.actors or () if not actor.literal)
+    return frozenset(token for actor in actors for token in actor.tokens)
+
+
 class _Reader:
     """Reads one Consent; lives for one call."""
 
@@ -185,14 +196,20 @@ class _Reader:
         return Reading(tuple(self.rules), tuple(dict.fromkeys(self.problems)))
 
     def _base(self, root: Json) -> Effect | Literal["conflict"] | None:
-        """Root ``type``, else OPTIN or OPTOUT of ``policyRule``, else none: the root is then only a scope."""
+        """Root ``type``, else OPTIN or OPTOUT of ``policyRule``, else none: the root is then only a scope.
+
+        Such a code of a code system that is not known opts in nobody, and does opt out.
+        """
         rule = self.consent.get("policyRule")
         codings = objects(rule.get("coding")) if isinstance(rule, dict) else []
-        opts = {
-            {"OPTIN": "permit", "OPTOUT": "deny"}.get(str(coding.get("code")))
-            for coding in codings or []
-            if vocabulary.canonical_system(coding.get("system")) == vocabulary.ACT_CODE
-        } - {None}
+        opts = set()
+        for coding in codings or []:
+            effect = _DIRECTIVES.get(str(coding.get("code")).strip().upper())
+            known = vocabulary.canonical_system(coding.get("system")) == vocabulary.ACT_CODE
+            if effect and not known:
+                self.problems.append("policyRule")
+            opts |= {effect} if effect == "deny" or known else set()
+        opts.discard(None)
         stated = root.get("type")
         if stated is not None and stated not in ("permit", "deny"):
             return "conflict"
@@ -305,18 +322,13 @@ class _Reader:
         holders = [{"identifier": [reference.get("identifier")]}]
         if literal.startswith("#"):
             inner = self.contained.get(literal, {})
+            if _has_modifier(inner):
+                return None
             literal, kind, holders = "", str(inner.get("resourceType", "")), [*holders, inner]
         tokens = frozenset(token for holder in holders for token in identifier_tokens(holder))
         if not (literal or tokens):
             return None
-        return Actor(
-            literal,
-            tokens | ({literal} if literal else set()),
-            kind in PERSONS,
-            kind in TEAMS,
-            bool(tokens),
-            _role(entry.get("role")),
-        )
+        return Actor(literal, tokens | ({literal} if literal else set()), kind, _role(entry.get("role")))
 
 
 def _role(concept: object) -> Role:

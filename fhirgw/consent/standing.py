@@ -66,6 +66,11 @@ def refusal_kind(consent: Json) -> Refusal | None:
     return next((kind for code, kind in _REFUSALS.items() if code in codes), None)
 
 
+def is_no_release(consent: Json) -> bool:
+    """Whether a Consent is about something else than privacy, and no refusal: nothing in it counts here."""
+    return _scope(consent) == "other" and refusal_kind(consent) is None
+
+
 def is_about(consent: Json, policy: PatientPolicy) -> bool | None:
     """Whether the Consent is this patient's; None when its patient cannot be resolved, or was merged with them."""
     reference = consent.get("patient")
@@ -114,7 +119,7 @@ def standing(
     period = provision.get("period", {}) if isinstance(provision, dict) else {}
     when = period_span(period, zone_of(consent, settings.zone))
     refusal = refusal_kind(consent)
-    elsewhere = is_about(consent, policy) is False or (_scope(consent) == "other" and refusal is None)
+    elsewhere = is_about(consent, policy) is False or is_no_release(consent)
     void = elsewhere or status in {"entered-in-error", "rejected"}
     failed = tuple(_failed(consent, reading, policy, at, settings, when))
     ended = status == "inactive" or (when is not None and when[1] is not None and when[1] < at)
@@ -225,11 +230,19 @@ def _is_signed(consent: Json, settings: ConsentSettings) -> bool:
         return False
     if not settings.require_signature:
         return True
+    verified = any("verifiedWith" in entry and "verificationDate" in entry for entry in verifications)
+    return verified or has_source(consent)
+
+
+def has_source(consent: Json) -> bool:
+    """The signed form, where it can be got: a hash is none, nor is a contained resource that is not there."""
     source, attachment = consent.get("sourceReference"), consent.get("sourceAttachment")
-    document = (isinstance(source, dict) and bool(source.keys() & {"reference", "identifier"})) or (
-        isinstance(attachment, dict) and bool(attachment.keys() & {"data", "url", "hash"})
-    )
-    return document or any("verifiedWith" in entry and "verificationDate" in entry for entry in verifications)
+    if isinstance(source, dict):
+        literal = bare(source.get("reference"))
+        there = (f"#{inner.get('id')}" for inner in objects(consent.get("contained", [])) or [])
+        tokens = list(identifier_tokens({"identifier": [source.get("identifier")]}))
+        return literal in there if literal.startswith("#") else bool(literal or tokens)
+    return isinstance(attachment, dict) and any(attachment.get(name) for name in ("data", "url"))
 
 
 def _has_authority(consent: Json, policy: PatientPolicy, signed: Span | None, settings: ConsentSettings) -> bool:

@@ -8,9 +8,11 @@ import orjson
 from sqlalchemy import Connection, bindparam, or_, select
 
 from fhirgw.consent.closure import Supporting, members_of
-from fhirgw.consent.elements import TEAMS
+from fhirgw.consent.elements import PERSONS, TEAMS
 from fhirgw.consent.model import Json, Recipient
 from fhirgw.consent.networks import AFFILIATION
+from fhirgw.consent.rules import identified
+from fhirgw.consent.standing import reading_of
 from fhirgw.store.prepared import Prepared
 from fhirgw.store.schema import resource, search_reference, search_token
 
@@ -18,6 +20,8 @@ ACTORS = frozenset(
     {"Organization", AFFILIATION, "PractitionerRole", "CareTeam", "Practitioner", "RelatedPerson", "Group"}
 )
 """Types whose content decides whom a consent names."""
+BEARERS = ("Organization", *sorted(PERSONS - {"Person"}))
+"""Of whom a Consent may mean who has an identifier that it names: if one is a person, it may be that one."""
 DEPTH = 4  # CareTeam ► PractitionerRole ► Practitioner
 
 _CURRENT = Prepared(
@@ -122,7 +126,12 @@ def supporting(connection: Connection, consents: Sequence[Json], known: dict[str
         consents: Of one patient.
         known: Resources met so far, by reference.
     """
-    front = sorted({reference for consent in consents for reference in _named(consent)})
+    borne = {token for consent in consents for token in identified(reading_of(consent, "UTC"))}
+    front = sorted(
+        {reference for consent in consents for reference in _named(consent)}.union(
+            *(bearers(connection, kind, token) for token in borne for kind in BEARERS)
+        )
+    )
     seen: dict[str, Json] = {}
     for _ in range(DEPTH):
         behind: set[str] = set()

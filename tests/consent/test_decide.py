@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from consent_cases import (
     ACT,
+    AT,
     CATEGORY,
     ORGANIZATION_A,
     actor,
@@ -20,7 +21,7 @@ from consent_cases import (
     types,
 )  # fmt: skip
 
-from fhirgw.consent.decide import decide, decide_for_all
+from fhirgw.consent.decide import Case, decide, decide_by
 from fhirgw.consent.model import ConsentSettings, Enrolment, Recipient
 from fhirgw.consent.rules import actor_tokens, read
 
@@ -232,11 +233,12 @@ def test_a_substitute_signs_with_recorded_authority_only():
 
 def test_every_patient_must_permit():
     resource = CONDITION | {"member": [{"entity": {"reference": "Patient/q"}}]}
-    policies, of_q = {"p": policy(roi())}, {"reference": "Patient/q"}
-    assert decide_for_all(request(), resource, labels(), policies, SETTINGS).effect == "DENY"
-    policies["q"] = replace(policy(roi() | {"patient": of_q, "performer": [of_q]}), patient="q")
-    assert decide_for_all(request(), resource, labels(), policies, SETTINGS).effect == "PERMIT"
-    assert decide_for_all(request(), {"resourceType": "Condition"}, labels(), policies, SETTINGS).effect == "DENY"
+    cases, of_q = {"p": Case(request(), policy(roi()), SETTINGS)}, {"reference": "Patient/q"}
+    assert decide_by(cases.get, resource, labels(), AT).effect == "DENY"
+    held = replace(policy(roi() | {"patient": of_q, "performer": [of_q]}), patient="q")
+    cases["q"] = Case(request(), held, SETTINGS)
+    assert decide_by(cases.get, resource, labels(), AT).effect == "PERMIT"
+    assert decide_by(cases.get, {"resourceType": "Condition"}, labels(), AT).effect == "DENY"
 
 
 def test_obligations_follow_part_2_data():

@@ -89,6 +89,23 @@ def test_a_policy_holds_all_that_a_decision_reads(database):
     assert (second.consents, second.enrolments) == ((), ())
 
 
+def test_who_is_named_by_an_identifier_alone_is_whoever_bears_it(database):
+    """An organization is then told apart from others; a person who bears it too may be the one who is meant."""
+    npi = {"identifier": [{"system": "urn:npi", "value": "1"}]}
+    put(database, patient(), consent("a", **naming({"identifier": npi["identifier"][0]})))
+
+    def bearers():
+        with database.read() as connection:
+            [found] = policy.load(connection, {"p"})
+        return found.actors.keys() - {"Patient/p"}
+
+    assert bearers() == set()
+    put(database, {"resourceType": "Organization", "id": "o", **npi})
+    assert bearers() == {"Organization/o"}
+    put(database, {"resourceType": "Practitioner", "id": "b", **npi})
+    assert bearers() == {"Organization/o", "Practitioner/b"}
+
+
 def test_an_organization_includes_its_parents(database):
     """A practice is also its network; a loop of parents ends."""
     put(
