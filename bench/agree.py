@@ -34,6 +34,14 @@ def provisions(node: Json, depth: int = 0) -> Iterator[tuple[int, Json]]:
         yield from provisions(child, depth + 1)
 
 
+def named(reference: Json) -> str:
+    """How an actor is named."""
+    literal = reference.get("reference", "")
+    if literal.startswith("#"):
+        return "contained"
+    return literal.split("/")[0] if literal else f"by identifier alone, {reference.get('type', 'of no type')}"
+
+
 def of_consent(consent: Json) -> Iterator[str]:
     """What of 2.4 and 2.5 a Consent states."""
     yield f"2.4 status {consent['status']}"
@@ -46,6 +54,8 @@ def of_consent(consent: Json) -> Iterator[str]:
         "not verified": "verification" in consent,
         "signed in the future": consent["dateTime"] > "2026-06-15",
         "no discloser": "organization" not in consent,
+        "supersedes another": "extension" in consent,
+        "with a zone": "T" in consent["dateTime"],
         "refusal": "icm-consent-category" in str(consent["category"]),
         "no end": "end" not in root.get("period", {}),
     }
@@ -57,7 +67,7 @@ def of_consent(consent: Json) -> Iterator[str]:
         yield f"2.5 {node['type']} at depth {depth}"
         yield from (f"2.5 dimension {name}" for name in node if name not in ("type", "provision"))
         yield from (f"2.5 data {one['meaning']}" for one in node.get("data", ()))
-        yield from (f"2.5 actor {one['reference']['reference'].split('/')[0]}" for one in node.get("actor", ()))
+        yield from (f"2.5 actor {named(one['reference'])}" for one in node.get("actor", ()))
         if "example.org/local" in str({name: value for name, value in node.items() if name != "provision"}):
             yield "2.4 unenforceable"
 
@@ -71,6 +81,9 @@ def dimensions(request: Any, policy: Any, settings: Any) -> Iterator[str]:
     for consent in policy.consents:
         yield from of_consent(consent)
     yield f"2.6 consents {len(policy.consents)}"
+    yield f"2.4 zone of the gateway {settings.zone}"
+    if any(consent["patient"] == {"reference": "Patient/q"} for consent in policy.consents) and not policy.others:
+        yield "2.6 two patients"
     states = policy.enrolments
     rows = {
         "4 emergency claimed": request.emergency is not None,

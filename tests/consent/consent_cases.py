@@ -20,6 +20,7 @@ CATEGORY = "http://fhirgw.org/fhir/CodeSystem/icm-consent-category"
 
 ICD = "http://hl7.org/fhir/sid/icd-10-cm"
 LOINC = "http://loinc.org"
+SUPERSEDES = "http://fhirgw.org/fhir/StructureDefinition/consent-supersedes"
 PROFILE = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-careplan"
 
 ORGANIZATION_A = frozenset({"Organization/a", "npi|A"})
@@ -57,6 +58,10 @@ RECORD = (
      "diagnosis": [{"condition": ref("Condition/y")}]},
     {"resourceType": "Goal", "id": "g", "description": {"text": "walk"}},
     {"resourceType": "Consent", "id": "c"},
+    {"resourceType": "Observation", "id": "i", "code": concept(LOINC, "1-1"),
+     "effectiveDateTime": "2026-04-30T23:30:00-04:00"},
+    {"resourceType": "Appointment", "id": "both", "participant": [
+        {"actor": ref("Patient/p")}, {"actor": ref("Patient/q")}, {"actor": ref("Practitioner/bob")}]},
 )  # fmt: skip
 """Resources that differ in what rules about content ask."""
 PARTIES = (
@@ -205,13 +210,13 @@ def policy(*consents, **changes):
     return PatientPolicy("p", tuple(consents), made.pop("enrolments", None), **made)
 
 
-def labels(*codes, conf=None, of=None, held=None):
+def labels(*codes, conf=None, of=None, held=None, zone="UTC"):
     """Labels as stated; of a resource under a policy also the marks that its rules give it."""
     mask = sum(BITS[code] for code in codes)
     conf = conf if conf is not None else 4 if mask else 3
     if held is not None:
         content = Content(of, cleared=True)
-        mask |= marks_of(of_consents(held.consents), content, content, KNOWN)
+        mask |= marks_of(of_consents(held.consents, zone), content, content, KNOWN)
     return Labels(mask, conf)
 
 

@@ -15,6 +15,7 @@ from consent_cases import (
     ORGANIZATION_A,
     PERSONNEL,
     PROFILE,
+    SUPERSEDES,
     action,
     actor,
     concept,
@@ -42,23 +43,38 @@ ACTORS = (
 RELEASED_TO = (*["Organization/a"] * 9, "Organization/net", "Organization/hie", "Organization/coded")
 CODINGS = (
     concept(ICD, "E11.9"), concept(ICD, "e119"), concept("http://loinc.org/", "4548-4"), concept(LOINC, "1-1"),
-    concept("http://example.org/local", "X"),
+    concept("http://example.org/local", "X"), concept(ICD, "E11"), concept(ICD, "E11.91"),
 )  # fmt: skip
 CLASSES = (
     types("Condition"), types("Goal"), types("Condition", "Observation"),
     [*types("Goal"), {"system": "urn:ietf:rfc:3986", "code": PROFILE}],
-    [{"system": "urn:ietf:bcp:13", "code": "application/pdf"}], [{"system": LOINC, "code": "34133-9"}],
+    [{"system": "urn:ietf:bcp:13", "code": "Application/PDF"}], [{"system": LOINC, "code": "34133-9"}],
+    [{"system": "urn:ietf:rfc:3986", "code": f"{PROFILE}|6.1.0"}],
 )  # fmt: skip
 INSTANCES = ("Condition/x", "Condition/y", "Encounter/e", "Condition/unknown")
+IDENTIFIERS = (("npi", "A"), ("npi", "B"), ("npi", "bob"), ("npi", "NET"), ("npi", "Z"), ("ein", "1"))
+KINDS = ("", "Organization", "Practitioner")
 AUTHORS = ("Practitioner/bob", "Organization/a", "Organization/b", "Practitioner/unknown")
 DATA_PERIODS = (
     {"start": "2026-01-01"}, {"start": "2026-01-01", "end": "2026-04-01"}, {"end": "2026-02-28"},
     {"start": "2026-03-01", "end": "2026-03-01"}, {"start": "2020-01-01", "end": "2030-01-01"},
+    {"end": "2026-04-30"}, {"start": "2026-05-01", "end": "2026-04-01"}, {"start": "2026-05-01T03:30:00Z"},
 )  # fmt: skip
 PERIODS = (
     {"start": "2026-01-01", "end": "2026-12-31"}, {"end": "2027-01-01"}, {"end": "2026-06-15"},
     {"end": "2026-06-14"}, {"start": "2026-06-16"}, {"start": "2026-01-01"}, {},
+    {"start": "2026-06"}, {"end": "2026"}, {"end": "2026-06-15T12:00:00Z"},
+    {"end": "2026-06-15T20:59:59+09:00"}, {"start": "2026-06-15T08:00:00-04:00"},
+    {"start": "2026-12-01", "end": "2026-01-01"},
 )  # fmt: skip
+SIGNED = (
+    "2026-01-01",
+    "2026-02-01",
+    "2026-02-01T09:00:00-12:00",
+    "2026-03-01T09:00:00+14:00",
+    "2026-01-01T00:00:00Z",
+)
+ZONES = ("UTC", "UTC", "America/New_York", "Pacific/Kiritimati")
 PURPOSES = ("TREAT", "COC", "BTG", "HPAYMT", "HMARKT", "HRESCH", "CLINTRCH", "PurposeOfUse", "HLEGAL")
 ACTIONS = (action("disclose"), action("collect"), action("access", "use"))
 UNKNOWN_LABEL = [{"system": "http://example.org/local", "code": "X"}]
@@ -106,6 +122,32 @@ def any_label(random):
     return security(*dict.fromkeys(some(random, CODES, 1, 3)))
 
 
+def any_actor(random):
+    """Named literally, or by an identifier: of a resource that the Consent contains, or of nobody it shows."""
+    if random.random() < 0.8:
+        return actor(random.choice(ACTORS))
+    system, value = random.choice(IDENTIFIERS)
+    kind = random.choice(KINDS)
+    if kind and random.random() < 0.5:
+        return actor(f"#{kind}-{system}-{value}")
+    reference = {"identifier": {"system": system, "value": value}} | ({"type": kind} if kind else {})
+    return actor("") | {"reference": reference}
+
+
+CONTAINED = [
+    {"resourceType": kind, "id": f"{kind}-{system}-{value}", "identifier": [{"system": system, "value": value}]}
+    for kind in KINDS
+    if kind
+    for system, value in IDENTIFIERS
+]
+
+
+def with_contained(made):
+    """With the resources that it refers to within itself."""
+    named = [one for one in CONTAINED if f"'#{one['id']}'" in str(made)]
+    return made | ({"contained": named} if named else {})
+
+
 def any_datum(random):
     if random.random() < 0.5:
         return datum("authoredby", random.choice(AUTHORS))
@@ -115,7 +157,7 @@ def any_datum(random):
 def any_dimensions(random, effects):
     """A provision with some of its dimensions, seldom those about content."""
     stated = {
-        "actor": lambda: [actor(random.choice(ACTORS)) for _ in range(random.randint(1, 2))],
+        "actor": lambda: [any_actor(random) for _ in range(random.randint(1, 2))],
         "purpose": lambda: purpose(*some(random, PURPOSES, 1, 2)),
         "securityLabel": lambda: any_label(random),
         "action": lambda: random.choice(ACTIONS),
@@ -160,7 +202,15 @@ def any_consent(random, name="c"):
         if random.randint(0, 3) == 2:  # "nothing, except": the same as an exception below a deny
             provision = {"type": "deny", "period": {"end": "2026-12-31"}, "provision": [provision]}
     changes = {key: random.choice(values) for key, values in CHANGES.items() if random.random() < 0.06}
-    return consent(provision, name=name, **changes)
+    if random.random() < 0.3:
+        changes["dateTime"] = random.choice(SIGNED)
+    return with_contained(consent(provision, name=name, **changes))
+
+
+def superseding(random, made, other):
+    """The same, with a link that says it takes the place of the other; signed later or not."""
+    link = {"url": SUPERSEDES, "valueReference": {"reference": f"Consent/{other['id']}"}}
+    return made | {"extension": [link], "dateTime": random.choice(SIGNED)}
 
 
 def any_policy(random):
@@ -168,6 +218,14 @@ def any_policy(random):
     if random.random() < 0.1:
         status = random.choice(("active", "inactive", "proposed"))
         made.append(refusal(random.choice(REFUSALS), random.choice(ACTORS), status=status))
+    if len(made) > 1 and random.random() < 0.3:
+        at, over = random.sample(range(len(made)), 2)
+        made[at] = superseding(random, made[at], made[over])
+        if random.random() < 0.3:
+            made[over] |= {"status": "inactive"}
+    if random.random() < 0.4:  # what is about two is seen where both let it be seen
+        theirs = {"patient": {"reference": "Patient/q"}, "performer": [{"reference": "Patient/q"}]}
+        made += [one | theirs | {"id": f"{one['id']}-q"} for one in made if random.random() < 0.8]
     states = random.choice((
         lambda: None,
         lambda: ["active"],
@@ -220,6 +278,7 @@ def any_settings(random):
         require_explicit_sensitive=random.random() < 0.5,
         require_signature=random.random() < 0.5,
         require_complete=random.random() < 0.5,
+        zone=random.choice(ZONES),
     )
 
 

@@ -1,60 +1,33 @@
 """A second, naive implementation of stages 0 to 8, transcribed from the consent specification.
 
 It shares the model types with fhirgw.consent and nothing else: own families, own dates, own tree walk, one
-resource at a time, no predicates and no marks. Slow and plain on purpose. What it does not transcribe, its callers
-do not generate: contained actors, supersession, zones, parts of a resource with labels of their own.
+resource at a time, no predicates and no marks. Slow and plain on purpose. Here: the order of the authorities, and
+what one Consent says; whom it names is in ``reference_parties``, what of content in ``reference_content``.
 """
 
 from datetime import UTC, datetime, timedelta
 
+from reference_content import BEHAVIOUR, BELOW, EXPLICIT, SUD, dated, meant, of_class, of_code, security, split
+from reference_parties import (
+    MAYBE,
+    NO,
+    OWN_AUTHORIZATION,
+    YES,
+    actors,
+    after,
+    ancestors,
+    first,
+    is_person,
+    kleene_and,
+    kleene_or,
+    party,
+    period,
+    purposes,
+    turned,
+    zone_of,
+)
+
 from fhirgw.consent.model import ConsentSettings, PatientPolicy, Request
-
-YES, NO, MAYBE = "yes", "no", "maybe"
-LEVEL = ["U", "L", "M", "N", "R", "V"]
-
-# Categories below each listed category; ETH and SUD are one (2.3, and trap 4 of the ICM facts).
-BELOW = {
-    "SUD": {"ETHUD", "OPIOIDUD"},
-    "BH": {"MH", "PSY", "PSYTHPN", "EMOTDIS", "COGN", "DVD"},
-    "MH": {"PSY", "PSYTHPN", "EMOTDIS"},
-    "PSY": {"PSYTHPN"},
-    "VIO": {"SDV", "MST"},
-}
-NEAR = {"HIV": {"STD"}, "STD": {"HIV"}}
-SUD = {"SUD", "ETHUD", "OPIOIDUD"}
-BEHAVIOUR = {"BH"} | BELOW["BH"]
-EXPLICIT = SUD | {"HIV", "PSYTHPN", "SDV"}
-
-PARENT = {
-    "TREAT": "PurposeOfUse", "HPAYMT": "PurposeOfUse", "HOPERAT": "PurposeOfUse", "HMARKT": "PurposeOfUse",
-    "HRESCH": "PurposeOfUse", "PATRQT": "PurposeOfUse", "COC": "TREAT", "ETREAT": "TREAT", "BTG": "ETREAT",
-    "CAREMGT": "HOPERAT", "CLINTRCH": "HRESCH", "HLEGAL": "HOPERAT",
-}  # fmt: skip
-OWN_AUTHORIZATION = {"HMARKT", "HRESCH", "HLEGAL"}
-
-AND = {
-    (YES, YES): YES, (YES, MAYBE): MAYBE, (MAYBE, YES): MAYBE, (MAYBE, MAYBE): MAYBE,
-}  # fmt: skip
-
-
-def kleene_and(values):
-    result = YES
-    for value in values:
-        result = AND.get((result, value), NO)
-    return result
-
-
-def kleene_or(values):
-    values = list(values)
-    return YES if YES in values else MAYBE if MAYBE in values else NO
-
-
-def ancestors(purpose):
-    line = []
-    while purpose is not None:
-        line.append(purpose)
-        purpose = PARENT.get(purpose)
-    return line
 
 
 def effect_of(
@@ -70,7 +43,7 @@ def effect_of(
     results = []
     for consent in policy.consents:
         if refusal(consent):
-            if refuses(consent, request, policy, world or {}):
+            if refuses(consent, request, policy, settings, world or {}):
                 return "DENY"
         else:
             results.append(one_consent(consent, request, policy, settings, about))
@@ -123,20 +96,17 @@ def emergency(request, policy, settings, world):
     made = datetime.fromisoformat(claim["since"]) if "since" in claim else request.at
     if not made <= request.at < made + timedelta(minutes=settings.break_glass_minutes):
         return False
-    return not any(refuses_a_person(consent, request, policy, world) for consent in policy.consents)
+    return not any(refuses_a_person(consent, request, policy, settings, world) for consent in policy.consents)
 
 
-def refuses_a_person(consent, request, policy, world):
+def refuses_a_person(consent, request, policy, settings, world):
     """2.5: "never Dr Bob", wherever it stands."""
-    if consent["status"] in {"entered-in-error", "rejected"} or refusal(consent):
+    if refusal(consent) or says_nothing(consent, policy) or settled(consent, request, policy, settings):
         return False
-    if not mine(consent, policy) and not of_a_joined_record(consent, policy):
-        return False
-    for node in flatten(consent):
-        named = [actor["reference"]["reference"] for actor in node["dims"].get("actor", [])]
-        persons = any(reference.startswith("Practitioner/") for reference in named)
+    for node in flatten(consent, settings):
+        persons = any(is_person(party(consent, actor), policy) for actor in node["dims"].get("actor", []))
         counts = node["effect"] == "deny" and persons and denies_count(node, consent, request)
-        if counts and kleene_and(of_the_request(node, request, policy, world)) != NO:
+        if counts and kleene_and(of_the_request(node, consent, request, policy, world)) != NO:
             return True
     return False
 
@@ -172,16 +142,21 @@ def refusal(consent):
     return "named-person-refusal" in codes or "dv-safety-list" in codes
 
 
-def refuses(consent, request, policy, world):
+def refuses(consent, request, policy, settings, world):
     """2.7 row 3: no signature, no performer needed; withdrawn or void, it is gone."""
-    if consent["status"] in {"inactive", "entered-in-error", "rejected"}:
-        return False
-    if not mine(consent, policy) and not of_a_joined_record(consent, policy):
+    if consent["status"] == "inactive" or says_nothing(consent, policy):
         return False
     root = consent["provision"]
-    if period(root.get("period"), request.at) == NO:
+    over = period(root.get("period"), request.at, zone_of(consent, settings)) == NO
+    if over or settled(consent, request, policy, settings):
         return False
-    return actors(root.get("actor"), request, policy, world) != NO
+    return actors(consent, root.get("actor"), request, policy, world) != NO
+
+
+def says_nothing(consent, policy):
+    """2.4: void, or another patient's."""
+    elsewhere = not mine(consent, policy) and not of_a_joined_record(consent, policy)
+    return elsewhere or consent["status"] in {"entered-in-error", "rejected"}
 
 
 def mine(consent, policy):
@@ -195,15 +170,14 @@ def of_a_joined_record(consent, policy):
 
 def one_consent(consent, request, policy, settings, about):
     """2.4 and 2.5 for one consent: PERMIT, DENY or N/A."""
-    joined = of_a_joined_record(consent, policy)
-    if consent["status"] in {"entered-in-error", "rejected"} or not (joined or mine(consent, policy)):
+    if says_nothing(consent, policy) or settled(consent, request, policy, settings):
         return "N/A"
-    nodes = flatten(consent)
+    nodes = flatten(consent, settings)
     # 4 row 49: "ROI doesn't move on merge"; what it denies is denied under both.
-    permits_count = not joined and in_force(consent, request, settings) and not unenforceable(consent, nodes)
+    permits_count = counts_in_full(consent, request, policy, settings) and not later_ones(consent, policy, settings)
     fired = []
     for node in nodes:
-        truth = match(node, request, policy, settings, about)
+        truth = match(node, consent, request, policy, settings, about)
         if node["effect"] == "permit":
             if permits_count and truth == YES and ceiling(node, consent, request, settings, about[1], nodes):
                 fired.append(node)
@@ -215,7 +189,7 @@ def one_consent(consent, request, policy, settings, about):
     return "PERMIT" if left else "N/A"
 
 
-def flatten(consent):
+def flatten(consent, settings):
     """2.5 steps 1 and 2, iteratively."""
     root = consent.get("provision", {})
     opt = None
@@ -224,11 +198,11 @@ def flatten(consent):
     dims = {name: value for name, value in root.items() if name not in {"type", "provision"}}
     conflict = opt is not None and "type" in root and root["type"] != opt
     effect = "deny" if conflict else root.get("type", opt)
-    nodes = []
+    nodes, zone = [], zone_of(consent, settings)
     if effect:
         nodes.append(
             {"path": "0", "above": [], "effect": effect, "dims": {} if conflict else dims, "alone": conflict,
-             "conflict": conflict}
+             "conflict": conflict, "zone": zone}
         )  # fmt: skip
     inherited = {name: value for name, value in dims.items() if name != "period"}
     stack = [("0", ["0"], child, inherited, number) for number, child in enumerate(root.get("provision", []))]
@@ -238,10 +212,37 @@ def flatten(consent):
         alone = child["type"] == "deny" and "actor" in stated
         dims = stated if alone else {**above_dims, **stated}
         path = f"{parent}.{number}"
-        nodes.append({"path": path, "above": above, "effect": child["type"], "dims": dims, "alone": alone})
+        nodes.append(
+            {"path": path, "above": above, "effect": child["type"], "dims": dims, "alone": alone, "zone": zone}
+        )
         for below, grandchild in enumerate(child.get("provision", [])):
             stack.append((path, [*above, path], grandchild, dims, below))
     return nodes
+
+
+def later_ones(consent, policy, settings):
+    """2.4 no. 6: "only an explicit supersedes link (same patient, later signature)"."""
+    zone = zone_of(consent, settings)
+    found = []
+    for other in policy.consents:
+        links = [one["valueReference"]["reference"] for one in other.get("extension", [])]
+        signed = first(other["dateTime"], zone_of(other, settings)) >= after(consent["dateTime"], zone)
+        stands = other["status"] in {"active", "inactive"} and other["patient"] == consent["patient"]
+        if f"Consent/{consent['id']}" in links and signed and stands:
+            found.append(other)
+    return found
+
+
+def counts_in_full(consent, request, policy, settings):
+    """All tests of 2.4 for a permit of this patient's."""
+    own = mine(consent, policy) and in_force(consent, request, settings)
+    return own and not unenforceable(consent, flatten(consent, settings))
+
+
+def settled(consent, request, policy, settings):
+    """2.4: a later release that supersedes it, while that is in force, has settled its exceptions."""
+    later = later_ones(consent, policy, settings)
+    return any(counts_in_full(other, request, policy, settings) and not refusal(other) for other in later)
 
 
 def unenforceable(consent, nodes):
@@ -256,20 +257,23 @@ def broken(dims):
         return True
     coded = [coding for name in ("securityLabel", "purpose", "class") for coding in dims.get(name, [])]
     coded += [coding for concept in dims.get("code", []) for coding in concept["coding"]]
+    if "dataPeriod" in dims and turned(dims["dataPeriod"], UTC):
+        return True
     return any("example.org" in coding["system"] for coding in coded)
 
 
 def in_force(consent, request, settings):
     """2.4 tests 1 to 5."""
     signed = "sourceReference" in consent or not settings.require_signature
+    zone = zone_of(consent, settings)
     return (
         consent["status"] == "active"
         and any(
             coding["code"] == "64292-6" for concept in consent.get("category", []) for coding in concept["coding"]
         )
         and consent["scope"]["coding"][0]["code"] == "patient-privacy"
-        and first(consent["dateTime"]) <= request.at
-        and period(consent.get("provision", {}).get("period"), request.at) == YES
+        and first(consent["dateTime"], zone) <= request.at
+        and period(consent.get("provision", {}).get("period"), request.at, zone) == YES
         and signed
         and all(entry["reference"] == consent["patient"]["reference"] for entry in consent.get("performer", []))
         and ("performer" in consent or not settings.require_signature)
@@ -281,40 +285,26 @@ def denies_count(node, consent, request):
     """2.4, last paragraphs: a root deny ends with its period or its withdrawal, a nested one outlives both."""
     if consent["status"] == "inactive" and node["path"] == "0":
         return False
-    own = consent.get("provision", {}).get("period")
+    own, zone = consent.get("provision", {}).get("period"), node["zone"]
     if node["path"] == "0":
-        return period(own, request.at) != NO
-    return node["alone"] or own is None or "start" not in own or period({"start": own["start"]}, request.at) != NO
+        return period(own, request.at, zone) != NO
+    begun = own is None or "start" not in own or turned(own, zone) or request.at >= first(own["start"], zone)
+    return node["alone"] or begun
 
 
-def first(text):
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
-
-
-def period(value, at):
-    if value is None:
-        return YES
-    if "start" in value and at < first(value["start"]):
-        return NO
-    if "end" in value and at >= first(value["end"]) + timedelta(days=1):
-        return NO
-    return YES
-
-
-def match(node, request, policy, settings, about):
+def match(node, consent, request, policy, settings, about):
     """2.5 step 3: AND over dimensions, each on its own."""
     resource, labels, conf, world = about
     dims = node["dims"]
-    truths = of_the_request(node, request, policy, world)
+    truths = of_the_request(node, consent, request, policy, world)
     if "class" in dims and not broken({"class": dims["class"]}):
         truths.append(kleene_or(of_class(coding, resource) for coding in dims["class"]))
     if "code" in dims and not broken({"code": dims["code"]}):
-        listed = {same_code(coding) for concept in dims["code"] for coding in concept["coding"]}
-        truths.append(YES if listed & {same_code(coding) for coding in codings(resource)} else NO)
+        truths.append(of_code(dims["code"], resource))
     if "data" in dims:
         truths.append(kleene_or(meant(entry, resource, world) for entry in dims["data"]))
-    if "dataPeriod" in dims:
-        truths.append(dated(dims["dataPeriod"], node["effect"], resource))
+    if "dataPeriod" in dims and not broken({"dataPeriod": dims["dataPeriod"]}):
+        truths.append(dated(dims["dataPeriod"], node["effect"], resource, node["zone"]))
     if "securityLabel" in dims and not broken({"securityLabel": dims["securityLabel"]}):
         truths.append(security(dims["securityLabel"], node["effect"], labels, conf, settings))
     elif node["effect"] == "permit" and settings.require_explicit_sensitive and labels & EXPLICIT:
@@ -322,13 +312,13 @@ def match(node, request, policy, settings, about):
     return kleene_and(truths)
 
 
-def of_the_request(node, request, policy, world):
+def of_the_request(node, consent, request, policy, world):
     """The dimensions that are the same for every resource."""
     dims = node["dims"]
     truths = [
-        actors(dims.get("actor"), request, policy, world),
+        actors(consent, dims.get("actor"), request, policy, world),
         purposes(dims.get("purpose"), node["effect"], request.purpose),
-        YES if node["path"] == "0" else period(dims.get("period"), request.at),
+        YES if node["path"] == "0" else period(dims.get("period"), request.at, node["zone"]),
         MAYBE if broken_only(dims) else YES,
     ]
     if "action" in dims:
@@ -342,245 +332,6 @@ def broken_only(dims):
     return any(broken({name: value}) for name, value in dims.items())
 
 
-def of_class(coding, resource):
-    """2.5: resource type, document type or profile."""
-    if coding["system"] == "http://hl7.org/fhir/resource-types":
-        return YES if resource["resourceType"] == coding["code"] else NO
-    if coding["system"] == "urn:ietf:rfc:3986":
-        return YES if coding["code"] in resource.get("meta", {}).get("profile", []) else NO
-    if coding["system"] == "urn:ietf:bcp:13":
-        return YES if f"'contentType': '{coding['code']}'" in str(resource) else NO
-    kinds = [resource.get("type", {})] if resource["resourceType"] == "DocumentReference" else []
-    return YES if same_code(coding) in {same_code(one) for one in codings(kinds)} else NO
-
-
-def codings(value):
-    if isinstance(value, dict):
-        here = [value] if "code" in value and "system" in value else []
-        return here + [coding for name, part in value.items() if name != "meta" for coding in codings(part)]
-    return [coding for part in value for coding in codings(part)] if isinstance(value, list) else []
-
-
-def same_code(coding):
-    """2.5: a trailing slash, icd-10 for icd-10-cm; 5.5: trim, upper, drop dot."""
-    system = coding["system"].rstrip("/").replace("sid/icd-10-cm", "sid/icd-10")
-    if system.endswith("sid/icd-10"):
-        return system, coding["code"].strip().upper().replace(".", "")
-    return system, coding["code"]
-
-
-def meant(entry, resource, world):
-    """2.5: instance = this resource; related = it or anything referring to/from it; dependents; authoredby."""
-    meaning, named = entry["meaning"], entry["reference"]["reference"]
-    own = f"{resource['resourceType']}/{resource['id']}"
-    to_it = YES if f"'reference': '{named}'" in str(resource) else NO
-    if meaning == "instance":
-        return YES if named == own else NO
-    if meaning == "dependents":
-        return to_it if named != own else kleene_or([MAYBE, to_it])
-    if meaning == "related":
-        from_it = MAYBE if named not in world else YES if f"'reference': '{own}'" in str(world[named]) else NO
-        return kleene_or([YES if named == own else NO, to_it, from_it])
-    authors = [
-        author
-        for name in ("recorder", "asserter", "performer", "author")
-        for author in (resource[name] if isinstance(resource.get(name), list) else [resource.get(name)])
-        if author
-    ]
-    return kleene_or(made_by(author, named, world) for author in authors) if authors else MAYBE
-
-
-def made_by(author, named, world):
-    people = {author.get("reference"), identifier_of(author.get("identifier"))} - {None}
-    role = world.get(author.get("reference"), {})
-    for one in [
-        author.get("reference"),
-        *(role.get(name, {}).get("reference") for name in ("practitioner", "organization")),
-    ]:
-        people |= who(one, world)
-    if people & ({named} | who(named, world)):
-        return YES
-    known = author.get("reference") in world or "identifier" in author
-    return NO if known and named in world else MAYBE
-
-
-def who(reference, world):
-    resource = world.get(reference)
-    return set() if resource is None else {reference, *map(identifier_of, resource.get("identifier", []))}
-
-
-def identifier_of(identifier):
-    return identifier and f"{identifier['system']}|{identifier['value']}"
-
-
-CLINICAL = {
-    "Condition": [("onsetDateTime",), ("recordedDate",)], "Observation": [("effectivePeriod",)],
-    "Encounter": [("period",)], "DocumentReference": [("date",)],
-}  # fmt: skip
-
-
-def dated(asked, effect, resource):
-    """2.5: within (permit), any overlap (deny), no date: unknown."""
-    found = [
-        resource[name] for group in CLINICAL.get(resource["resourceType"], []) for name in group if name in resource
-    ]
-    if not found:
-        return MAYBE
-    when = found[0] if isinstance(found[0], dict) else {"start": found[0], "end": found[0]}
-    late, early = datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)
-    begin = first(when["start"]) if "start" in when else early
-    finish = after(when["end"]) if "end" in when else late
-    start = first(asked["start"]) if "start" in asked else early
-    end = after(asked["end"]) if "end" in asked else late
-    if effect == "permit":
-        return YES if start <= begin and finish <= end else NO
-    return YES if begin < end and start < finish else NO
-
-
-def after(text):
-    """The first instant after a day."""
-    return first(text) + timedelta(days=1)
-
-
-def actors(named, request, policy, world):
-    if named is None:
-        return YES
-    return kleene_or(one_actor(actor["reference"]["reference"], request, policy, world, ()) for actor in named)
-
-
-def one_actor(reference, request, policy, world, inside):
-    """2.3: a closure; a team or a group is whoever is in it now."""
-    recipient = request.recipient
-    if recipient.tokens and reference.split("/")[0] in {"CareTeam", "Group"}:
-        if reference in recipient.tokens:
-            return YES
-        return (
-            in_team(world[reference], request, policy, world, (*inside, reference)) if reference in world else MAYBE
-        )
-    return one_party(reference, request, policy, world)
-
-
-def in_team(team, request, policy, world, inside):
-    held = {"active": YES, "inactive": NO}.get(team.get("status", "active"), MAYBE)
-    held = NO if team.get("active") is False else held
-    truths = []
-    for entry in team.get("participant", team.get("member", [])):
-        reference = entry.get("member", entry.get("entity"))["reference"]
-        if reference not in inside:
-            now = NO if entry.get("inactive") else period(entry.get("period"), request.at)
-            is_it = one_actor(reference, request, policy, world, inside)
-            truths.append(kleene_and([held, period(team.get("period"), request.at), now, is_it]))
-    return kleene_or(truths)
-
-
-def one_party(reference, request, policy, world):
-    recipient = request.recipient
-    if not recipient.tokens:
-        return MAYBE
-    if reference in recipient.tokens:
-        return YES
-    known = policy.actors.get(reference)
-    if reference.startswith("Practitioner/"):
-        if known is not None and known & recipient.tokens:
-            return YES
-        if recipient.person:
-            return MAYBE if known is None else NO
-        works_for = policy.affiliations.get(reference)
-        return NO if works_for is not None and not works_for & recipient.tokens else MAYBE
-    if known is not None and known & recipient.tokens:
-        return YES
-    within = takes_part(reference, request, world)
-    return MAYBE if known is None and within == NO else within
-
-
-ORDINARY = {"member": {"organization", "network"}, "provider": {"network"}}
-"""What somebody with this role in an affiliation is plainly a member of."""
-
-
-def takes_part(reference, request, world):
-    """2.3: A holds the networks. Plainly what the recipient is a member of; perhaps what these belong to."""
-    mine = {name for name in world if who(name, world) & request.recipient.tokens}
-    mine |= {over for name in mine for over in above(name, world)}
-    in_use = [one for one in world.values() if period(one.get("period"), request.at) == YES]
-    now = [link for one in in_use for link in affiliated(one)]
-    if any(part in mine and whole == reference and sure for part, whole, sure in now):
-        return YES
-    reached = set(mine)
-    for _ in now:
-        reached |= {over for part, whole, _ in now if part in reached for over in above(whole, world)}
-    return MAYBE if reference in reached - mine else NO
-
-
-def affiliated(one):
-    """Who takes part in what, by an OrganizationAffiliation, and whether plainly."""
-    if one["resourceType"] != "OrganizationAffiliation" or one.get("active") is False:
-        return
-    codes = {coding["code"] for concept in one.get("code", []) for coding in concept["coding"]}
-    named = [("organization", one["organization"])] if "organization" in one else []
-    for element, target in named + [("network", network) for network in one.get("network", [])]:
-        sure = any(element in ORDINARY.get(code, ()) for code in codes) and "location" not in one
-        yield one["participatingOrganization"]["reference"], target["reference"], sure
-    if "HIE/HIO" in codes:
-        yield one["organization"]["reference"], one["participatingOrganization"]["reference"], False
-
-
-def above(reference, world):
-    """An organization, and what it is part of."""
-    line = []
-    while reference is not None:
-        line.append(reference)
-        reference = world.get(reference, {}).get("partOf", {}).get("reference")
-    return line
-
-
-def purposes(listed, effect, purpose):
-    line = ancestors(purpose) if purpose in PARENT or purpose == "PurposeOfUse" else None
-    if listed is not None and broken({"purpose": listed}):
-        return MAYBE
-    if line is None:
-        return YES if listed is None and effect == "deny" else MAYBE
-    own = set()
-    for at, code in enumerate(line):
-        if code in OWN_AUTHORIZATION:
-            own = set(line[: at + 1])
-            break
-    if listed is None:
-        return NO if own and effect == "permit" else YES
-    wanted = own if own and effect == "permit" else set(line)
-    return YES if wanted & {coding["code"] for coding in listed} else NO
-
-
-def split(coded):
-    sensitive = {{"ETH": "SUD"}.get(coding["code"], coding["code"]) for coding in coded} - set(LEVEL)
-    levels = [LEVEL.index(coding["code"]) for coding in coded if coding["code"] in LEVEL]
-    return sensitive, levels
-
-
-def security(coded, effect, labels, conf, settings):
-    sensitive, levels = split(coded)
-    if effect == "deny":
-        reach = set(sensitive)
-        for code in sensitive:
-            reach |= BELOW.get(code, set()) | NEAR.get(code, set())
-            reach |= {above for above, below in BELOW.items() if code in below}
-        return YES if (levels and conf >= min(levels)) or reach & labels else NO
-    if levels and conf > max(levels):
-        return NO
-    if sensitive:
-        allowed = set(sensitive).union(*(BELOW.get(code, set()) for code in sensitive))
-        if not labels <= allowed:
-            return NO
-        if not levels and not labels:
-            return NO
-    if settings.require_explicit_sensitive:
-        named = sensitive | (SUD if "SUD" in sensitive else set())
-        if not (labels & EXPLICIT) <= named:
-            return NO
-    elif not sensitive and not levels:
-        return NO
-    return YES
-
-
 def ceiling(node, consent, request, settings, labels, nodes):
     """2.4 no. 7 and 2.7 row 2: what the law asks of the paper, whatever its provisions say."""
     dims = node["dims"]
@@ -592,9 +343,9 @@ def ceiling(node, consent, request, settings, labels, nodes):
             return False
     if not settings.require_complete:
         return True
-    ends = "end" in (consent["provision"].get("period") or {}) or (
-        node["path"] != "0" and "end" in (dims.get("period") or {})
-    )
+    # A nested period without an end is within the Consent's own.
+    own = node["path"] != "0" and "end" in (dims.get("period") or {})
+    ends = own or "end" in (consent["provision"].get("period") or {})
     listed = [coding["code"] for coding in dims.get("purpose", [])]
     business = bool(listed) and all(set(ancestors(code)) & {"TREAT", "HPAYMT", "HOPERAT"} for code in listed)
     asks_business = bool(set(ancestors(request.purpose)) & {"TREAT", "HPAYMT", "HOPERAT"})

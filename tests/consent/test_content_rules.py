@@ -31,7 +31,7 @@ from fhirgw.consent.model import ConsentSettings, Recipient
 from fhirgw.consent.redact import redact
 from fhirgw.consent.vocabulary import MARK_BITS
 
-X, Y, OBSERVATION, PLAN, DOCUMENT, ENCOUNTER, GOAL, _ = RECORD
+X, Y, OBSERVATION, PLAN, DOCUMENT, ENCOUNTER, GOAL, *_ = RECORD
 WORDS = {"resourceType": "Condition", "id": "w", "code": {"text": "sugar"}}
 NOBODY = Surroundings(lambda _: None, lambda _: None)
 

@@ -37,15 +37,16 @@ ASKED = [*LABELLED, *((one, ()) for one in RECORD)]
 """One resource with labels, and each without."""
 
 
-def facts_of(held, asked=ASKED):
+def facts_of(held, switches, asked=ASKED):
     """With the marks that the rules of this policy give each."""
-    labelled = [(one["resourceType"], labels(*codes, of=one, held=held)) for one, codes in asked]
+    zone = switches.zone
+    labelled = [(one["resourceType"], labels(*codes, of=one, held=held, zone=zone)) for one, codes in asked]
     return [Facts(kind, said.labels, said.conf) for kind, said in labelled]
 
 
 def permitted(request, held, switches, asked=ASKED):
     case = Case(request, held, switches)
-    return [case.permits(facts) for facts in facts_of(held, asked)]
+    return [case.permits(facts) for facts in facts_of(held, switches, asked)]
 
 
 def opened(before, after):
@@ -153,7 +154,7 @@ def test_ending_a_permit_rooted_roi_never_opens(request, held, switches):
 def test_raising_confidentiality_never_opens(request, held, switches):
     """Law (e)."""
     case = Case(request, held, switches)
-    for facts in facts_of(held):
+    for facts in facts_of(held, switches):
         allowed = [case.permits(replace(facts, conf=level)) for level in range(6)]
         assert allowed == sorted(allowed, reverse=True)
 

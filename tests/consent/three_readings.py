@@ -1,18 +1,19 @@
 """``decide``, the compiled predicate and the naive reference, asked the same."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
 import reference
-from consent_cases import KNOWN, RECORD, WORLD
+from consent_cases import KNOWN, RECORD, WORLD, ref
 
 from fhirgw.consent.compile import compile_case
 from fhirgw.consent.content import Content
-from fhirgw.consent.decide import Case, element_visible
+from fhirgw.consent.decide import Case, decide_by, element_visible
 from fhirgw.consent.labels import ElementLabel, Labels
 from fhirgw.consent.marks import marks_of, of_consents
-from fhirgw.consent.predicate import Facts, holds
+from fhirgw.consent.predicate import Facts, both, holds
 from fhirgw.consent.vocabulary import BITS
 
 LABELLED = (
@@ -48,11 +49,17 @@ class Said(NamedTuple):
     agree: bool
 
 
+def patients(resource):
+    """Whom a resource is about: one of them is about two."""
+    return ("p", "q") if resource["id"] == "both" else ("p",)
+
+
 def readings(request, policy, switches, asked=ASKED) -> Iterator[Said]:
     """What is said of each resource asked about, and whether all say it."""
-    case = Case(request, policy, switches)
-    compiled = compile_case(case)
-    marks = of_consents(policy.consents)
+    held = {"p": policy, "q": replace(policy, patient="q", others=frozenset())}
+    cases = {who: Case(request, one, switches) for who, one in held.items()}
+    predicates = {who: compile_case(case) for who, case in cases.items()}
+    marks = of_consents(policy.consents, switches.zone)
     known = {}
 
     def labels_of(resource, codes, conf):
@@ -64,22 +71,28 @@ def readings(request, policy, switches, asked=ASKED) -> Iterator[Said]:
     def mask(codes):
         return sum(BITS[code] for code in codes)
 
-    def expected(resource, codes, conf):
-        return reference.effect_of(request, policy, switches, resource, set(codes), conf, WORLD) == "PERMIT"
+    def expected(resource, codes, conf, about=()):
+        asked = (switches, resource, set(codes), conf, WORLD)
+        return all(
+            reference.effect_of(request, held[who], *asked) == "PERMIT" for who in about or patients(resource)
+        )
 
     for resource, codes, conf, part in asked:
         whole, element = labels_of(resource, codes, conf), ElementLabel(("part",), mask(part.codes), part.conf)
         if part.target:
             own = labels_of(part.target, part.codes, part.conf)
             element = ElementLabel(("part",), own.labels, own.conf, part.target["resourceType"])
-        decision = case.decide(resource, Labels(whole.labels, whole.conf, (element,)))
+        about = patients(resource)
+        body = resource if len(about) > 1 else {**resource, "subject": ref("Patient/p")}
+        decision = decide_by(cases.get, body, Labels(whole.labels, whole.conf, (element,)), request.at)
         facts = Facts(resource["resourceType"], whole.labels, whole.conf)
+        compiled = both(predicates[who] for who in about)
         permitted = expected(resource, codes, conf)
         effect = decision.effect == "PERMIT"
         same = effect == permitted == holds(compiled, facts)
         if permitted:
             with_part = expected(resource, {*codes, *part.codes}, max(conf, part.conf))
-            shown = with_part and (part.target is None or expected(part.target, part.codes, part.conf))
+            shown = with_part and (part.target is None or expected(part.target, part.codes, part.conf, about))
             same &= (not decision.redactions) == shown == element_visible(partial(holds, compiled), facts, element)
         decided = "REDACT" if effect and decision.redactions else decision.effect
         yield Said((resource["id"], codes, conf, part), decided, decision.reason, decision.stage, same)
