@@ -4,7 +4,7 @@ import dataclasses
 
 import orjson
 import pytest
-from composed_gateway import ALMA, composed, message
+from composed_gateway import ALMA, FENN, composed, message
 from signed_hospital import Hospital
 from sqlalchemy import delete, select, update
 
@@ -13,6 +13,7 @@ from fhirgw.alerts import ADMIT
 from fhirgw.asks import History, Notification, Read, Search
 from fhirgw.audit_event import Basis, Entry, audit_event, recorded
 from fhirgw.consent.model import ConsentSettings
+from fhirgw.demo import CLIENTS
 from fhirgw.errors import InvalidElement, NotFound
 from fhirgw.replay import replay
 from fhirgw.store import policy, repository
@@ -154,6 +155,61 @@ async def test_what_was_released_in_an_emergency_is_decided_again(whole, tmp_pat
     entry = newest(whole)
     everything_moves(whole, whole.patient(ALMA))
     assert again(whole, entry).differences == ()
+
+
+async def test_what_the_law_had_disclosed_is_decided_again_by_the_agreements_of_then(tmp_path):
+    """Of members who released nothing; without the agreement's file nothing would be, and that is told."""
+    file = tmp_path / "agreements.toml"
+    system, value = next(one.organization for one in CLIENTS if one.id == "pcmh-elm")
+    file.write_text(
+        f"""[[agreement]]
+        name = "state audit"
+        recipient.identifiers = [{{system = "{system}", value = "{value}"}}]
+        purposes = ["HOPERAT"]
+        classes = ["Patient"]
+        securityLabels = ["N"]
+        period = {{start = "2026-01-01", end = "2027-12-31"}}
+        """,
+        "utf-8",
+    )
+    with composed(tmp_path, agreements_file=file) as whole:
+        whole.clock.tick(seconds=1)
+        asking = whole.requester("pcmh-elm", "HOPERAT")
+        await whole.gateway.share.release(asking, Read("Patient", whole.patient(ALMA)))
+        entry = newest(whole)
+        with whole.gateway.database.read() as connection:
+            said = audit.find(connection, entry).entry
+        assert said.consents == ("urn:fhirgw:agreement:state audit",)
+        everything_moves(whole, whole.patient(ALMA))
+        assert again(whole, entry).differences == ()
+        without = again(whole, entry, ConsentSettings())
+        assert without.since == ("settings",)
+        assert without.differences[-1] == "it would be released under nothing"
+
+
+async def test_what_was_said_under_a_joined_record_is_decided_again_after_the_two_were_parted(whole):
+    """A refusal of the other record counts while they are joined; the ledger says that they were."""
+    alma, fenn = whole.patient(ALMA), whole.patient(FENN)
+    persons, oak = whole.gateway.ingest.persons, whole.requester("pcmh-oak").organization
+    scope = {"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy"}
+    provision = {"type": "deny", "actor": [{"reference": {"reference": f"Organization/{oak}"}}]}
+    refusal = {"resourceType": "Consent", "id": "never", "status": "active", "scope": {"coding": [scope]},
+               "patient": {"reference": f"Patient/{fenn}"}, "provision": provision}  # fmt: skip
+    whole.gateway.database.write_sync(lambda tx: repository.put(tx, refusal))
+    apart = await ask(whole, Read("Patient", alma))
+    await persons.merge(alma, fenn)
+    whole.clock.tick(seconds=1)
+    joined = await ask(whole, Read("Patient", alma))
+    with whole.gateway.database.read() as connection:
+        read = {name: audit.find(connection, name).entry.basis.others for name in (apart, joined)}
+    assert read == {apart: (), joined: (fenn,)}
+    whole.clock.tick(seconds=1)
+    await persons.unmerge(alma, fenn)
+    everything_moves(whole, alma)
+    assert again(whole, apart).differences == again(whole, joined).differences == ()
+    write(whole, delete(history).where(history.c.type == "Consent", history.c.id == "never"))
+    assert again(whole, joined).differences == ("Consent/never/_history/1 was read, and is not in the history",)
+    assert again(whole, apart).differences == ()
 
 
 async def test_a_consent_that_was_altered_or_taken_away_is_found(whole):
