@@ -6,9 +6,10 @@ names and diagnoses into the ledger: searches inside the programme are in no pro
 See: https://profiles.ihe.net/ITI/BALP; FHIR R4 AuditEvent.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 from fhirgw.consent.predicate import Visibility
 from fhirgw.store.stored import instant
@@ -42,12 +43,13 @@ _TYPE: Final = "http://terminology.hl7.org/CodeSystem/audit-entity-type"
 _REQUEST: Final = {"system": f"{BALP}/CodeSystem/BasicAuditEntityType", "code": "XrequestId"}
 _PATIENT_ROLE, _DATA_ROLE, _SECURITY_ROLE = "1", "4", "13"
 _PERSON_TYPE, _OBJECT_TYPE, _OTHER_TYPE = "1", "2", "4"
+BASES: Final = 1024
+"""How many are kept as they are told."""
 _URI: Final = "5"
 """AuditEvent.agent.network.type."""
 
 
-@dataclass(frozen=True, slots=True)
-class Basis:
+class Basis(NamedTuple):
     """What a decision was made from and nothing else keeps, so that it can be made again (``replay``).
 
     Attributes:
@@ -209,17 +211,18 @@ def _request(entry: Entry) -> Json:
     said = {"what": {"identifier": {"value": entry.request_id}}, "type": _REQUEST}
     if entry.basis is None:
         return said
-    return said | {"detail": [{"type": name, "valueString": value} for name, value in _details(entry.basis)]}
+    decided = {"type": "decided", "valueString": str(entry.basis.decided)}
+    return said | {"detail": [decided, *_lasting(entry.basis._replace(decided=0))]}
 
 
-def _details(basis: Basis) -> Iterator[tuple[str, str]]:
-    yield "decided", str(basis.decided)
-    yield "channel", basis.channel
-    yield "settings", basis.settings
-    yield "labels", basis.labels
+@lru_cache(maxsize=BASES)
+def _lasting(basis: Basis) -> tuple[Json, ...]:
+    """All of it but the instant: what was decided from the same a moment ago is told in the same words."""
+    said = [("channel", basis.channel), ("settings", basis.settings), ("labels", basis.labels)]
     for name in ("classes", "enrolments", "others"):
-        yield from ((name, value) for value in getattr(basis, name))
-    yield from (("consents", f"{reference} {digest}") for reference, digest in basis.consents)
+        said += [(name, value) for value in getattr(basis, name)]
+    said += [("consents", f"{reference} {digest}") for reference, digest in basis.consents]
+    return tuple({"type": name, "valueString": value} for name, value in said)
 
 
 # What an accounting reads -----------------------------------------------------------------------------------------

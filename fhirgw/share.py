@@ -42,11 +42,10 @@ from fhirgw.asks import (
     Search,
     VRead,
 )
-from fhirgw.audit import Entry, Ledger
-from fhirgw.audit_event import Basis, released_under
+from fhirgw.audit import Ledger
+from fhirgw.bookkeeping import Books
 from fhirgw.came_back import Returns, came_back
 from fhirgw.consent.decide import Case
-from fhirgw.consent.labels import TABLE_VERSION
 from fhirgw.consent.model import ConsentSettings, digest
 from fhirgw.consent.notice import STATEMENT, scopes
 from fhirgw.consent.predicate import Visibility
@@ -57,8 +56,8 @@ from fhirgw.lookup import Match, look_up
 from fhirgw.matching import Model, load
 from fhirgw.released import Released
 from fhirgw.replica import Replica, next_transaction
-from fhirgw.store import clients, past, policy, repository, search
-from fhirgw.store.database import Database, Transaction
+from fhirgw.store import clients, policy, repository, search
+from fhirgw.store.database import Database
 from fhirgw.store.endings import RELEASE_ENDED, to_tell
 from fhirgw.store.repository import Stored
 from fhirgw.store.search import BeyondError
@@ -118,11 +117,10 @@ class Share:
             matching: Weights and thresholds of ``$match``; None: those that ship with fhirgw.
         """
         self._database = database
-        self._ledger = ledger
+        self._books = Books(ledger, digest(consent))
         self._base = base
         self._pages = pages
         self.consent = consent
-        self._digest = digest(consent)
         self._clock = clock
         self._matching = matching or load()
         self.visibilities = Visibilities(consent)
@@ -139,7 +137,7 @@ class Share:
             try:
                 now = self._clock()
                 visibility, answer = await asyncio.to_thread(self._select, requester, ask, now)
-                await self._database.write(self._account(requester, visibility, answer, now), urgent=True)
+                await self._database.write(self._books.account(requester, visibility, answer, now), urgent=True)
             except PolicyMovedError:
                 continue
             still = None if visibility.inside else partial(self._holds, _as_far_as(visibility, answer))
@@ -151,10 +149,7 @@ class Share:
         claim = requester.emergency
         if claim is None:
             return
-        entry = replace(_entry(requester, None, inside=False), interaction="emergency-claim", disclosure=False)
-        await self._database.write(
-            lambda tx: self._ledger.append(tx, [emergency.documented(tx, claim, entry)]), urgent=True
-        )
+        await self._database.write(self._books.claim(requester, claim), urgent=True)
         metrics.emergencies.inc()
         log.warning("an emergency was claimed; it is to be reviewed", client=requester.client, claim=claim.id)
 
@@ -359,36 +354,6 @@ class Share:
             return disclosed(turn.connection, turn.visibility, ask, turn.now)
         return came_back(turn.connection, turn.visibility, turn.requester.inside, ask)
 
-    # --- account ------------------------------------------------------------------------------------------
-
-    def _account(
-        self, requester: Requester, visibility: Visibility, answer: Answer, now: int
-    ) -> Callable[[Transaction], None]:
-        entries = _entries(requester, visibility, answer)
-
-        def unit(tx: Transaction) -> None:
-            if has_moved(tx.connection, visibility):
-                raise PolicyMovedError
-            based = entries if visibility.inside else self._based(tx.connection, requester, entries, now)
-            self._ledger.append(tx, based)
-
-        return unit
-
-    def _based(
-        self, connection: Connection, requester: Requester, entries: Sequence[Entry], now: int
-    ) -> list[Entry]:
-        """The entries with what they were decided from: it has not moved since."""
-        client = clients.find(connection, requester.client)
-        classes = tuple(sorted(client.classes)) if client else ()
-        found = [(entry, past.read(connection, entry.patient or "")) for entry in entries]
-        return [
-            replace(
-                entry,
-                basis=Basis(now, requester.channel, classes, *read, settings=self._digest, labels=TABLE_VERSION),
-            )
-            for entry, read in found
-        ]
-
 
 def _single(shown: Sequence[Shown], interaction: str) -> Answer:
     if not shown:
@@ -413,43 +378,11 @@ def _as_far_as(visibility: Visibility, answer: Answer) -> Visibility:
     """The visibility, about those alone whom the answer shows; what came of somebody's care may be of anybody's."""
     whose = {one.stored.patient for one in answer.shown if one.stored.standing != "registry"}
     about = frozenset(patient for patient in {*whose, answer.about or None} if patient is not None)
-    return visibility if None in whose or not about else replace(visibility, about=about)
+    if None in whose or not about or about == visibility.about:
+        return visibility
+    return replace(visibility, about=about)
 
 
 def _bound_to(requester: Requester) -> tuple[str, str]:
     """Whom a page token serves."""
     return requester.client, requester.purpose
-
-
-def _entries(requester: Requester, visibility: Visibility, answer: Answer) -> list[Entry]:
-    """One entry per patient of the answer; what is about nobody is not accounted for."""
-    by_patient: dict[str, list[Shown]] = {answer.about: []} if answer.about else {}
-    for one in answer.shown:
-        if one.stored.patient is not None:
-            by_patient.setdefault(one.stored.patient, []).append(one)
-    return [
-        replace(
-            _entry(requester, patient, inside=visibility.inside),
-            interaction=answer.interaction,
-            resources=tuple(one.reference for one in shown),
-            consents=released_under(visibility, patient),
-            part2=tuple(one.reference for one in shown if one.part2),
-        )
-        for patient, shown in by_patient.items()
-    ]
-
-
-def _entry(requester: Requester, patient: str | None, *, inside: bool) -> Entry:
-    """Who asked, about whom; what they got is put in."""
-    return Entry(
-        patient=patient,
-        recipient=requester.client,
-        organization=f"Organization/{requester.organization}",
-        purpose=requester.purpose,
-        disclosure=not inside,
-        interaction="",
-        resources=(),
-        consents=(),
-        request_id=requester.request_id,
-        emergency=emergency.account(requester.emergency) if requester.emergency else None,
-    )

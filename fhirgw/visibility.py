@@ -37,6 +37,8 @@ SOME = 20
 """Patients through whom it is first tried to see what is about nobody."""
 MOST = 20_000
 """Patients of whom a requester's grants are kept, one by one."""
+RECENT = 2_000
+"""Visibilities of some patients that are kept as they were told: whoever asks about somebody asks again soon."""
 
 
 class PolicyMovedError(DependencyDown):
@@ -152,6 +154,7 @@ class _Asker:
         self.until = earliest(turns(request, settings)) or datetime.max.replace(tzinfo=UTC)
         self._settings = settings
         self._one: dict[str, _Compiled] = {}
+        self._told: dict[frozenset[str], Visibility] = {}
         self._all: dict[str, _Compiled] | None = None
         self._whole: Visibility | None = None
         self._predicates: dict[Predicate, Predicate] = {}
@@ -160,7 +163,19 @@ class _Asker:
     # --- of some ------------------------------------------------------------------------------------------
 
     def of(self, connection: Connection, revision: int, at: datetime, about: frozenset[str]) -> Visibility:
-        """What may be seen of these patients: each is looked up, and compiled if it moved."""
+        """What may be seen of these patients: as it was told before, until something moves, starts or ends."""
+        told = self._told.get(about)
+        if told is not None and told.revision == revision and (told.expires_at is None or at < told.expires_at):
+            return told
+        told = self._of(connection, revision, at, about)
+        with self._one_lock:
+            self._told[about] = told
+            if len(self._told) > RECENT:
+                del self._told[next(iter(self._told))]
+        return told
+
+    def _of(self, connection: Connection, revision: int, at: datetime, about: frozenset[str]) -> Visibility:
+        """Each is looked up, and compiled if it moved."""
         found = [self._known(connection, revision, at, patient) for patient in sorted(about)]
         return self._visibility(found, revision, about)
 
@@ -288,6 +303,8 @@ def has_moved(connection: Connection, visibility: Visibility) -> bool:
     """
     if not visibility.inside and not relabelling.is_done(connection):
         return True
+    if policy.revision(connection) == visibility.revision:
+        return False
     if visibility.about is None:
-        return policy.revision(connection) != visibility.revision
+        return True
     return policy.last_move(connection, {*visibility.about, policy.ORGANIZATIONS}) > visibility.revision

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, select
 
 from fhirgw.consent.labels import TABLE_VERSION
 from fhirgw.consent.model import Json
-from fhirgw.consent.predicate import Facts, Visibility, holds
+from fhirgw.consent.predicate import Facts, Predicate, Visibility, holds
 from fhirgw.errors import VersionConflict
 from fhirgw.store import candidates, consent_clock, endings, index, policy, task_clock
 from fhirgw.store.compartment import FOLLOWERS, place
@@ -46,10 +46,11 @@ _NEEDS = Prepared(
     )
 )
 _GROUPS = Prepared(
-    select(label_group.c.guard, label_group.c.changed_at, guard_need.c.type, guard_need.c.labels, guard_need.c.conf)
-    .join(guard_need, guard_need.c.guard == label_group.c.guard)
-    .where(guard_need.c.kind == bindparam("kind"), label_group.c.resource == bindparam("owner"))
+    select(label_group.c.guard, label_group.c.changed_at).where(label_group.c.resource == bindparam("owner"))
 )
+_KNOWN: dict[tuple[str, int], tuple[Facts, ...]] = {}
+_GUARDS = 4096
+"""Guards whose needs are remembered: most resources of a type share one or two."""
 
 
 def put(
@@ -223,8 +224,7 @@ def _visible(connection: Connection, row: Row, visibility: Visibility) -> bool:
         grant = visibility.grant_for(row.patient)
         if grant is None or not holds(grant.predicate, whole):
             return False
-        needs = [Facts(*need) for need in _NEEDS.rows(connection, kind=row.type, guard=row.guard)]
-        return bool(needs) and all(holds(grant.predicate, need) for need in needs)
+        return _permitted(connection, row.type, row.guard, grant.predicate)
     seen, whose = project(visibility)
     return _seen_row(row.type, seen).first(connection, key=row.pk, **whose) is not None
 
@@ -237,13 +237,23 @@ def _seen_row(kind: str, seen: Projection) -> Prepared:
 def _shown(connection: Connection, row: Row, visibility: Visibility) -> int:
     """``predicate.shown_at`` for one row."""
     predicate = visibility.predicate_for(row.patient)
-    changed: dict[int, int] = {}
-    hidden: set[int] = set()
-    for guard, at, *need in _GROUPS.rows(connection, owner=row.pk, kind=row.type):
-        changed[guard] = at
-        if not holds(predicate, Facts(*need)):
-            hidden.add(guard)
-    return max((at for guard, at in changed.items() if guard not in hidden), default=0)
+    groups = _GROUPS.rows(connection, owner=row.pk)
+    return max((at for guard, at in groups if _permitted(connection, row.type, guard, predicate)), default=0)
+
+
+def _permitted(connection: Connection, kind: str, guard: int, predicate: Predicate) -> bool:
+    """Every need of the guard is permitted; a guard that is not there permits nothing.
+
+    A guard is a hash of its needs, so that what they are is remembered.
+    """
+    needs = _KNOWN.get((kind, guard))
+    if needs is None:
+        needs = tuple(Facts(*need) for need in _NEEDS.rows(connection, kind=kind, guard=guard))
+        if needs:
+            if len(_KNOWN) >= _GUARDS:
+                _KNOWN.clear()
+            _KNOWN[kind, guard] = needs
+    return bool(needs) and all(holds(predicate, need) for need in needs)
 
 
 def current(connection: Connection, kind: str, logical: str) -> Stored | None:
