@@ -145,6 +145,9 @@ def in_team(team, request, policy, world, inside):
     return kleene_or(truths)
 
 
+PERSONS = {"Practitioner", "Patient", "RelatedPerson", "PractitionerRole"}
+
+
 def bearers(identifiers, policy):
     return {name for name, known in policy.actors.items() if known & identifiers}
 
@@ -153,17 +156,20 @@ def is_person(named, policy):
     """Whether a person is named, or may be: an identifier alone does not say whose it is."""
     reference, kind, identifiers = named
     if reference or kind:
-        return kind in {"Practitioner", "Patient", "RelatedPerson", "PractitionerRole"}
+        return kind in PERSONS
     return {name.split("/")[0] for name in bearers(identifiers, policy)} != {"Organization"}
 
 
 def by_identifier(kind, identifiers, request, policy, world):
     """0.4: whoever cannot be told apart is no permit's and every deny's."""
     recipient = request.recipient
-    if identifiers & recipient.tokens:
-        return YES
     person = is_person(("", kind, identifiers), policy)
     known = bearers(identifiers, policy)
+    own = set(identifiers)
+    if person and {name.split("/")[0] for name in known} <= PERSONS:
+        own = own.union(*(policy.actors[name] for name in known))
+    if own & recipient.tokens:
+        return YES
     organizations = {name for name in known if name.startswith("Organization/")} == known
     systems = {token.split("|")[0] for token in recipient.tokens if "|" in token}
     comparable = bool({one.split("|")[0] for one in identifiers} & systems)
