@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import orjson
 import pytest
-from composed_gateway import ALMA, case, composed, message
+from composed_gateway import ALMA, FENN, case, composed, message
 from sqlalchemy import func, select
 
 from fhirgw.asks import History, Read, Search
@@ -46,6 +46,13 @@ def states(whole):
 
 def tasks(whole):
     return [one for one in whole.bodies("Task") if one["code"]["coding"][0]["code"] == "match-review"]
+
+
+def visits_of(whole, person):
+    about = {"reference": f"Patient/{whole.patient(person)}"}
+    found = [one for one in whole.bodies("Encounter") if one["subject"] == about and one["status"] != "planned"]
+    numbers = [one["identifier"][0]["value"] for one in found if "identifier" in one]
+    return sorted(number for number in numbers if number in ("V1", "V2"))
 
 
 def count(whole, table):
@@ -114,6 +121,43 @@ async def test_of_a_stranger_the_review_keeps_no_identifier(whole):
     assert kept
     assert not any("7777" in digest or "elm" in digest for digest in kept)
     assert "7777" not in str(tasks(whole))
+
+
+def bed_swap(control, *parts):
+    """An A17; each of its parts is a person, by PID, and the number of their visit."""
+    lines = [
+        f"MSH|^~\\&|ADTSYS|ELMHOSP|||20260318153100-0500||ADT^A17|{control}|P|2.5.1",
+        "EVN|A17|20260318153000-0500",
+    ]
+    for at, (pid, visit) in enumerate(parts):
+        lines += [f"PID|1||{pid}", f"PV1|1|I|4E^{at}^A^ELMHOSP||||||||||||||||{visit}^^^ELMHOSP^VN"]
+    return ("\r".join(lines) + "\r").encode()
+
+
+LIKE_ALMA = "MRN-7777^^^ELMHOSP^MR||TESTPERSON^ALMA^Q||19840302|F|||1 SAMPLE ST^^HARTFORD^CT^06103||(860)555-0101"
+LIKE_FENN = "MRN-7778^^^ELMHOSP^MR||PLACEHOLDER^FENN||19951212|M|||||(860)555-0106"
+KNOWN_FENN = "MRN-1006^^^ELMHOSP^MR~CT-TEST-0006^^^CTMEDICAID^MA||PLACEHOLDER^FENN"
+
+
+@pytest.mark.parametrize("first", [0, 1])
+async def test_of_a_message_about_two_the_one_nobody_knows_is_asked_about_and_the_other_is_taken(whole, first):
+    parts = [(KNOWN_FENN, "V1"), (LIKE_ALMA, "V2")]
+    await whole.take(bed_swap("W1", *parts[first:], *parts[:first]))
+    assert states(whole) == ["waiting"]
+    assert visits_of(whole, FENN) == ["V1"]
+    (review,) = asked(whole)
+    await confirm(whole, review.id, whole.patient(ALMA))
+    assert (states(whole), visits_of(whole, FENN), visits_of(whole, ALMA)) == (["processed"], ["V1"], ["V2"])
+
+
+async def test_two_that_nobody_knows_are_asked_about_one_after_the_other(whole):
+    await whole.take(bed_swap("W1", (LIKE_ALMA, "V1"), (LIKE_FENN, "V2")))
+    (review,) = asked(whole)
+    await reject(whole, review.id)
+    assert states(whole) == ["waiting"]
+    (review,) = asked(whole)
+    await confirm(whole, review.id, whole.patient(FENN))
+    assert (states(whole), visits_of(whole, FENN), visits_of(whole, ALMA)) == (["processed"], ["V2"], [])
 
 
 # --- no word of it outside ----------------------------------------------------------------------------------------

@@ -238,11 +238,13 @@ class Messages:
         # First who is who, so that a fact about two people finds both.
         for event in told:
             self._persons.take(tx, event, part2=context.sender.part2)
+        waits = False  # of several strangers one is asked about at a time: its answer brings the message back
         for part, event in enumerate(told):
-            if self._take(tx, row.id, part, event, concerned):
-                continue
-            if self._stranger(tx, row.id, event, alone=len(told) == 1):
-                return "waiting"
+            if not self._take(tx, row.id, part, event, concerned):
+                self._persons.wait(tx, row.id, event)
+                waits = waits or self._reviews.wait(tx, row.id, event)
+        if waits:
+            return "waiting"
         journal.mark_processed(tx, row.id)
         conclude(tx, row)
         return "processed"
@@ -287,11 +289,6 @@ class Messages:
         concerned.add(_visits_of(before), before.patient if before else None, event.sender)
         concerned.visits |= self._renumber(tx, row, part, event, before)
         return True
-
-    def _stranger(self, tx: Transaction, row: int, event: AdtEvent, *, alone: bool) -> bool:
-        """Somebody of whom nothing is kept; whether a person has to say who it is."""
-        self._persons.wait(tx, row, event)
-        return alone and self._reviews.wait(tx, row, event)
 
     def _numbers(self, tx: Transaction, event: AdtEvent) -> visits.Numbers:
         own = {visits.text(one) for one in (event.visit, event.account) if one}
