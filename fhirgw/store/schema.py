@@ -555,7 +555,7 @@ mirror_reference = Table(
     Column("id", String(64), primary_key=True),
     Column("target_type", String(64), primary_key=True),
     Column("target_id", String(64), primary_key=True),
-    Index(None, "client", "target_type", "target_id"),
+    Index(None, "target_type", "target_id", "client"),
 )
 """What of a copy refers to something that is about nobody: that goes when nothing refers to it any more."""
 

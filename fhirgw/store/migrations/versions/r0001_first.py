@@ -315,9 +315,9 @@ def upgrade() -> None:
         ),
     )
     op.create_index(
-        op.f("ix_mirror_reference_client_target_type_target_id"),
+        op.f("ix_mirror_reference_target_type_target_id_client"),
         "mirror_reference",
-        ["client", "target_type", "target_id"],
+        ["target_type", "target_id", "client"],
         unique=False,
     )
     op.create_table(
@@ -612,7 +612,7 @@ def downgrade() -> None:
     op.drop_table("fhir_source")
     op.drop_index(op.f("ix_fhir_import_base_state"), table_name="fhir_import")
     op.drop_table("fhir_import")
-    op.drop_index(op.f("ix_mirror_reference_client_target_type_target_id"), table_name="mirror_reference")
+    op.drop_index(op.f("ix_mirror_reference_target_type_target_id_client"), table_name="mirror_reference")
     op.drop_table("mirror_reference")
     op.drop_index(op.f("ix_mirror_member_client_due_at"), table_name="mirror_member")
     op.drop_table("mirror_member")
