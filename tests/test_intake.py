@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from fhirgw.admission import Peer
 from fhirgw.errors import DependencyDown
-from fhirgw.store import journal, writer
+from fhirgw.store import database, journal, writer
 from fhirgw.v2.codec import parse
 
 NOW = datetime(2026, 9, 21, tzinfo=UTC)
@@ -311,8 +311,14 @@ async def test_enhanced_mode_answers_what_was_asked_for_and_keeps_all(whole, mod
 # --- the store is away --------------------------------------------------------------------------------------------
 
 
-async def test_what_cannot_be_stored_is_refused_and_taken_once_it_can(tmp_path, monkeypatch):
-    monkeypatch.setattr(writer, "BUSY_MS", 1)
+@pytest.fixture
+def impatient(monkeypatch):
+    """Another process that writes is waited for no longer than a millisecond."""
+    for module in (database, writer):
+        monkeypatch.setattr(module, "BUSY_MS", 1)
+
+
+async def test_what_cannot_be_stored_is_refused_and_taken_once_it_can(tmp_path, impatient):
     with composed(tmp_path) as whole:
         with locked(whole):
             answer = await whole.receive(GOOD)
@@ -327,8 +333,7 @@ async def test_what_cannot_be_stored_is_refused_and_taken_once_it_can(tmp_path, 
         assert [row.state for row in whole.rows()] == ["processed"]
 
 
-async def test_a_kept_message_waits_for_a_store_that_is_away(tmp_path, monkeypatch):
-    monkeypatch.setattr(writer, "BUSY_MS", 1)
+async def test_a_kept_message_waits_for_a_store_that_is_away(tmp_path, impatient):
     with composed(tmp_path) as whole:
         await whole.receive(GOOD)
         with locked(whole), pytest.raises(DependencyDown):

@@ -189,6 +189,7 @@ def targets(element):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body are written apart: the second would wait for an ACK
 
     def handle_any(self):
         state = self.server.state

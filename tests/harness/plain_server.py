@@ -132,6 +132,7 @@ def plain_server():
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # head and body are written apart: the second would wait for an ACK
 
         def handle_any(self):
             raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))

@@ -46,6 +46,13 @@ def test_the_revisions_give_the_metadata(tmp_path, monkeypatch):
     engine.dispose()
 
 
+def test_a_commit_waits_for_the_disk(database):
+    """Other tests wait for none; a connection in which nothing has begun is as the gateway has it."""
+    writer = database._writers.raw_connection()
+    assert writer.driver_connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+    writer.close()
+
+
 async def test_a_result_is_there_only_after_the_commit(database, url):
     """When write returns, another connection sees the row."""
     await database.write(keep, urgent=True)
