@@ -166,7 +166,7 @@ class Template:
         }
         self.plain = {
             table: driver.execute(f"SELECT * FROM {table} WHERE patient = ?", (whose,)).fetchall()
-            for table in ("consent_actor", "enrolment", "policy_revision")
+            for table in ("consent_actor", "enrolment", "policy_pattern", "policy_revision")
         }
 
     @staticmethod
@@ -202,7 +202,7 @@ class Template:
             yield "history", tuple(map(told, row))
         for table, rows in self.index.items():
             yield from ((table, (None, pk + at, *map(told, rest))) for at, rest in rows)
-        for table in ("consent_actor", "enrolment"):
+        for table in ("consent_actor", "enrolment", "policy_pattern"):
             yield from ((table, tuple(map(told, row))) for row in self.plain[table])
         yield "policy_revision", (new_text, self.plain["policy_revision"][0][1], revision)
 
@@ -262,6 +262,7 @@ def content(driver: sqlite3.Connection, whose: str) -> dict[str, set[tuple[Any, 
         "block_key": {*of_patient("key", "block_key")},
         "consent_actor": {*of_patient("*", "consent_actor")},
         "enrolment": {*of_patient("patient, program, status", "enrolment")},
+        "policy_pattern": {*of_patient("*", "policy_pattern")},
         "policy_revision": {*of_patient("patient, revision", "policy_revision")},
     }
     for table in INDEX:

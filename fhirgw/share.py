@@ -184,6 +184,7 @@ class Share:
             except BeyondError as others:
                 about = others.patients.union(about or ())
             else:
+                visibility.grant_for(answer.about or None)  # it is accounted for when the connection is closed
                 return visibility, replace(answer, scopes=self._scopes(turn, answer.shown))
 
     def _whom(

@@ -1,8 +1,8 @@
-"""What each requester may see, compiled patient by patient and kept until the policy of that patient moves.
+"""What each requester may see: compiled of one patient's policy, or of everybody's, and kept until it moves.
 
-An answer that can be about one patient alone is decided by that patient's policy, however many there are; one that
-can be about anybody, by those of all whose Consents name the requester, of which each is compiled when it moved and
-not when another did. (docs/decisions/0270)
+An answer that can be about one patient alone is decided by that patient's policy, however many there are. One that
+can be about anybody is selected by what the patterns of the policies come to, each compiled once, however many
+patients have it (docs/decisions/0270, 0315). What is shown of a patient is decided by their own policy either way.
 
 INVARIANT: what is kept is what would be compiled anew: policy.py notes, in the transaction that changes anything
 that decides, whose policy moved.
@@ -10,7 +10,7 @@ that decides, whose policy moved.
 
 import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -24,10 +24,10 @@ from fhirgw.consent.decide import Case, earliest
 from fhirgw.consent.labels import TABLE_VERSION
 from fhirgw.consent.minimum import narrowing
 from fhirgw.consent.model import ConsentSettings, Request
-from fhirgw.consent.predicate import ALWAYS, Grant, Predicate, Visibility
+from fhirgw.consent.predicate import ALWAYS, Everybody, Grant, Predicate, Visibility
 from fhirgw.emergency import Claim
 from fhirgw.errors import DependencyDown
-from fhirgw.store import clients, policy, relabelling, repository
+from fhirgw.store import clients, patterns, policy, relabelling, repository
 from fhirgw.store.compartment import PATIENT_FREE
 from fhirgw.store.held import level
 
@@ -66,6 +66,35 @@ class _Compiled:
     def holds(self, at: datetime) -> bool:
         """Whether nothing has started or ended since."""
         return self.expires_at is None or at < self.expires_at
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """What was made of everybody's policies.
+
+    Attributes:
+        revision: Of the store, at which it was last known to hold.
+        compiled: By pattern.
+        until: When somebody comes to another pattern, or a pattern to something else.
+        everybody: The same, as statements ask.
+    """
+
+    revision: int
+    compiled: Mapping[str, _Compiled]
+    until: datetime | None
+    everybody: Everybody
+
+    def holds(self, at: datetime) -> bool:
+        """Whether nothing has started or ended since."""
+        return self.until is None or at < self.until
+
+
+def _everybody(compiled: Mapping[str, _Compiled]) -> Everybody:
+    seen: dict[Predicate, set[str]] = {}
+    for pattern, one in compiled.items():
+        if one.grant is not None:
+            seen.setdefault(one.grant.predicate, set()).add(pattern)
+    return Everybody({predicate: frozenset(some) for predicate, some in seen.items()})
 
 
 class Visibilities:
@@ -155,10 +184,8 @@ class _Asker:
         self._settings = settings
         self._one: dict[str, _Compiled] = {}
         self._told: dict[frozenset[str], Visibility] = {}
-        self._all: dict[str, _Compiled] | None = None
-        self._whole: Visibility | None = None
-        self._predicates: dict[Predicate, Predicate] = {}
-        self._one_lock, self._all_lock = threading.Lock(), threading.Lock()
+        self._whole: _Whole | None = None
+        self._one_lock, self._whole_lock = threading.Lock(), threading.Lock()
 
     # --- of some ------------------------------------------------------------------------------------------
 
@@ -177,7 +204,11 @@ class _Asker:
     def _of(self, connection: Connection, revision: int, at: datetime, about: frozenset[str]) -> Visibility:
         """Each is looked up, and compiled if it moved."""
         found = [self._known(connection, revision, at, patient) for patient in sorted(about)]
-        return self._visibility(found, revision, about)
+        return Visibility(
+            tuple(one.grant for one in found if one.grant is not None), inside=False, revision=revision,
+            label_table=TABLE_VERSION, profile=narrowing(self.request, self._settings.minimum), about=about,
+            expires_at=earliest([self.until, *(one.expires_at for one in found)]),
+        )  # fmt: skip
 
     def _known(self, connection: Connection, revision: int, at: datetime, patient: str) -> _Compiled:
         kept = self._one.get(patient)
@@ -199,58 +230,69 @@ class _Asker:
     # --- of everybody -------------------------------------------------------------------------------------
 
     def whole(self, connection: Connection, revision: int, at: datetime) -> Visibility:
-        """What may be seen of anybody; whose policy moved, or starts or ends, is compiled anew."""
-        with self._all_lock:
+        """What may be seen of anybody; patterns that are new, or of whose patients one moved, are compiled."""
+        with self._whole_lock:
             kept = self._whole
             if kept is not None and kept.revision > revision:
                 raise PolicyMovedError
-            ended = kept is None or (kept.expires_at is not None and at >= kept.expires_at)
-            if kept is not None and kept.revision == revision and not ended:
-                return kept
-            self._all = self._brought_up(connection, revision, at, kept.revision if kept else 0, ended=ended)
-            self._whole = self._visibility(self._all.values(), revision, None)
-            return self._whole
+            if kept is None or kept.revision < revision or not kept.holds(at):
+                kept = self._whole = self._brought_up(connection, revision, at, kept)
+        return Visibility(
+            (), inside=False, revision=revision, label_table=TABLE_VERSION, expires_at=kept.until,
+            profile=narrowing(self.request, self._settings.minimum), everybody=kept.everybody,
+            instant=patterns.count(at), compiled=lambda one: self._known(connection, revision, at, one).grant,
+        )  # fmt: skip
 
-    def _brought_up(
-        self, connection: Connection, revision: int, at: datetime, since: int, *, ended: bool
-    ) -> dict[str, _Compiled]:
-        moved = policy.moved(connection, since) if self._all is not None else None
-        if self._all is None or moved is None:
-            return self._compile(connection, revision, at, None)
-        if ended:
-            moved |= {patient for patient, one in self._all.items() if not one.holds(at)}
-        left = {patient: one for patient, one in self._all.items() if patient not in moved}
-        return left | self._compile(connection, revision, at, moved)
+    def _brought_up(self, connection: Connection, revision: int, at: datetime, kept: "_Whole | None") -> "_Whole":
+        """What is kept, without the patterns of whose policy moved, and with those that are new.
+
+        INVARIANT: what is kept of a pattern holds, though nobody may have it now: whom it depends on moves all who
+        have it at any instant (``policy.actor_changed``), and whoever gets it later will have moved.
+        """
+        moved = policy.moved(connection, kept.revision) if kept is not None else None
+        if kept is None or moved is None:
+            return self._whole_of(connection, revision, at, {}, patterns.present(connection, at))
+        gone = patterns.of(connection, moved)
+        left = {pattern: one for pattern, one in kept.compiled.items() if pattern not in gone}
+        if kept.holds(at):
+            found = patterns.present(connection, at, moved)
+            return self._whole_of(connection, revision, at, left, found, kept.until)
+        found = patterns.present(connection, at)
+        still = {one.pattern for one in found}
+        left = {pattern: one for pattern, one in left.items() if pattern in still and one.holds(at)}
+        return self._whole_of(connection, revision, at, left, found)
+
+    def _whole_of(
+        self,
+        connection: Connection,
+        revision: int,
+        at: datetime,
+        known: Mapping[str, _Compiled],
+        found: Sequence[patterns.Present],
+        until: datetime | None = None,
+    ) -> "_Whole":
+        """Of what is known, and the patterns that were found; one is compiled of somebody who has it."""
+        fresh = {one.pattern: one.patient for one in found if one.pattern not in known}
+        compiled = self._compile(connection, revision, at, {*fresh.values()})
+        nothing = _Compiled(revision, None, None)
+        every = {**known, **{pattern: compiled.get(patient, nothing) for pattern, patient in fresh.items()}}
+        turns = [one.until for one in found] + [one.expires_at for one in every.values()]
+        return _Whole(revision, every, earliest([until, self.until, *turns]), _everybody(every))
 
     # --- compiling ----------------------------------------------------------------------------------------
 
     def _compile(
-        self, connection: Connection, revision: int, at: datetime, patients: set[str] | None
+        self, connection: Connection, revision: int, at: datetime, patients: set[str]
     ) -> dict[str, _Compiled]:
-        """Of those among these patients, or of all, whose Consents may name the asker."""
-        if patients is not None and not patients:
+        """Of those among these patients whose Consents may name the asker."""
+        if not patients:
             return {}
         request = replace(self.request, at=at)
         concerned = policy.candidates(connection, request.recipient.named_by, patients)
         if any_agreement(request, self._settings):
             concerned |= policy.members(connection, patients)
         cases = (Case(request, one, self._settings) for one in policy.load(connection, concerned))
-        return {case.policy.patient: _Compiled(revision, self._shared(case), case.next_change) for case in cases}
-
-    def _shared(self, case: Case) -> Grant | None:
-        """The grant of a case; equal predicates are one, so that very many of them take the room of few."""
-        grant = grant_of(case)
-        if grant is None:
-            return None
-        return replace(grant, predicate=self._predicates.setdefault(grant.predicate, grant.predicate))
-
-    def _visibility(self, compiled: Iterable[_Compiled], revision: int, about: frozenset[str] | None) -> Visibility:
-        known = list(compiled)
-        return Visibility(
-            tuple(one.grant for one in known if one.grant is not None), inside=False, revision=revision,
-            label_table=TABLE_VERSION, profile=narrowing(self.request, self._settings.minimum), about=about,
-            expires_at=earliest([self.until, *(one.expires_at for one in known)]),
-        )  # fmt: skip
+        return {case.policy.patient: _Compiled(revision, grant_of(case), case.next_change) for case in cases}
 
 
 # --- of whom an answer can be -------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 import structlog
+from sqlalchemy import Connection
 
 from fhirgw.asks import Requester
 from fhirgw.consent.predicate import Both, Either, Negation, Predicate, TypeIn, Visibility
@@ -22,7 +23,7 @@ from fhirgw.replica import Replica, digest_of, targets
 from fhirgw.send import Credentials, RecalledError
 from fhirgw.settings import Settings
 from fhirgw.share import Share
-from fhirgw.store import clients, copies, mirror, policy, repository
+from fhirgw.store import clients, copies, mirror, patterns, policy, repository
 from fhirgw.store.compartment import PATIENT_FREE
 from fhirgw.store.copies import Written
 from fhirgw.store.database import Database, Transaction
@@ -173,7 +174,7 @@ class Mirror:
             if self._weighed and upstream.revision == revision and (until is None or now < until):
                 return
             visibility = self._share.visibilities.of(connection, requester, now)
-            permits = _permits(visibility)
+            permits = _permits(connection, visibility)
             if visibility.inside:
                 people = mirror.everybody(connection, visibility.grants[0].programs)
                 permits = dict.fromkeys(people, b"inside")
@@ -360,13 +361,14 @@ def _content(resource: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in resource.items() if name not in ("meta", "text")}
 
 
-def _permits(visibility: Visibility) -> dict[str, bytes]:
+def _permits(connection: Connection, visibility: Visibility) -> dict[str, bytes]:
     """Of whom something may be seen, and a digest of what."""
-    permits = {}
-    for grant in visibility.grants:
-        spelled = f"{visibility.label_table} {_spelled(grant.predicate)}"
-        permits.update(dict.fromkeys(grant.patients or (), hashlib.sha256(spelled.encode()).digest()))
-    return permits
+    seen: dict[str, bytes] = {}
+    for predicate, some in visibility.everybody.patterns.items() if visibility.everybody else ():
+        spelled = f"{visibility.label_table} {_spelled(predicate)}"
+        seen.update(dict.fromkeys(some, hashlib.sha256(spelled.encode()).digest()))
+    people = patterns.everybody(connection, visibility.instant) if seen else ()
+    return {patient: seen[pattern] for patient, pattern in people if pattern in seen}
 
 
 def _spelled(predicate: Predicate) -> str:

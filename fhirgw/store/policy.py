@@ -3,7 +3,7 @@
 INVARIANT: whatever could change a decision moves the revision in the same transaction (consent specification §0.9).
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from operator import itemgetter
 
@@ -12,10 +12,12 @@ from sqlalchemy import Connection, Text, bindparam, delete, func, insert, select
 
 from fhirgw.consent.elements import TEAMS
 from fhirgw.consent.marks import NO_MARKS, Marks, of_consents
-from fhirgw.consent.model import Enrolment, Json, PatientPolicy
+from fhirgw.consent.model import ConsentSettings, Enrolment, Json, PatientPolicy
 from fhirgw.consent.networks import AFFILIATION
+from fhirgw.consent.pattern import Phase, phases
 from fhirgw.consent.rules import actor_tokens
 from fhirgw.consent.standing import refusal_kind
+from fhirgw.store import patterns
 from fhirgw.store.database import Transaction
 from fhirgw.store.parties import (
     ACTORS,
@@ -59,6 +61,7 @@ ORGANIZATIONS = "+"
 ORGANIZED = frozenset({"Organization", AFFILIATION, "PractitionerRole", "CareTeam"})
 """Those of them whose every change moves the revision of the whole store."""
 
+_ZONE = ConsentSettings().zone
 _ENDED = frozenset({"inactive", "entered-in-error", "rejected"})
 
 _STORE = Prepared(
@@ -143,8 +146,19 @@ def bump(tx: Transaction, patient: str | None = None) -> None:
 
 
 def _move(tx: Transaction, whose: Iterable[str]) -> None:
-    revision = _STORE.scalar(tx.connection)
-    _BUMP.run(tx.connection, [{"patient": one, "moved": revision} for one in sorted(whose)])
+    moved, revision = sorted(whose), _STORE.scalar(tx.connection)
+    _BUMP.run(tx.connection, [{"patient": one, "moved": revision} for one in moved])
+    for one in moved:
+        if one not in (EVERYBODY, ORGANIZATIONS):
+            patterns.keep(tx.connection, one, _phases(tx.connection, one))
+
+
+def _phases(connection: Connection, patient: str) -> Sequence[Phase]:
+    """What the patient's policy is to a decision; of whoever has no Consent, and was in no programme, nothing."""
+    consents = _grouped(connection, {patient}).get(patient, ())
+    states = [status for _, status in enrolments(connection, patient)]
+    others = bool(linked(connection, patient))
+    return tuple(phases(patient, consents, states, others=others, zone=_ZONE)) if consents or states else ()
 
 
 def enrol(tx: Transaction, patient: str, program: str, status: str) -> None:

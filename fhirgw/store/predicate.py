@@ -3,13 +3,14 @@
 Law (agreement): a rendered predicate selects exactly what ``consent.predicate.holds`` accepts.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import orjson
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     FromClause,
     Select,
@@ -32,6 +33,7 @@ from fhirgw.consent.predicate import (
     ConfAtMost,
     Constant,
     Either,
+    Everybody,
     Grant,
     LabelsMeet,
     LabelsWithin,
@@ -44,9 +46,17 @@ from fhirgw.consent.predicate import (
 from fhirgw.consent.vocabulary import NORMAL
 from fhirgw.store.compartment import PATIENT_FREE
 from fhirgw.store.narrowing import is_narrowed, leading
-from fhirgw.store.schema import enrolment, guard_need, label_group, resource, search_reference
+from fhirgw.store.schema import (
+    enrolment,
+    guard_need,
+    label_group,
+    policy_pattern,
+    resource,
+    search_reference,
+)
 
-_PROJECTED: WeakKeyDictionary[Visibility, tuple["Projection", Mapping[str, Any]]] = WeakKeyDictionary()
+Projected = tuple["Projection", Mapping[str, Any]]
+_PROJECTED: WeakKeyDictionary[Visibility | Everybody, Projected] = WeakKeyDictionary()
 Condition = ColumnElement[bool]
 BITS = (1 << 63) - 1
 # Aliases are made once: making one costs more than all else of a small query.
@@ -62,32 +72,40 @@ class Whose:
         several: It holds a JSON list, not one id.
         everybody: Of every patient.
         programs: Of the members of these programmes.
+        patterns: Name of the parameter that holds a JSON list of patterns: of those whose policy has one of these.
     """
 
-    patients: str | None
-    several: bool
-    everybody: bool
-    programs: tuple[frozenset[str], ...]
+    patients: str | None = None
+    several: bool = False
+    everybody: bool = False
+    programs: tuple[frozenset[str], ...] = ()
+    patterns: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """A visibility without its patients: a statement is built from this once, whoever they are."""
+    """A visibility without its patients: a statement is built from this once, whoever they are.
+
+    Attributes:
+        everybody: The grants are of patterns: statements are executed with the ``instant``, too.
+    """
 
     inside: bool
     grants: tuple[tuple[Predicate, Whose], ...]
     profile: Profile | None = None
+    everybody: bool = False
 
 
-def project(visibility: Visibility) -> tuple[Projection, Mapping[str, Any]]:
+def project(visibility: Visibility) -> Projected:
     """The visibility as statements are built from it, and the parameters they are executed with."""
-    found = _PROJECTED.get(visibility)
+    key = visibility.everybody or visibility
+    found = _PROJECTED.get(key)
     if found is None:
-        found = _PROJECTED[visibility] = _project(visibility)
-    return found
+        found = _PROJECTED[key] = (_project if visibility.everybody is None else _project_patterns)(visibility)
+    return found if visibility.everybody is None else (found[0], {**found[1], "instant": visibility.instant})
 
 
-def _project(visibility: Visibility) -> tuple[Projection, Mapping[str, Any]]:
+def _project(visibility: Visibility) -> Projected:
     """Grants of the same predicate are together: they may differ in the consents they rest on."""
     same: dict[int, list[Grant]] = {}
     for grant in visibility.grants:
@@ -107,6 +125,15 @@ def _project(visibility: Visibility) -> tuple[Projection, Mapping[str, Any]]:
     return Projection(visibility.inside, tuple(grants), visibility.profile), parameters
 
 
+def _project_patterns(visibility: Visibility) -> Projected:
+    """Of everybody: no statement holds a patient, however many there are."""
+    by_predicate = {} if visibility.everybody is None else visibility.everybody.patterns
+    whose = [Whose(patterns=f"patterns_{at}") for at in range(len(by_predicate))]
+    parameters = {str(one.patterns): _json(some) for one, some in zip(whose, by_predicate.values(), strict=True)}
+    grants = tuple(zip(by_predicate, whose, strict=True))
+    return Projection(visibility.inside, grants, visibility.profile, everybody=True), parameters
+
+
 def among(column: ColumnElement[Any], values: Iterable[str]) -> Condition:
     """The column's value is one of these, however many, in one bound parameter."""
     known = frozenset(values)
@@ -116,7 +143,11 @@ def among(column: ColumnElement[Any], values: Iterable[str]) -> Condition:
 def listed(values: Iterable[Any]) -> Any:
     """The parameter of ``one_of``: the value if there is one alone, else a JSON list."""
     known = sorted(values)
-    return known[0] if len(known) == 1 else orjson.dumps(known).decode()
+    return known[0] if len(known) == 1 else _json(known)
+
+
+def _json(values: Iterable[Any]) -> str:
+    return orjson.dumps(sorted(values)).decode()
 
 
 def one_of(column: ColumnElement[Any], values: ColumnElement[Any], *, several: bool) -> Condition:
@@ -194,23 +225,36 @@ def shown_at(visibility: Projection, kind: str, row: FromClause) -> ColumnElemen
 def _member(
     visibility: Projection, kind: str | ColumnElement[str], row: FromClause, patient: ColumnElement[str]
 ) -> Condition:
-    seen = []
-    for predicate, whose in visibility.grants:
-        itself = and_(_patients(whose, patient), render(predicate, kind, row.c.labels, row.c.conf))
-        whole = true() if visibility.inside else _permitted(predicate, kind, row, row)
-        seen.append(and_(itself, whole))
-    return or_(false(), *seen)
+    def shown(predicate: Predicate) -> Condition:
+        itself = render(predicate, kind, row.c.labels, row.c.conf)
+        return itself if visibility.inside else and_(itself, _permitted(visibility, predicate, kind, row, row))
+
+    return _granted(visibility, patient, shown)
 
 
 def _guarded(
     visibility: Projection, kind: str | ColumnElement[str], owner: FromClause, row: FromClause
 ) -> Condition:
     """Every need of the row's guard is permitted. A guard that is not there permits nothing: null is not 1."""
-    seen = []
-    for predicate, whose in visibility.grants:
-        own = true() if len(visibility.grants) == 1 else _patients(whose, func.coalesce(owner.c.patient, ""))
-        seen.append(and_(own, _permitted(predicate, kind, owner, row)))
-    return or_(false(), *seen)
+
+    def shown(predicate: Predicate) -> Condition:
+        return _permitted(visibility, predicate, kind, owner, row)
+
+    if len(visibility.grants) == 1:
+        return shown(visibility.grants[0][0])
+    return _granted(visibility, func.coalesce(owner.c.patient, ""), shown)
+
+
+def _granted(
+    visibility: Projection, patient: ColumnElement[str], shown: Callable[[Predicate], Condition]
+) -> Condition:
+    """What is shown by the grant of the patient. Of everybody, the pattern of their policy is looked up once."""
+    ways = [and_(_patients(whose, patient), shown(predicate)) for predicate, whose in visibility.grants]
+    if not visibility.everybody:
+        return or_(false(), *ways)
+    now = in_phase(bindparam("instant", type_=BigInteger))
+    found = select(1).where(policy_pattern.c.patient == patient, now, or_(false(), *ways))
+    return found.correlate_except(policy_pattern).exists()
 
 
 def _plain(kind: str, owner: FromClause, row: FromClause) -> Condition:
@@ -231,22 +275,37 @@ def own_predicate(labels: int, conf: int) -> Predicate:
 
 
 def _permitted(
-    predicate: Predicate, kind: str | ColumnElement[str], owner: FromClause, row: FromClause
+    visibility: Projection,
+    predicate: Predicate,
+    kind: str | ColumnElement[str],
+    owner: FromClause,
+    row: FromClause,
 ) -> Condition:
+    """Of everybody, it is asked once of all guards of the type; else of those that are met."""
     need = _NEED.c
-    permitted = case((render(predicate, need.type, need.labels, need.conf), 1), else_=0)
-    least = select(func.min(permitted)).where(need.kind == kind, need.guard == row.c.guard)
-    return least.correlate(owner, row).scalar_subquery() == 1
+    least = func.min(case((render(predicate, need.type, need.labels, need.conf), 1), else_=0))
+    if visibility.everybody and isinstance(kind, str):
+        guards = select(need.guard).where(need.kind == kind).group_by(need.guard).having(least == 1)
+        return row.c.guard.in_(guards.correlate(None))
+    found = select(least).where(need.kind == kind, need.guard == row.c.guard)
+    return found.correlate(owner, row).scalar_subquery() == 1
 
 
 def _patients(whose: Whose, patient: ColumnElement[str]) -> Condition:
     if whose.everybody:
         return true()
+    if whose.patterns is not None:
+        return one_of(policy_pattern.c.pattern, bindparam(whose.patterns, type_=Text), several=True)
     ways: list[Condition] = []
     if whose.patients is not None:
         ways.append(one_of(patient, bindparam(whose.patients, type_=Text), several=whose.several))
     enrolled = (select(enrolment.c.patient).where(among(enrolment.c.program, some)) for some in whose.programs)
     return or_(false(), *ways, *(patient.in_(members) for members in enrolled))
+
+
+def in_phase(instant: ColumnElement[int]) -> Condition:
+    """Rows of table ``policy_pattern`` that hold at an instant."""
+    return and_(policy_pattern.c.since <= instant, policy_pattern.c.until > instant)
 
 
 def _not_cut(visibility: Projection, source: FromClause, link: FromClause) -> list[Condition]:

@@ -161,6 +161,19 @@ consent_actor = Table(
     Index(None, "consent"),
 )
 
+policy_pattern = Table(
+    "policy_pattern",
+    metadata,
+    Column("patient", String(64), primary_key=True),
+    Column("since", BigInteger, primary_key=True),  # first instant of the phase
+    Column("until", BigInteger, nullable=False),  # first instant of the next
+    Column("pattern", String(32), nullable=False),  # digest: patients of one pattern are decided alike
+    Index(None, "pattern", "since", "until", "patient"),
+    sqlite_with_rowid=False,  # looked up for every row that is met
+)
+"""What the policy of each patient is to a decision, and when (consent/pattern.py): of whoever has a Consent, or was
+ever in a programme."""
+
 patient_mark = Table(
     "patient_mark",
     metadata,

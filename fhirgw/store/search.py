@@ -13,12 +13,12 @@ from typing import Any
 
 import orjson
 from sqlalchemy import (
+    CTE,
     BindParameter,
     ColumnElement,
     Connection,
     Integer,
     String,
-    Subquery,
     Table,
     and_,
     bindparam,
@@ -137,9 +137,9 @@ def run(
     behind, place = placed(query, after)
     rows = _page(form, seen, behind).rows(connection, **values, **place, most=query.count + 1)
     page, more = rows[: query.count], len(rows) > query.count
-    total = len(rows) if after is None and not more else _count(form, seen).scalar(connection, **values)
     if not page:
-        return Page([], [], total, None)
+        return Page([], [], 0 if after is None else _count(form, seen).scalar(connection, **values), None)
+    total = page[0][-1]
     keys = [row[0] for row in page]
     found = _loaded(query.type, seen, len(keys) > 1).rows(connection, **whose, keys=listed(keys))
     loaded = {row[0]: _present(row) for row in found}
@@ -150,7 +150,7 @@ def run(
         matches,
         [one for one in included if (one.type, one.id) not in present],
         total,
-        (*page[-1][2:], page[-1][1]) if more else None,
+        (*page[-1][2:-1], page[-1][1]) if more else None,
     )
 
 
@@ -314,11 +314,14 @@ def _number(name: str) -> BindParameter[int]:
 
 @lru_cache(maxsize=STATEMENTS)
 def _page(form: SearchQuery, seen: Projection, behind: tuple[bool, ...] | None) -> Prepared:
-    """Key, id and sort keys of the rows behind the place, as many as are asked for."""
+    """Key, id and sort keys of the rows behind the place, as many as are asked for; and how many there are in all.
+
+    Whatever matches is found once, for both: what is about everybody takes all its time there.
+    """
     keys = [_sort_key(form.type, key, seen) for key in form.order]
     named = [key.label(f"key_{at}") for at, key in enumerate(keys)]
-    found = select(resource.c.pk, resource.c.id, *named).where(_matching(form, seen)).subquery()
-    page = select(found)
+    found = select(resource.c.pk, resource.c.id, *named).where(_matching(form, seen)).cte("found")
+    page = select(found, select(func.count()).select_from(found).scalar_subquery())
     if behind is not None:
         page = page.where(_behind(form, found, behind))
     for at, key in enumerate(form.order):
@@ -355,7 +358,7 @@ def _sort_key(kind: str, key: Order, seen: Projection) -> ColumnElement[Any]:
     )
 
 
-def _behind(form: SearchQuery, found: Subquery, there: Sequence[bool]) -> Condition:
+def _behind(form: SearchQuery, found: CTE, there: Sequence[bool]) -> Condition:
     """Strictly after the key: greater at one place and equal before it. Nulls come last, whatever the direction."""
     equal: list[Condition] = []
     ways: list[Condition] = []

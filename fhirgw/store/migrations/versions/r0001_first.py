@@ -355,6 +355,21 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("patient", name=op.f("pk_patient_mark")),
     )
     op.create_table(
+        "policy_pattern",
+        sa.Column("patient", sa.String(length=64), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.Column("pattern", sa.String(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("patient", "since", name=op.f("pk_policy_pattern")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        op.f("ix_policy_pattern_pattern_since_until_patient"),
+        "policy_pattern",
+        ["pattern", "since", "until", "patient"],
+        unique=False,
+    )
+    op.create_table(
         "policy_revision",
         sa.Column("patient", sa.String(length=64), nullable=False),
         sa.Column("revision", sa.BigInteger(), nullable=False),
@@ -607,6 +622,8 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_resource_patient_type"), table_name="resource")
     op.drop_table("resource")
     op.drop_table("policy_revision")
+    op.drop_index(op.f("ix_policy_pattern_pattern_since_until_patient"), table_name="policy_pattern")
+    op.drop_table("policy_pattern")
     op.drop_table("patient_mark")
     op.drop_table("person_source")
     op.drop_table("fhir_source")
