@@ -58,10 +58,15 @@ class Gateway:
 
     def launch(self, command):
         """Start it, and wait for nothing."""
-        environment = {**os.environ, "FHIRGW_DATA_DIR": str(self.data), **self.settings}
+        # What is compiled is kept: each process would compile the package anew.
+        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", "FHIRGW_DATA_DIR": str(self.data)}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [str(FHIRGW), command], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=log
+                [str(FHIRGW), command],
+                cwd=ROOT,
+                env=environment | self.settings,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
             )
 
     def wait_until_up(self):

@@ -14,6 +14,7 @@ import orjson
 import pytest
 from gateway_process import FHIRGW, ROOT
 from plain_server import plain_server
+from typed_command import typed
 from typer.testing import CliRunner
 
 from fhirgw import harness
@@ -378,10 +379,9 @@ def test_after_a_crash_the_journal_tells_what_to_remove_and_no_store_was_opened(
     assert len(plain.resources) > 50
     (journal,) = (tmp_path / "harness").glob("*.ndjson")
     plain.fault = lambda _method, _path: None
-    cleaning = command(plain, tmp_path, "--clean", str(journal))
-    told, errors = cleaning.communicate(timeout=60)
-    assert cleaning.returncode == 0, errors
-    assert orjson.loads(told)["left"] == []
+    cleaning = typed("harness", "--clean", str(journal), data=tmp_path, FHIRGW_DATABASE_URL="nothing://")
+    assert cleaning.returncode == 0, cleaning.stderr
+    assert orjson.loads(cleaning.stdout)["left"] == []
     assert list(plain.resources) == ["Patient/foreign"]
     assert [path.name for path in Path(tmp_path).iterdir()] == ["harness"]
 

@@ -49,7 +49,7 @@ def test_a_gateway_that_loses_messages_is_told_of_visit_by_visit(gateway):
         return True
 
     with mllp_server(loses(is_lost), behind=gateway.mllp) as port:
-        report = feed(gateway, Plan("T", START, 2, 20, seed=SEED), port=port, settle=3.0)
+        report = feed(gateway, Plan("L", START, 2, 20, seed=SEED), port=port, settle=3.0)
     wrong = {subject: notes for (capability, subject), notes in failed(report).items() if capability == "visit"}
     assert set(wrong) <= lost
     assert {capability for capability, _ in failed(report)} <= {"visit", "acknowledgment"}
@@ -61,7 +61,7 @@ def test_a_gateway_that_loses_messages_is_told_of_visit_by_visit(gateway):
 
 
 def test_who_may_not_state_cases_is_told_so_before_anything_is_sent(gateway):
-    report = feed(gateway, Plan("T", START, 1, 5), scope="system/*.rs")
+    report = feed(gateway, Plan("N", START, 1, 5), scope="system/*.rs")
     ((what, notes),) = failed(report).items()
     assert what == ("cases", "")
     assert "403" in notes[0]
