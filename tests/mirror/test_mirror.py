@@ -192,6 +192,7 @@ async def test_nothing_of_a_transaction_goes_on_after_the_commit_of_a_revocation
     )
     assert await mirror._send(part) is None
     assert len(upstream.transactions()) == before
-    assert handed[0] <= upstream.broken_off.get(timeout=10) < len(part.released.body)
+    received = upstream.broken_off.get(timeout=10)  # who hands over the piece, notes that afterwards
+    assert handed[0] <= received < len(part.released.body)
     await in_step(mirror)
     assert "Condition/large" in upstream.current
