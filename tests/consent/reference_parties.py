@@ -175,7 +175,8 @@ def by_identifier(kind, identifiers, request, policy, world):
     comparable = bool({one.split("|")[0] for one in identifiers} & systems)
     if not person and organizations and known:
         return kleene_or(takes_part(name, request, world) for name in known)
-    if person and not recipient.person:
+    around = any(takes_part(name, request, world) != NO for name in known if name.startswith("Organization/"))
+    if around or (person and not recipient.person):
         return MAYBE
     return NO if comparable else MAYBE
 
