@@ -4,7 +4,7 @@ import typer
 
 from fhirgw.cli.loading import commands_in
 
-_HOMES = {"decide": "decisions", "lint": "decisions", "explain": "officer", "revoke": "officer"}
+_HOMES = {"decide": "decisions", "lint": "consent_lint", "explain": "officer", "revoke": "officer"}
 
 
 def register(app: typer.Typer) -> None:

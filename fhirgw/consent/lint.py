@@ -2,7 +2,8 @@
 
 Findings: ``unenforceable`` (something is not understood: its permits never fire), ``contradictory`` (two of its
 rules say the opposite of the same), ``shadowed`` (a permit that another rule always denies), ``incomplete`` (what
-the law asks of a written consent), ``not-in-force``, ``residual``, ``expiring``, and ``void`` (entered in error).
+the law asks of a written consent), ``ambiguous`` (it may stop more than was meant), ``narrow`` (it may stop less),
+``not-in-force``, ``residual``, ``expiring``, and ``void`` (entered in error).
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +22,8 @@ from fhirgw.consent.rules import Actor, Rule
 from fhirgw.consent.standing import Standing, reading_of, standing
 
 Kind = Literal[
-    "unenforceable", "contradictory", "shadowed", "incomplete", "not-in-force", "residual", "expiring", "void"
+    "unenforceable", "contradictory", "shadowed", "incomplete", "ambiguous", "narrow", "not-in-force", "residual",
+    "expiring", "void",
 ]  # fmt: skip
 SOON: Final = timedelta(days=30)
 _LEVELS: Final = {level: code for code, level in vocabulary.LEVELS.items()}
@@ -84,6 +86,7 @@ def report(
         *_among(reading.rules),
         *_by_others(reading.rules, denies),
         *_legal(consent, reading.rules, judged, settings),
+        *_reach(reading.rules),
         *_in_time(judged, reading.rules, at),
     ]
     said = {effect: tuple(_words(rule) for rule in reading.rules if rule.effect == effect)
@@ -159,6 +162,19 @@ def _legal(consent: Json, rules: Sequence[Rule], judged: Standing, settings: Con
         if missing.authorization:
             without = ", ".join(missing.authorization)
             yield Finding("incomplete", f"45 CFR 164.508 also asks for: {without}; no authorization", rule.path)
+
+
+def _reach(rules: Sequence[Rule]) -> Iterator[Finding]:
+    """What a deny may stop more or less of than its author meant."""
+    for rule in rules:
+        if rule.effect == "permit":
+            continue
+        if any(not actor.kind for actor in rule.actors or ()):
+            said = "it names somebody by an identifier, and not whether a person: every system may be theirs"
+            yield Finding("ambiguous", said, rule.path)
+        if rule.criteria is not None and rule.criteria.codes:
+            said = "it stops these codes: what is coded otherwise stays released, unless a category is denied"
+            yield Finding("narrow", said, rule.path)
 
 
 def _in_time(judged: Standing, rules: Sequence[Rule], at: datetime) -> Iterator[Finding]:

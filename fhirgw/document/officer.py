@@ -6,7 +6,7 @@ One HTML file that needs nothing else: no script, no font, no image; its own pol
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from types import MappingProxyType
 
@@ -20,7 +20,10 @@ WORDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
 )
 """Codes in plain words, by kind of code."""
 
+_OF_LABELS = frozenset({"psychotherapy-notes-need-own-consent", "no-permit", "denied"})
+"""Reasons that what nobody has reviewed is denied for, since it counts as all categories."""
 _UNREVIEWED = frozenset(vocabulary.names(vocabulary.RESTRICTED))
+_CODE = re.compile(r"\b[A-Z]+\b")
 _REFERENCE = re.compile(r"\b[A-Z][A-Za-z]+/[A-Za-z0-9.-]{1,64}")
 
 
@@ -49,7 +52,7 @@ def _printed(page: str, explanation: Explanation, member: str, names: Mapping[st
         member=member,
         words=WORDS,
         number={consent.id: position for position, consent in enumerate(explanation.consents, 1)},
-        legend=_legend(explanation),
+        legend=legend(_said(explanation)),
         called=called,
         counted=counted,
         carries=carries,
@@ -58,11 +61,20 @@ def _printed(page: str, explanation: Explanation, member: str, names: Mapping[st
     )
 
 
-def _legend(explanation: Explanation) -> list[tuple[str, str]]:
-    """The codes that the page uses, in words."""
-    decided = [one for view in explanation.views for one in view.decided]
-    listed = {code for one in decided for codes in (one.labels, one.left_out) for code in codes}
-    used = {one.confidentiality for one in decided} | {view.purpose for view in explanation.views} | listed
+def _said(explanation: Explanation) -> Iterator[str]:
+    """Whatever the page says that may hold codes."""
+    for view in explanation.views:
+        yield view.purpose
+        for one in view.decided:
+            yield from (one.confidentiality, *one.labels, *one.left_out)
+    for consent in explanation.consents:
+        yield from (*consent.permits, *consent.denies)
+        yield from (change.purpose for change in (*consent.if_revoked, *consent.if_signed))
+
+
+def legend(texts: Iterable[str]) -> list[tuple[str, str]]:
+    """The codes that texts use, in words."""
+    used = {code for text in texts for code in _CODE.findall(text)}
     codes = {**WORDS["codes"], **words_of("en")["purposes"]}
     return [(code, said) for code, said in codes.items() if code in used]
 
@@ -74,6 +86,8 @@ def _called(reference: str, names: Mapping[str, str]) -> str:
 def why(decided: Decided) -> str:
     """The reason of a decision; of a required-by-law one, with its agreement."""
     code, _, agreement = decided.reason.partition(",")
+    if set(decided.labels) >= _UNREVIEWED and decided.effect == "DENY" and code in _OF_LABELS:
+        return WORDS["unreviewed"]["why"]
     said = WORDS["reasons"][code]
     return f"{said}: {agreement}" if agreement else said
 

@@ -10,6 +10,7 @@ from fhirgw.consent.model import ConsentSettings
 ORGANIZATIONS = Supporting([{"resourceType": "Organization", "id": "a"}])
 
 
+UNTYPED = {"reference": {"identifier": {"system": "npi", "value": "1"}}}
 HIGHER = "confidentiality R or higher"
 
 
@@ -31,7 +32,7 @@ def test_a_rule_in_plain_words():
         ],
     )  # fmt: skip
     [report] = told(made)
-    assert report.findings == ()
+    assert [one.kind for one in report.findings] == ["narrow"]
     assert report.permits == (
         "provision: Organization/a, for TREAT, any type, no category but SUD, confidentiality R or lower",
     )
@@ -53,6 +54,7 @@ def test_a_rule_in_plain_words():
         (roi(period={"start": "2026"}), [("incomplete", "provision")]),
         (roi(period={"start": "2026"}, purpose=purpose("PATRQT")), [("incomplete", "provision")] * 3),
         (roi(provision=[{"type": "deny"}]), [("contradictory", "provision")]),
+        (roi(provision=[{"type": "deny", "actor": [UNTYPED]}]), [("ambiguous", "provision.provision[0]")]),
         (roi(provision=[{"type": "deny", "securityLabel": security("R")}]) | {"status": "inactive"},
          [("not-in-force", ""), ("residual", "")]),
     ],

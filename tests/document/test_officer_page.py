@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -127,8 +128,17 @@ def test_the_text_says_the_same():
         "    Nothing by a release: the member left the programme",
         "    if the member signed it now, Oak (COC): closes nothing, opens 2 Goal",
         "  2. Release of information: Consent/c2, not in force: it is a draft, it is not signed",
+        "  TREAT: treatment",
     ):
         assert line in said.splitlines()
+
+
+def test_what_is_withheld_because_nobody_has_reviewed_it_is_said_to_be():
+    """Not that it was psychotherapy notes, as which it counts until then."""
+    every = tuple(vocabulary.names(vocabulary.RESTRICTED))
+    form = replace(HIDDEN, stage=2, reason="psychotherapy-notes-need-own-consent", labels=every)
+    assert officer.why(form).startswith("nobody has reviewed its words")
+    assert officer.why(replace(form, labels=("PSYTHPN",))) == "psychotherapy notes need a consent of their own"
 
 
 SOURCES = "".join(path.read_text("utf-8") for path in Path(officer.__file__).parents[1].glob("consent/*.py"))
