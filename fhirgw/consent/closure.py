@@ -15,8 +15,9 @@ from fhirgw.consent.labels import LabelContext, label
 from fhirgw.consent.model import Json, Member, PatientPolicy, Recipient
 from fhirgw.consent.networks import AFFILIATION, beyond, links_of, reach
 
-AUTHORITY: Final = frozenset({"GUARD", "GUADLTM", "HPOWATT", "DPOWATT", "POWATT", "SPOWATT"})
-"""v3-RoleCode relationships that record an authority to sign for the patient."""
+AUTHORITY: Final = frozenset({"GUARD", "HPOWATT", "DPOWATT", "POWATT"})
+"""v3-RoleCode relationships that record an authority to sign for the patient; not a guardian for one lawsuit
+(``GUADLTM``), nor a power of attorney for special acts (``SPOWATT``): which, nobody could say."""
 
 
 _TEAM_STATUS: Final = {"active": True, "inactive": False, "entered-in-error": False}

@@ -16,11 +16,13 @@ from consent_cases import (
     consent,
     labels,
     policy,
+    ref,
     request,
     roi,
     types,
 )
 
+from fhirgw.consent.closure import authority
 from fhirgw.consent.content import Content
 from fhirgw.consent.criteria import ALONE, Criteria, matches, read_codes
 from fhirgw.consent.decide import decide
@@ -122,6 +124,14 @@ def test_a_senders_own_code_may_be_the_one_that_is_denied():
     for cleared, said in ((False, None), (True, False)):
         assert matches(asked, "deny", Content(local, cleared=cleared), ALONE) is said
     assert matches(asked, "deny", Content(CONDITION, cleared=False), ALONE) is False
+
+
+@pytest.mark.parametrize(
+    ("code", "signs"), [("GUARD", True), ("HPOWATT", True), ("GUADLTM", False), ("SPOWATT", False), ("PRN", False)]
+)
+def test_a_substitutes_authority_is_one_that_extends_to_records(code, signs):
+    related = {"resourceType": "RelatedPerson", "patient": ref("Patient/p"), "relationship": [concept("v3", code)]}
+    assert (authority(related, "p") is not None) == signs
 
 
 def test_a_permit_may_name_by_identifier_alone():
