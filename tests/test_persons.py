@@ -451,6 +451,16 @@ async def test_what_a_stranger_said_of_a_visits_number_counts_no_more(tmp_path):
     assert stores[2] == stores[0]
 
 
+async def test_a_merge_of_two_strangers_counts_once_one_of_them_is_somebody(tmp_path):
+    """Also where the visit that it names is kept, since A45 had moved it from them to a member."""
+    history = [("A45", 1, ALMAS, "V-1"), ("A36", 1, OLD, "V-1"), ("A01", 1, OLD, "V-3"), ("A01", 1, TWO, "V-1")]
+    messages = [anything(*one) for one in history]
+    orders = [messages, [messages[1], messages[0], *messages[2:]], messages[::-1]]
+    stores = [await final(tmp_path / str(number), order) for number, order in enumerate(orders)]
+    assert stores[1] == stores[0]
+    assert stores[2] == stores[0]
+
+
 def held_to_the_law(messages, chance):
     """A history that contradicts itself is a person's to look at; of every other, the order does not matter."""
     shuffled = chance.sample(messages, len(messages))

@@ -134,13 +134,13 @@ class Persons:
     def wait(self, tx: Transaction, message: int, event: AdtEvent) -> None:
         """Take the message up again when somebody here is known by one of its names, or owns its visit."""
         numbers = {visits.text(one) for one in (event.visit, event.account) if one} | visits.speaks_of(event)
-        others = [visits.text((system, value)) for system, value, _ in event.others]
-        visits.wait(tx, message, self._digests([*others, *numbers]))
+        visits.wait(tx, message, self._digests(numbers))
         self.wait_for_bearer(tx, message, event)
 
     def wait_for_bearer(self, tx: Transaction, message: int, event: AdtEvent) -> None:
-        """Take the message up again when who it is about is somebody here."""
-        visits.wait(tx, message, self._digests(map(visits.text, names(event))))
+        """Take the message up again when who it is about, or whom it says them to be, is somebody here."""
+        others = [(system, value) for system, value, _ in event.others]
+        visits.wait(tx, message, self._digests(map(visits.text, (*names(event), *others))))
 
     def known(self, tx: Transaction, of: Iterable[str], patient: str) -> None:
         """These are somebody's here now: what waited for them is due, if it came since the person is known."""
