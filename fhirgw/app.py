@@ -91,7 +91,10 @@ def build(settings: Settings, *, clock: Callable[[], int] = now) -> Gateway:
         base=settings.base,
         pages=PageSeal(keys.cursor, settings.cursor_seconds),
         consent=ConsentSettings(
-            agreements=load_agreements(settings.agreements_file), minimum=load_minimum(settings.minimum_file)
+            agreements=load_agreements(settings.agreements_file),
+            minimum=load_minimum(settings.minimum_file),
+            break_glass_minutes=settings.break_glass_minutes,
+            disclosers=frozenset({settings.organization or ""} - {""}),
         ),
         clock=clock,
         matching=model,
@@ -221,7 +224,10 @@ async def _process(gateway: Gateway) -> None:
 
 
 class HttpServer(uvicorn.Server):
-    """uvicorn, ended by a signal without being killed by it: MLLP drains, and the ledger is signed."""
+    """uvicorn, ended by a signal without being killed by it: MLLP drains, and the ledger is signed.
+
+    Once HTTP has ended a further signal ends the process (docs/decisions/0326).
+    """
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -278,6 +284,7 @@ async def serve(settings: Settings) -> None:
                 access_log=False,
                 server_header=False,
                 date_header=True,
+                timeout_graceful_shutdown=HTTP_GRACE_SECONDS,
             )
             await HttpServer(config).serve()
     finally:

@@ -145,6 +145,8 @@ class Settings(BaseSettings):
     matching_file: Path | None = None
     agreements_file: Path | None = None
     minimum_file: Path | None = None
+    organization: str | None = None
+    break_glass_minutes: Annotated[int, Field(ge=1)] = 60
     deployment_key: str | None = None
     max_message_bytes: int = 10 * 1024 * 1024
     max_batch_bytes: int = 64 * 1024 * 1024

@@ -4,7 +4,7 @@ from importlib import resources
 
 import pytest
 
-from fhirgw import configuration
+from fhirgw import app, configuration
 from fhirgw.configuration import SendersFile, load_agreements, load_programs
 from fhirgw.errors import InvalidElement
 from fhirgw.settings import Settings
@@ -61,3 +61,12 @@ def test_agreements_are_the_operators_file_and_none_else(tmp_path):
             load_agreements(file)
     with pytest.raises(InvalidElement):
         load_agreements(tmp_path / "missing.toml")
+
+
+def test_what_the_operator_sets_is_what_is_decided_by(tmp_path):
+    gateway = app.build(Settings(data_dir=tmp_path, organization="urn:npi|1", break_glass_minutes=5))
+    try:
+        consent = gateway.share.consent
+        assert (consent.disclosers, consent.break_glass_minutes) == ({"urn:npi|1"}, 5)
+    finally:
+        gateway.database.close()

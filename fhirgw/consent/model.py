@@ -190,7 +190,7 @@ class ConsentSettings:
     """Profiles of the minimum necessary, by class of recipient and purpose; none: nothing is narrowed."""
     break_glass_minutes: int = 60
     disclosers: frozenset[str] = frozenset()
-    """Tokens of the organization that discloses: what a custodian or author actor is compared with."""
+    """Tokens of the organization that discloses: compared with a custodian or author actor. None: unknown."""
 
 
 def digest(settings: ConsentSettings) -> str:

@@ -16,7 +16,7 @@ from fhirgw.consent.minimum import read_profiles
 from fhirgw.consent.model import Agreement, ConsentSettings, Decision, Json, Recipient, Request, RuleRef
 from fhirgw.errors import InvalidElement, MalformedMessage, MissingElement
 
-_PARTS: Final = ("roi_categories", "zone", "agreements", "minimum", "break_glass_minutes")
+_PARTS: Final = ("roi_categories", "zone", "agreements", "minimum", "break_glass_minutes", "disclosers")
 _SWITCHES: Final = ("require_explicit_sensitive", "require_signature", "require_complete")
 
 
@@ -98,6 +98,7 @@ def read_settings(value: Any) -> ConsentSettings:
         agreements=read_agreements(stated.get("agreements", []), "settings.agreements"),
         minimum=read_profiles(stated.get("minimum", []), "settings.minimum"),
         break_glass_minutes=_minutes(stated.get("break_glass_minutes", 60)),
+        disclosers=_tokens(object_of(stated.get("disclosers", {}), "settings.disclosers"), "settings.disclosers"),
     )
 
 

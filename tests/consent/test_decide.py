@@ -80,6 +80,28 @@ CASES = [
     ),
     ("revoked", [roi() | {"status": "inactive"}], (), {}, "DENY"),
     ("unsigned", [consent(roi()["provision"], sourceReference=None)], (), {}, "DENY"),
+    (
+        "verified with whom and when",
+        [
+            consent(
+                roi()["provision"],
+                sourceReference=None,
+                verification=[
+                    {"verified": True, "verifiedWith": {"display": "her"}, "verificationDate": "2026-01-02"}
+                ],
+            )
+        ],
+        (),
+        {},
+        "PERMIT",
+    ),
+    (
+        "verified, and not with whom",
+        [consent(roi()["provision"], sourceReference=None, verification=[{"verified": True}])],
+        (),
+        {},
+        "DENY",
+    ),
     ("verified false", [roi() | {"verification": [{"verified": False}]}], (), {}, "DENY"),
     (
         "signed by somebody without authority",
@@ -283,6 +305,20 @@ def test_a_nested_deny_that_names_an_actor_stands_alone():
     assert asked(ours, never_b, **as_b).effect == "DENY"
     local = permit(provision=[{"type": "deny", "securityLabel": security("N")}])
     assert asked(ours, local, **as_b).effect == "PERMIT"
+
+
+@pytest.mark.parametrize(
+    ("us", "permitted", "denied"),
+    [(set(), False, True), ({"npi|A"}, True, True), ({"npi|B"}, False, False)],
+)
+def test_a_custodian_says_whose_disclosures_are_meant(us, permitted, denied):
+    """Not known who discloses: a permit of theirs never counts, and a deny always does."""
+    ours = [actor("Organization/b"), actor("Organization/a", role="CST")]
+    settings = ConsentSettings(disclosers=frozenset(us))
+    as_b = {"recipient": Recipient(frozenset({"Organization/b"})), "settings": settings}
+    assert (asked(permit(actor=ours), **as_b).effect == "PERMIT") == permitted
+    never = consent({"type": "deny", "actor": ours}, name="d")
+    assert (asked(roi(to="Organization/b"), never, **as_b).effect == "DENY") == denied
 
 
 def test_an_opt_in_to_treatment_names_nobody():

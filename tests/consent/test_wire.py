@@ -83,6 +83,7 @@ def test_the_recipient_is_closed_over_supporting_resources(to, recipient, effect
         ({"settings": {"require_nothing": True}}, "settings.require_nothing"),
         ({"settings": {"zone": "Mars/Olympus"}}, "settings.zone"),
         ({"settings": {"break_glass_minutes": 0}}, "settings.break_glass_minutes"),
+        ({"settings": {"disclosers": {"identifiers": [{}]}}}, "settings.disclosers.identifiers[0].value"),
         ({"settings": {"agreements": [{}]}}, "settings.agreements[0].recipient"),
         ({"settings": {"agreements": [AGREEMENT | {"purposes": []}]}}, "settings.agreements[0].purposes"),
         ({"settings": {"agreements": [AGREEMENT | {"classes": ["Thing"]}]}}, "settings.agreements[0].classes"),
