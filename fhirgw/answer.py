@@ -6,7 +6,7 @@ body, links are sealed, nothing counts or names what was withheld. (Consent spec
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -90,7 +90,7 @@ def show(stored: Stored, visibility: Visibility) -> Shown | None:
         return None
     silent = stored.standing == "derived" or is_narrowed(profile, stored.type)
     time = {} if silent else {"lastUpdated": instant(stored.updated_at)}
-    version = hashlib.sha256(orjson.dumps(_with_meta(body, time))).hexdigest()[:VERSION]
+    version = hashlib.sha256(orjson.dumps([body, time])).hexdigest()[:VERSION]
     return Shown(stored, _with_meta(body, {"versionId": version} | time), _shows(stored, body, predicate, SUD))
 
 
@@ -103,11 +103,11 @@ def _predicate(stored: Stored, visibility: Visibility) -> Predicate:
     return ALWAYS if stored.standing == "registry" else NEVER
 
 
-def _with_meta(body: Mapping[str, Any], meta: Mapping[str, Any]) -> Json:
+def _with_meta(body: Json, meta: Json) -> Json:
     """The body with its meta in the place FHIR gives it."""
     head: Json = {name: body[name] for name in ("resourceType", "id") if name in body}
     rest = {name: value for name, value in body.items() if name not in ("resourceType", "id", "meta")}
-    return {**head, "meta": dict(meta), **rest} if meta else {**head, **rest}
+    return {**head, "meta": meta, **rest}
 
 
 def _shows(stored: Stored, body: Json, predicate: Predicate, mask: int) -> bool:

@@ -191,8 +191,8 @@ def _verify_chains(
 ) -> Iterator[str]:
     """Walk the chains; ``seen`` gets the hashes of the anchored entries."""
     expected: dict[str, tuple[int, bytes]] = {}
-    rows = connection.execution_options(yield_per=1000).execute(
-        select(ledger).order_by(ledger.c.chain, ledger.c.number)
+    rows = connection.execute(
+        select(ledger).order_by(ledger.c.chain, ledger.c.number), execution_options={"yield_per": 1000}
     )
     for row in rows:
         number, previous = expected.get(row.chain, (0, GENESIS))

@@ -23,7 +23,8 @@ from fhirgw.store import clients, past
 from fhirgw.store.database import Transaction
 from fhirgw.visibility import PolicyMovedError, has_moved
 
-Unit = Callable[[Transaction], None]
+Unit = Callable[[Transaction], bool]
+"""True, when it is done."""
 _Asked = tuple[str, str, str]
 """Client, channel, patient."""
 
@@ -45,7 +46,7 @@ class Books:
         asked = _entry(requester, disclosure=not visibility.inside, interaction=answer.interaction)
         patients = _by_patient(answer)
 
-        def unit(tx: Transaction) -> None:
+        def unit(tx: Transaction) -> bool:
             if has_moved(tx.connection, visibility):
                 raise PolicyMovedError
             entries = [
@@ -60,10 +61,11 @@ class Books:
                 for patient, shown in patients.items()
             ]
             self._ledger.append(tx, entries)
+            return True
 
         return unit
 
-    def claim(self, requester: Requester, claim: Claim) -> Unit:
+    def claim(self, requester: Requester, claim: Claim) -> Callable[[Transaction], None]:
         """The unit of work that documents an emergency claim."""
         entry = _entry(requester, disclosure=False, interaction="emergency-claim")
         return lambda tx: self._ledger.append(tx, [emergency.documented(tx, claim, entry)])

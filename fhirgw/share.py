@@ -43,7 +43,7 @@ from fhirgw.asks import (
     VRead,
 )
 from fhirgw.audit import Ledger
-from fhirgw.bookkeeping import Books
+from fhirgw.bookkeeping import Books, Unit
 from fhirgw.came_back import Returns, came_back
 from fhirgw.consent.decide import Case
 from fhirgw.consent.model import ConsentSettings, digest
@@ -135,14 +135,22 @@ class Share:
         """
         for _ in range(ATTEMPTS):
             try:
-                now = self._clock()
-                visibility, answer = await asyncio.to_thread(self._select, requester, ask, now)
-                await self._database.write(self._books.account(requester, visibility, answer, now), urgent=True)
+                visibility, answer, entered = await asyncio.to_thread(self._answered, requester, ask)
+                if entered is not None:
+                    await self._database.write(entered, urgent=True)
             except PolicyMovedError:
                 continue
             still = None if visibility.inside else partial(self._holds, _as_far_as(visibility, answer))
             return _released(answer, still)
         raise PolicyMovedError
+
+    def _answered(self, requester: Requester, ask: Ask) -> tuple[Visibility, Answer, Unit | None]:
+        """An answer, and what is still to be entered of it: nothing, where nobody else was writing."""
+        now = self._clock()
+        visibility, answer = self._select(requester, ask, now)
+        unit = self._books.account(requester, visibility, answer, now)
+        entered = self._database.write_here(unit)
+        return visibility, answer, None if entered else unit
 
     async def claimed(self, requester: Requester) -> None:
         """Document an emergency claim and tell of it, before anything is asked under it, and whatever it opens."""

@@ -60,14 +60,16 @@ def _is_untouched(text: bytes) -> bool:
 
 def hidden_paths(kind: str, labels: Labels, predicate: Predicate) -> set[Path]:
     """Paths of the elements of a visible resource of this type that are not visible."""
-    if not labels.elements:
-        return set()
     facts = Facts(kind, labels.labels, labels.conf)
-
-    def visible(asked: Facts) -> bool:
-        return holds(predicate, asked)
-
-    return {element.path for element in labels.elements if not element_visible(visible, facts, element)}
+    seen: dict[tuple[int, int, str | None], bool] = {}  # most elements are labelled alike
+    hidden = set()
+    for element in labels.elements:
+        alike = element.labels, element.conf, element.target
+        if alike not in seen:
+            seen[alike] = element_visible(predicate.holds, facts, element)
+        if not seen[alike]:
+            hidden.add(element.path)
+    return hidden
 
 
 def _without(resource: Json, paths: Iterable[Path]) -> Json:

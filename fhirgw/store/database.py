@@ -21,6 +21,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from fhirgw.errors import DependencyDown
+from fhirgw.store.connections import Snapshots
 from fhirgw.store.writer import BUSY_MS, Transaction, Work, Writer
 
 __all__ = ["Database", "Transaction", "configuration", "microseconds", "migrate"]
@@ -52,6 +53,7 @@ class Database:
 
     def __init__(self, url: str, *, clock: Callable[[], int] = microseconds) -> None:
         self._readers = _engine(url, writer=False)
+        self._snapshots = Snapshots(self._readers)
         self._writers = _engine(url, writer=True)
         self._writer = Writer(self._writers, clock)
 
@@ -63,7 +65,7 @@ class Database:
             DependencyDown: The database does not answer.
         """
         try:
-            with self._readers.connect() as connection, connection.begin():
+            with self._snapshots.read() as connection:
                 yield connection
         except OperationalError:
             raise DependencyDown("The database does not answer.") from None
@@ -145,6 +147,7 @@ class Database:
         """Finish what was submitted, stop the writer, close the connections."""
         self._writer.close()
         self._writers.dispose()
+        self._snapshots.close()
         self._readers.dispose()
 
 
@@ -152,11 +155,7 @@ def _engine(url: str, *, writer: bool) -> Engine:
     # hide_parameters: no member data in the text of a database error.
     if make_url(url).get_backend_name() != "sqlite":
         return create_engine(url, hide_parameters=True)
-    engine = (
-        create_engine(url, hide_parameters=True, poolclass=NullPool)
-        if writer
-        else create_engine(url, hide_parameters=True, pool_size=8, max_overflow=32)
-    )
+    engine = create_engine(url, hide_parameters=True, poolclass=NullPool)
     event.listen(engine, "connect", _writer_pragmas if writer else _reader_pragmas)
     # The driver's own BEGIN comes too late for a snapshot and takes no write lock.
     event.listen(engine, "begin", partial(_begin, statement="BEGIN IMMEDIATE" if writer else "BEGIN"))

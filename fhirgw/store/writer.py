@@ -13,12 +13,13 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import OperationalError
 
 from fhirgw.errors import DependencyDown
+from fhirgw.store.connections import begin, connected, driver, end, is_embedded, lose
 
 T = TypeVar("T")
 
@@ -100,7 +101,7 @@ class Writer:
 
     def __init__(self, engine: Engine, clock: Callable[[], int]) -> None:
         self._engine = engine
-        self._embedded = engine.url.get_backend_name() == "sqlite"  # elsewhere, to commit is to ask over a network
+        self._embedded = is_embedded(engine)
         self._clock = clock
         self._last = 0
         self._connection: Connection | None = None
@@ -163,11 +164,11 @@ class Writer:
             return None
         begun = False
         try:
-            self._begin(connection)
+            begin(connection, "BEGIN IMMEDIATE")
             begun = True
             outcome: T
             outcome, error = self._perform(connection, unit)
-            self._end(connection, "COMMIT" if error is None else "ROLLBACK")
+            end(connection, "COMMIT" if error is None else "ROLLBACK")
         except Exception as broken:  # noqa: BLE001 -- see _run
             if not begun and _is_busy(broken):
                 return None
@@ -185,7 +186,7 @@ class Writer:
                     connection = self._connection = self._connection or self._connect()
                     self._begin_patiently(connection)
                     self._fill(connection, group)
-                    self._end(connection, "COMMIT")
+                    end(connection, "COMMIT")
                 except Exception:  # noqa: BLE001 -- whatever broke the commit, each waiting caller must hear of it
                     self._lose()
                     down = DependencyDown(DOWN)
@@ -195,34 +196,17 @@ class Writer:
             self._lose()
 
     def _connect(self) -> Connection:
-        """A connection in a transaction that SQLAlchemy never ends: in it, the driver's follow one another.
-
-        SQLAlchemy takes several times as long to begin and end one as SQLite does.
-        """
-        connection = self._engine.connect()
-        connection.begin()
-        self._end(connection, "ROLLBACK")
+        connection = connected(self._engine)
         if self._embedded:  # who is in a hurry does not wait for another process; the thread does, by itself
-            _driver(connection).execute("PRAGMA busy_timeout=0").close()
+            driver(connection).execute("PRAGMA busy_timeout=0").close()
         return connection
-
-    def _begin(self, connection: Connection) -> None:
-        if self._embedded:  # elsewhere the driver begins by itself, with the first statement
-            _driver(connection).execute("BEGIN IMMEDIATE").close()
-
-    def _end(self, connection: Connection, how: Literal["COMMIT", "ROLLBACK"]) -> None:
-        driver = _driver(connection)
-        if self._embedded:
-            driver.execute(how).close()  # unlike ``commit``, it fails where SQLite has undone everything by itself
-        else:
-            (driver.commit if how == "COMMIT" else driver.rollback)()
 
     def _begin_patiently(self, connection: Connection) -> None:
         """Begin, when the writer of another process has ended."""
         until = time.monotonic() + BUSY_MS / 1000
         while True:
             try:
-                return self._begin(connection)
+                return begin(connection, "BEGIN IMMEDIATE")
             except sqlite3.OperationalError as error:
                 if not _is_busy(error) or time.monotonic() > until:
                     raise
@@ -232,10 +216,7 @@ class Writer:
         """Begin with another connection next time."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            with suppress(SQLAlchemyError):
-                connection.invalidate()
-            with suppress(SQLAlchemyError):
-                connection.close()
+            lose(connection)
 
     def _wait(self) -> bool:
         with self._wake:
@@ -273,7 +254,7 @@ class Writer:
 
     def _attempt(self, connection: Connection, work: Work) -> tuple[Any, BaseException | None]:
         """Run one unit in a savepoint: its failure is its own, unless the transaction itself is lost."""
-        execute = _driver(connection).execute  # SQLAlchemy makes savepoints several times as dear
+        execute = driver(connection).execute  # SQLAlchemy makes savepoints several times as dear
         execute("SAVEPOINT unit")
         outcome, error = self._perform(connection, work.unit)
         if error is not None:
@@ -306,10 +287,6 @@ class Writer:
             self._urgent.clear()
             self._queue.clear()
         return [(work, None, error) for work in waiting]
-
-
-def _driver(connection: Connection) -> Any:
-    return connection.connection.dbapi_connection
 
 
 def _is_busy(error: Exception) -> bool:
