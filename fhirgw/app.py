@@ -41,6 +41,7 @@ from fhirgw.v2.tls import client_context, server_context
 
 log = structlog.get_logger(__name__)
 POLL_SECONDS = 1.0
+HTTP_GRACE_SECONDS = 10
 """How long work left by another process (a replay from the command line) may wait."""
 
 
