@@ -25,7 +25,7 @@ check: setup definitions
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n auto -m slow
+	$(BIN)/pytest -n auto -m 'slow or hypothesis' --hypothesis-profile=thorough
 
 # HAPI's validator over everything we emit, and the harness against a HAPI server: needs Java 17 and Maven.
 conformance: setup

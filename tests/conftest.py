@@ -13,8 +13,9 @@ from gateway_process import Gateway
 from hypothesis import settings
 from sqlalchemy import Connection, Engine, event
 
-settings.register_profile("fhirgw", deadline=None)
-settings.load_profile("fhirgw")
+settings.register_profile("thorough", deadline=None, max_examples=100)
+settings.register_profile("quick", deadline=None, max_examples=25)
+settings.load_profile("quick")
 
 
 @event.listens_for(Engine, "begin")

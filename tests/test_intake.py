@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import orjson
 import pytest
 from composed_gateway import PEER, composed, err, message, msa
+from example_counts import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -415,7 +416,7 @@ def door(tmp_path_factory):
         yield gateway
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(raw=damaged() | st.binary(max_size=200))
 def test_whatever_the_bytes_they_are_judged_and_answered(door, raw):
     intake = door.gateway.intake

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 import orjson
 import pytest
 from composed_gateway import FENN, case, composed
+from example_counts import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -339,7 +340,7 @@ HISTORY = [
 ]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(order=st.permutations(range(len(HISTORY))), program=st.sampled_from(["ccbh-peer", "husky", "ne-peer"]))
 async def test_any_order_of_a_history_raises_the_same_work(tmp_path_factory, order, program):
     status = "active" if program == "husky" else "candidate"

@@ -2,13 +2,14 @@
 
 from consent_cases import policy, request, roi
 from drawn_consents import emergencies, joined_policies, ordinary, policies, requests, settings
+from example_counts import examples
 from hypothesis import HealthCheck, event, given
 from hypothesis import settings as hypothesis_settings
 from three_readings import readings
 
 from fhirgw.consent.model import ConsentSettings
 
-often = hypothesis_settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+often = hypothesis_settings(max_examples=examples(120), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @often

@@ -17,6 +17,7 @@ from consent_cases import (
     security,
 )
 from drawn_consents import joined_policies, policies, requests, settings
+from example_counts import examples
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -29,7 +30,7 @@ from fhirgw.consent.predicate import Facts
 from fhirgw.consent.redact import redact
 from fhirgw.consent.vocabulary import BITS
 
-few = hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+few = hypothesis_settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck))
 LABELLED = [
     (RECORD[0], codes) for codes in (("SUD",), ("OPIOIDUD",), ("HIV",), ("MH",), ("PSY", "SDV"), ("PSYTHPN",))
 ]

@@ -4,6 +4,7 @@ import pytest
 import reference
 from consent_cases import LEAST, ORGANIZATION_A, RECORD, labels, policy, request, roi
 from drawn_consents import settings
+from example_counts import examples
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -52,7 +53,7 @@ def test_of_two_profiles_what_both_keep_is_given():
     assert profile.stems("Encounter") is None
 
 
-@hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@hypothesis_settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     who=st.sampled_from([PAYER, BOTH, PRACTICE, Recipient(ORGANIZATION_A)]),
     switches=settings,

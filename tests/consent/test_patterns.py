@@ -8,6 +8,7 @@ from itertools import product
 import pytest
 from consent_cases import ACT, actor, policy, purpose, refusal, roi, types
 from drawn_consents import any_policy, any_request, ordinary_request
+from example_counts import examples
 from hypothesis import HealthCheck, event, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -89,7 +90,7 @@ def follow(held, random):
     return replace(held, consents=(*held.consents[:-1], last))
 
 
-@hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@hypothesis_settings(max_examples=examples(150), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.randoms(use_true_random=True))
 def test_patients_of_one_pattern_are_decided_alike(random):
     held = any_policy(random)

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from example_counts import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -50,7 +51,7 @@ def places(value, path=()):
         yield (*path, name)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.sampled_from(SHAPES), st.lists(st.tuples(st.floats(0, 1), st.sampled_from(JUNK)), min_size=1, max_size=3))
 def test_whatever_a_case_says_gets_an_answer(case, changes):
     """The decision is total: what cannot be read is denied or told with its place, and nothing else happens."""

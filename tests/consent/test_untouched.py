@@ -1,6 +1,7 @@
 """What redaction sees at a glance that it would not touch is what it would have made of it."""
 
 import orjson
+from example_counts import examples
 from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -37,7 +38,7 @@ RESOURCES = st.fixed_dictionaries(
 NOTHING_HIDDEN = Labels(0, 3)
 
 
-@hypothesis_settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@hypothesis_settings(max_examples=examples(200), deadline=None, suppress_health_check=list(HealthCheck))
 @example({"resourceType": "Condition", "note": NESTED})
 @given(RESOURCES)
 def test_what_is_handed_out_at_a_glance_is_what_redaction_leaves(resource):

@@ -4,6 +4,7 @@ import random
 
 import orjson
 import pytest
+from example_counts import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -82,7 +83,7 @@ EVENTS = [
 ]  # fmt: skip
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     st.lists(st.sampled_from(range(len(EVENTS))), min_size=1, max_size=12),
     st.randoms(use_true_random=False),
@@ -95,7 +96,7 @@ def test_any_order_and_any_repetition_give_the_same_bytes(chosen, shuffle: rando
         assert orjson.dumps(fold(events, "alma", b"test")) == orjson.dumps(fold(again, "alma", b"test"))
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.sets(st.sampled_from(range(len(EVENTS)))), st.sampled_from(range(len(EVENTS))))
 def test_what_one_event_names_stays_named_after_any_other(chosen, another):
     """Else the order of arrival would decide whether it is there: nothing is ever taken out of the store."""
@@ -106,7 +107,7 @@ def test_what_one_event_names_stays_named_after_any_other(chosen, another):
         assert before <= {one["id"] for one in fold([*events, EVENTS[another]], "alma", b"test")}
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.sets(st.sampled_from(range(len(EVENTS))), min_size=1))
 def test_every_resource_of_every_history_is_valid(chosen):
     for fold in (fold_visit, fold_chart):
@@ -115,7 +116,7 @@ def test_every_resource_of_every_history_is_valid(chosen):
             validate(resource)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.sets(st.sampled_from(range(len(EVENTS))), min_size=1))
 def test_no_reference_comes_before_what_it_refers_to(chosen):
     """But for a Condition and its Encounter, which refer to each other."""

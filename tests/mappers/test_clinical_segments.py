@@ -2,6 +2,7 @@
 
 import orjson
 import pytest
+from example_counts import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -505,7 +506,7 @@ ODD = st.sampled_from([
 """Field contents that have broken mappers."""
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.data())
 def test_whatever_stands_in_a_field_makes_valid_resources_or_a_located_problem(data):
     name = data.draw(st.sampled_from(sorted(WHOLE)))

@@ -2,6 +2,7 @@
 
 import orjson
 import pytest
+from example_counts import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -251,7 +252,7 @@ _LINES = st.lists(
 _TRIGGERS = st.sampled_from(["A08", "A08", "A08", "A31", "A29"])
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 @given(data=st.data())
 def test_the_same_events_in_any_order_and_number_give_the_same_bytes(data):
     told = data.draw(

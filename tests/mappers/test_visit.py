@@ -3,6 +3,7 @@
 import random
 
 import orjson
+from example_counts import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from json_values import objects
@@ -203,7 +204,7 @@ def canonical(resources: object) -> bytes:
     return orjson.dumps(resources, option=orjson.OPT_SORT_KEYS)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.lists(EVENTS, min_size=1, max_size=6), st.randoms(use_true_random=False))
 def test_any_order_and_any_repetition_give_the_same_bytes(events: list[AdtEvent], chance: random.Random):
     """Whatever happened, in whatever order and however often it was told."""
@@ -214,7 +215,7 @@ def test_any_order_and_any_repetition_give_the_same_bytes(events: list[AdtEvent]
     assert canonical(fold_person(through_the_journal)) == canonical(fold_person(events))
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.lists(EVENTS, min_size=1, max_size=5))
 def test_whatever_happened_is_structurally_r4(events: list[AdtEvent]):
     resources = folded(*events)

@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 from empty_store import empty_store
+from example_counts import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
@@ -66,7 +67,7 @@ def written(database):
     return rows, index, versions
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(st.permutations(CIRCLE), st.sets(st.integers(1, len(CIRCLE) - 1)))
 def test_where_units_end_changes_nothing_that_is_written(tmp_path_factory, resources, ends):
     folder = tmp_path_factory.mktemp("held")

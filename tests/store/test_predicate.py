@@ -1,5 +1,6 @@
 """Law of agreement: the SQL of a predicate selects what its Python reading accepts."""
 
+from example_counts import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import BigInteger, Column, MetaData, String, Table, create_engine, insert, select
@@ -46,7 +47,7 @@ metadata.create_all(connection)
 
 
 @given(predicates, st.lists(facts, min_size=1, max_size=5))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_sql_and_python_agree(predicate, some):
     """For every predicate and facts, with the type as a column and as a constant."""
     connection.execute(table.delete())
@@ -65,7 +66,7 @@ def test_sql_and_python_agree(predicate, some):
 
 
 @given(st.frozensets(st.sampled_from([*TYPES, "o'x", '"', "é"])))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_among_nothing_one_or_many(values):
     """Membership of a list of any length, the empty one included."""
     connection.execute(table.delete())
