@@ -1,13 +1,22 @@
 """The promise of an AA, held through ``kill -9``: the bench's own functions at a size for every check."""
 
 import asyncio
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
 import sys
+from contextlib import closing
 
 import pytest
-from gateway_process import ROOT
+from composed_gateway import message
+from gateway_process import ROOT, Gateway
 
 sys.path.insert(0, str(ROOT / "bench"))
 import kill
+
+from fhirgw.v2.framing import frame
 
 
 @pytest.mark.slow
@@ -25,3 +34,28 @@ def test_every_acknowledged_message_outlives_the_process_and_is_one_visit():
         "encounter status": {"finished": 133, "in-progress": 1},
         "integrity": "ok",
     }
+
+
+@pytest.mark.slow
+def test_a_second_signal_while_mllp_drains_ends_the_process_and_loses_nothing(tmp_path):
+    """docs/decisions/0326: a message that never ends keeps the drain waiting; what was acknowledged is on disk."""
+    gateway = Gateway(tmp_path / "data")
+    gateway.start()
+    try:
+        with socket.create_connection(("127.0.0.1", gateway.mllp)) as hospital:
+            hospital.sendall(frame(message("A01/member.hl7", control="LAST")) + b"\x0bMSH|")
+            assert b"MSA|AA|LAST" in hospital.recv(65_536)
+            code = None
+            while code is None:
+                os.kill(gateway.process.pid, signal.SIGTERM)
+                try:
+                    code = gateway.process.wait(timeout=0.3)
+                except subprocess.TimeoutExpired:
+                    code = None
+    finally:
+        gateway.stop()
+    assert code == -signal.SIGTERM
+    with closing(sqlite3.connect(tmp_path / "data" / "fhirgw.db")) as connection:
+        wanted = "SELECT state FROM journal WHERE control_id = 'LAST'"
+        assert connection.execute(wanted).fetchall() in ([("received",)], [("processed",)])
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
