@@ -1,5 +1,7 @@
 """Cases as they are mapped out, so that what is written of them can be read back."""
 
+from functools import cached_property
+
 import pytest
 from icm_cases import CASES, KEY, program_of, stated
 
@@ -14,15 +16,23 @@ BASE = "http://fhirgw.org/fhir"
 
 
 class World:
-    """A case and what it is mapped to."""
+    """A case and what it is mapped to, once that is asked for."""
 
     def __init__(self, case):
         self.case = case
         self.program = program_of(case)
-        self.resources = map_case(case, self.program, KEY)
-        self.by_reference = {f"{one['resourceType']}/{one['id']}": one for one in self.resources}
-        patient = next(one["id"] for one in self.resources if one["resourceType"] == "Patient")
-        self.home = Home(case, self.program, patient)
+
+    @cached_property
+    def resources(self):
+        return map_case(self.case, self.program, KEY)
+
+    @cached_property
+    def by_reference(self):
+        return {f"{one['resourceType']}/{one['id']}": one for one in self.resources}
+
+    @cached_property
+    def home(self):
+        return Home(self.case, self.program, self.of("Patient")[0]["id"])
 
     def id(self, *parts):
         return Scope(self.case, self.program, KEY, self.home.patient).id(*parts)
