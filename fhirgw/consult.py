@@ -23,7 +23,7 @@ from fhirgw.consent.model import ConsentSettings, Decision, Json, Request
 from fhirgw.consent.predicate import Facts, Visibility, holds
 from fhirgw.consent.vocabulary import NORMAL
 from fhirgw.errors import Forbidden, InvalidElement
-from fhirgw.store import clients, identity, policy, repository, search
+from fhirgw.store import clients, identity, parties, policy, repository, search
 
 ACT_CODE = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 UNPERMITTED = ("no-permit", "patient-unknown", "not-enrolled")
@@ -167,12 +167,12 @@ def _request(connection: Connection, asking: Request, ask: Consult) -> Request:
         raise InvalidElement("A purpose of use is a v3-ActReason code.", location="purposeOfUse")
     if not ask.actor:
         return replace(asking, purpose=purpose, action=ask.action)
-    logical = policy.organization(connection, ask.actor)
+    logical = parties.organization(connection, ask.actor)
     if logical is None:
         raise InvalidElement("No organization is known by this identifier.", location="actor")
     known = [one for one in clients.registered(connection) if one.organization == logical and not one.revoked]
     classes = frozenset[str]().union(*(one.classes for one in known))
-    recipient = policy.recipient(connection, logical, classes, asking.at)
+    recipient = parties.recipient(connection, logical, classes, asking.at)
     return Request(recipient, purpose, ask.action, "api", asking.at)
 
 

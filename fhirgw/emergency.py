@@ -22,7 +22,7 @@ from fhirgw.consent.model import Json, Recipient
 from fhirgw.consent.vocabulary import MEDICAL_PERSONNEL, is_medical, purpose_line
 from fhirgw.errors import Forbidden, InvalidElement
 from fhirgw.profiles.validation import require_valid
-from fhirgw.store import clients, identity, outbox, policy, repository
+from fhirgw.store import clients, identity, outbox, parties, repository
 from fhirgw.store.database import Transaction
 from fhirgw.store.stored import instant
 from fhirgw.terminology import BASE, US_NPI
@@ -133,7 +133,7 @@ def as_asked(claim: Claim, patient: str) -> Json:
 def recipient(connection: Connection, claim: Claim, system: Recipient) -> Recipient:
     """The person of the claim, in the organization of the client; as whom the store knows them, too."""
     npi = f"{US_NPI}|{claim.npi}"
-    known = policy.bearers(connection, "Practitioner", npi)
+    known = parties.bearers(connection, "Practitioner", npi)
     tokens, roles = system.tokens | known | {npi}, system.roles | MEDICAL_PERSONNEL
     return replace(system, tokens=tokens, roles=roles, person=True)
 

@@ -27,7 +27,7 @@ from fhirgw.consent.model import ConsentSettings, Request
 from fhirgw.consent.predicate import ALWAYS, Everybody, Grant, Predicate, Visibility
 from fhirgw.emergency import Claim
 from fhirgw.errors import DependencyDown
-from fhirgw.store import clients, patterns, policy, relabelling, repository
+from fhirgw.store import clients, parties, patterns, policy, relabelling, repository
 from fhirgw.store.compartment import PATIENT_FREE
 from fhirgw.store.held import level
 
@@ -165,7 +165,7 @@ def request_of(connection: Connection, requester: Requester, at: datetime) -> Re
     """
     client = clients.find(connection, requester.client)
     classes = client.classes if client else frozenset[str]()
-    recipient = policy.recipient(connection, requester.organization, classes, at)
+    recipient = parties.recipient(connection, requester.organization, classes, at)
     return Request(recipient, requester.purpose, requester.action, requester.channel, at)
 
 

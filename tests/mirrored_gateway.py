@@ -12,7 +12,7 @@ from fhirgw.asks import Read
 from fhirgw.errors import NotFound
 from fhirgw.ingest import register_organization
 from fhirgw.mirror import Access, Mirror, Server
-from fhirgw.store import clients, policy, repository
+from fhirgw.store import clients, parties, repository
 from fhirgw.store import mirror as store
 from fhirgw.store.clients import Client
 from fhirgw.store.compartment import PATIENT_FREE
@@ -126,5 +126,5 @@ def state(whole, of):
 async def revoke(whole, mirror):
     """Alma revokes what she released to the practice."""
     with whole.gateway.database.read() as connection:
-        tokens = policy.organization_tokens(connection, mirror.requester().organization)
+        tokens = parties.organization_tokens(connection, mirror.requester().organization)
     assert await whole.gateway.ingest.resources.revoke(whole.patient(ALMA), tokens, written=False)

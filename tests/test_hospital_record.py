@@ -8,7 +8,7 @@ from fhirgw.asks import Read, Search
 from fhirgw.consent.labels import LabelContext, label
 from fhirgw.consent.vocabulary import BITS
 from fhirgw.errors import NotFound
-from fhirgw.store import policy
+from fhirgw.store import parties
 
 RIVER = """
 [senders.river-hospital]
@@ -81,7 +81,7 @@ async def test_a_release_shows_what_it_covers_and_a_revocation_ends_it(whole):
     await whole.take(TOLD)
     assert await total(whole, "pcmh-elm", "Coverage") > 0
     with whole.gateway.database.read() as connection:
-        tokens = policy.organization_tokens(connection, whole.requester("pcmh-elm").organization)
+        tokens = parties.organization_tokens(connection, whole.requester("pcmh-elm").organization)
     await whole.gateway.ingest.resources.revoke(whole.patient(ALMA), tokens, written=False)
     assert [await total(whole, "pcmh-elm", kind) for kind in KINDS] == [0] * len(KINDS)
 

@@ -13,7 +13,7 @@ from fhirgw.consent.vocabulary import BITS
 from fhirgw.errors import InvalidElement, NotFound, ProfileViolation
 from fhirgw.icm.statements import read_case
 from fhirgw.ingest import register_organization
-from fhirgw.store import identity, policy, repository
+from fhirgw.store import identity, parties, repository
 from fhirgw.store.schema import visit_event
 
 ADMITTED, CHANGED = message("A01/member.hl7"), message("A08/update.hl7")
@@ -342,7 +342,7 @@ async def plans(whole, client="pcmh-elm"):
 
 async def revoke(whole, client="pcmh-elm"):
     with whole.gateway.database.read() as connection:
-        tokens = policy.organization_tokens(connection, whole.requester(client).organization)
+        tokens = parties.organization_tokens(connection, whole.requester(client).organization)
     return await whole.gateway.ingest.resources.revoke(whole.patient(ALMA), tokens, written=False)
 
 

@@ -22,7 +22,7 @@ from fhirgw.consent.model import PatientPolicy
 from fhirgw.document import officer
 from fhirgw.document.plan import name_of
 from fhirgw.errors import InvalidElement
-from fhirgw.store import clients, outbox, policy, repository
+from fhirgw.store import clients, outbox, parties, policy, repository
 from fhirgw.visibility import request_of
 
 Patient = Annotated[str, typer.Option(help="Logical id, or system|value of an identifier.", show_default=False)]
@@ -114,7 +114,7 @@ def consent_revoke(
         who = patient_id(gateway, patient)
         with gateway.database.read() as connection:
             requester = _requester(gateway, recipient, "PATRQT")
-            tokens = policy.organization_tokens(connection, requester.organization)
+            tokens = parties.organization_tokens(connection, requester.organization)
         since = now()
         ended = asyncio.run(gateway.ingest.resources.revoke(who, tokens, written=written))
         with gateway.database.read() as connection:
@@ -129,7 +129,7 @@ def _requester(gateway: Gateway, named: str, purpose: str) -> Requester:
     """The recipient as the gateway would see it ask."""
     with gateway.database.read() as connection:
         known = clients.find(connection, named)
-        organization = known.organization if known else policy.organization(connection, named)
+        organization = known.organization if known else parties.organization(connection, named)
     if organization is None:
         raise InvalidElement("No client and no organization here has this name.", location="--recipient")
     return Requester(named, organization, purpose, (), None, new_id())

@@ -19,7 +19,7 @@ from fhirgw.mappers.visit import merge_patient
 from fhirgw.profiles.expressions import literal
 from fhirgw.profiles.validation import require_valid
 from fhirgw.programs import Program
-from fhirgw.store import identity, imports, policy, repository
+from fhirgw.store import identity, imports, parties, policy, repository
 from fhirgw.store.database import Database, Transaction
 from fhirgw.store.mirror import Key
 from fhirgw.terminology import BASE
@@ -153,7 +153,7 @@ class Pulled:
             if known:
                 return known.pop()
         if key[0] == "Organization":
-            found = (policy.organization(tx.connection, f"{at}|{value}") for at, value in _identifiers(resource))
+            found = (parties.organization(tx.connection, f"{at}|{value}") for at, value in _identifiers(resource))
             if here := next(filter(None, found), None):
                 return here
         return self._made(base, key)

@@ -22,13 +22,9 @@ from fhirgw.store.database import Transaction
 from fhirgw.store.parties import (
     ACTORS,
     DEPTH,
-    bearers,
     body_of,
     current,
     holder,
-    organization,
-    organization_tokens,
-    recipient,
     referrers,
     supporting,
     tokens_behind,
@@ -43,13 +39,6 @@ from fhirgw.store.schema import (
     policy_revision,
     resource,
 )
-
-__all__ = [
-    "ACTORS", "EVERYBODY", "ORGANIZATIONS", "ORGANIZED", "STORE", "actor_changed", "any_marks", "bearers", "bump",
-    "candidates", "consent_changed", "dv_protected", "enrol", "enrolments", "is_dv_safety_list", "last_move",
-    "linked", "load", "marks", "members", "moved", "note_marks", "organization", "organization_tokens", "recipient",
-    "releases", "revision",
-]  # fmt: skip
 
 STORE = ""
 """The revision of the whole store is kept under this patient."""

@@ -12,7 +12,7 @@ from fhirgw.consent.labels import TABLE_VERSION
 from fhirgw.consent.model import Json
 from fhirgw.consent.predicate import Facts, Predicate, Visibility, holds
 from fhirgw.errors import VersionConflict
-from fhirgw.store import candidates, consent_clock, endings, index, policy, task_clock
+from fhirgw.store import candidates, consent_clock, endings, index, parties, policy, task_clock
 from fhirgw.store.compartment import FOLLOWERS, place
 from fhirgw.store.database import Transaction
 from fhirgw.store.held import CURRENT, DV_TYPES, held, level
@@ -344,7 +344,7 @@ def _effects(
         for one in {patient, before.patient if before is not None else None} - {None}:
             consent_clock.note(tx, str(one), tx.now)
             _settle_marks(tx, str(one))
-    elif kind in policy.ACTORS and (kind in policy.ORGANIZED or held(tx).referrers((kind, logical))):
+    elif kind in parties.ACTORS and (kind in policy.ORGANIZED or held(tx).referrers((kind, logical))):
         was = orjson.loads(before.body) if before is not None and not before.deleted else None
         policy.actor_changed(tx, kind, logical, was)
         if before is not None and policy.any_marks(tx.connection):  # rules about authors ask who they are

@@ -10,7 +10,7 @@ from fhirgw.consent.notice import STATEMENT
 from fhirgw.document import Document, Presentation
 from fhirgw.errors import TooLarge
 from fhirgw.share import PART2_HEADER, PART2_SCOPE_HEADER
-from fhirgw.store import policy, repository
+from fhirgw.store import parties, policy, repository
 
 SUD = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "SUD"}
 SCOPE = "released with the patient's consent for COC or TREAT, any type of record, no category but SUD or MH"
@@ -19,7 +19,7 @@ SCOPE = "released with the patient's consent for COC or TREAT, any type of recor
 def release(whole):
     """Alma's release to the Elm Street practice."""
     with whole.gateway.database.read() as connection:
-        tokens = policy.organization_tokens(connection, whole.requester("pcmh-elm").organization)
+        tokens = parties.organization_tokens(connection, whole.requester("pcmh-elm").organization)
         (found,) = policy.releases(connection, whole.patient(ALMA), tokens)
     return found
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from store_samples import consent, naming, patient, put, ref
 
 from fhirgw.consent.model import Enrolment
-from fhirgw.store import policy, repository
+from fhirgw.store import parties, policy, repository
 
 
 def revision(database, who=""):
@@ -115,7 +115,7 @@ def test_an_organization_includes_its_parents(database):
          "identifier": [{"system": "urn:npi", "value": "2"}]},
     )  # fmt: skip
     with database.read() as connection:
-        tokens = policy.organization_tokens(connection, "a")
+        tokens = parties.organization_tokens(connection, "a")
     assert tokens == {"Organization/a", "Organization/b", "urn:npi|2"}
 
 
@@ -186,7 +186,7 @@ def test_a_network_is_who_is_in_it_now(database):
 
     def found():
         with database.read() as connection:
-            who = policy.recipient(connection, "a", frozenset({"payer"}), at)
+            who = parties.recipient(connection, "a", frozenset({"payer"}), at)
             assert who.roles == {"payer"}
             return policy.candidates(connection, who.named_by), policy.revision(connection)
 
