@@ -33,7 +33,7 @@ from fhirgw.ingest import register_organization
 from fhirgw.mirror import Access, Mirror, Server
 from fhirgw.mirror.comparison import differences
 from fhirgw.replica import UNKNOWN
-from fhirgw.store import clients, copies, mirror, policy, repository
+from fhirgw.store import clients, copies, mirror, parties, policy, repository
 from fhirgw.store.clients import Client
 from fhirgw.store.database import Transaction
 from fhirgw.store.schema import resource
@@ -221,7 +221,7 @@ def _is_cut(one: Difference) -> bool:
 async def _revoke(gateway: Gateway, of: Mirror) -> None:
     """Everybody revokes what was released to the server's organization."""
     with gateway.database.read() as connection:
-        tokens = policy.organization_tokens(connection, _asker(of).organization)
+        tokens = parties.organization_tokens(connection, _asker(of).organization)
         people = policy.candidates(connection, tokens)
     for patient in sorted(people):
         await gateway.ingest.resources.revoke(patient, tokens, written=False)
