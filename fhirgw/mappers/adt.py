@@ -11,7 +11,7 @@ from dataclasses import replace
 from fhirgw.errors import MissingElement, UnsupportedMessage
 from fhirgw.mappers.datatypes import Json, Scope, datetime_to_instant, hd_to_system, utc
 from fhirgw.mappers.event import EVENTS, AdtEvent, Effect, EventSemantics, MapContext
-from fhirgw.mappers.groups import groups, mrg_to_other, second_pid
+from fhirgw.mappers.groups import groups, mrg_to_other, require_one, second_pid
 from fhirgw.mappers.ids import resource_id
 from fhirgw.mappers.person import LINKS, fold_person, linked, merge_patient, same_person
 from fhirgw.mappers.record import fold_record
@@ -145,6 +145,7 @@ def extract_all(message: Message, context: MapContext, reading: Reading | None =
         told = [
             replace(event, others=second) if second else event for event, second in zip(told, seconds, strict=True)
         ]
+    require_one(message, semantics, reading)
     if "PID[2]" in semantics.requires and not told[0].others:
         text = "The message names no second patient, which its event needs."
         reading.problems.append(MissingElement(text, location="PID[2]", err="100"))

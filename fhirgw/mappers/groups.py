@@ -7,7 +7,7 @@ ADT_A17, A24, A37 and A43 repeat PID; ADT_A39 repeats PID with MRG; ADT_A45 repe
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from fhirgw.errors import MissingElement
+from fhirgw.errors import MalformedMessage, MissingElement
 from fhirgw.mappers.datatypes import cx_to_identifier
 from fhirgw.mappers.event import EventSemantics, Identity
 from fhirgw.mappers.segments.reading import Reading, valued
@@ -52,6 +52,15 @@ def groups(message: Message, semantics: EventSemantics) -> list[Message]:
     if len(found) < 2:
         return [message]
     return [replace(message, segments=[*head, *one]) for one in found]
+
+
+def require_one(message: Message, semantics: EventSemantics, reading: Reading) -> None:
+    """An event without groups is about one person and one visit: what follows a second one is not the first's."""
+    names = () if semantics.grouped else [segment.name for segment in message.segments]
+    for name, whom in (("PID", "person"), ("PV1", "visit")):
+        if names.count(name) > 1:
+            text = f"The event is about one {whom}, and the message has a second {name}: send a message for each."
+            reading.problems.append(MalformedMessage(text, location=f"{name}[2]"))
 
 
 def _first(segments: Sequence[Segment], name: str) -> int:

@@ -61,7 +61,7 @@ def starting_places(starts: tuple[str, ...]) -> Places | None:
 
 
 def _places(names: Sequence[str]) -> Places | None:
-    if "MRG" in names or "PID" not in names or names.count("EVN") > 1:
+    if "MRG" in names or "PID" not in names or any(names.count(name) > 1 for name in ("EVN", "PID", "PV1")):
         return None
     evn, pv1 = (names.index(name) if name in names else None for name in ("EVN", "PV1"))
     return Places(evn, names.index("PID"), pv1)

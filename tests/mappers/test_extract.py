@@ -36,6 +36,8 @@ def problems(*lines: str, context: MapContext = CONTEXT) -> list[tuple[str, str 
         ([MSH.replace("ADT^A01", "ADT"), PID], [("UnsupportedMessage", "MSH-9.2", "201")]),
         ([MSH, PV1], [("MissingElement", "PID", "100")]),
         ([MSH, PID], [("MissingElement", "PV1", "100")]),
+        ([MSH, PID, PV1, PID, "DG1|1||F11.20"], [("MalformedMessage", "PID[2]", "100")]),
+        ([MSH, PID, PV1, PV1], [("MalformedMessage", "PV1[2]", "100")]),
         ([MSH, "PID|1||||DOE", PV1], [("MissingElement", "PID-3", "101")]),
         ([MSH, 'PID|1||""||DOE', PV1], [("MissingElement", "PID-3", "101")]),
         ([MSH, "PID|1||^^^ELMHOSP||DOE", PV1], [("MissingElement", "PID-3", "101")]),

@@ -53,6 +53,8 @@ BASE = "MSH|^~\\&|A|F|G|I|20260401080000||ADT^A01|C1|P|2.5.1\rEVN||20260401\rPID
 @pytest.mark.parametrize(
     ("old", "new"),
     [
+        ("PV1||I\r", "PV1||I\rPID|||2^^^MRN\r"),
+        ("PV1||I\r", "PV1||I\rPV1||I\r"),
         ("ADT^A01", "ADT^A99"),
         ("ADT^A01", "ADT"),
         ("ADT^A01", "ORU^A01"),
