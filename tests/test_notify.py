@@ -85,7 +85,8 @@ async def test_what_was_sent_is_accounted_for(whole, endpoint):
 
 async def test_a_practice_without_a_release_hears_nothing(whole, endpoint):
     subscribe(whole, endpoint.url, OAK, "oak-alerts")
-    await whole.take(ADMITTED, LEFT)
+    await whole.take(ADMITTED)
+    await whole.take(LEFT)
     await deliver(whole)
     assert (states(whole), endpoint.bodies) == ({"withheld": 2}, [])
 
@@ -164,7 +165,8 @@ async def test_an_endpoint_that_comes_back_gets_it_once(whole):
 
 async def test_one_that_fails_does_not_stop_the_others(whole, endpoint, monkeypatch):
     subscribe(whole, endpoint.url)
-    await whole.take(ADMITTED, LEFT)
+    await whole.take(ADMITTED)
+    await whole.take(LEFT)
     release, calls = whole.gateway.share.release, []
 
     async def failing(requester, ask):
