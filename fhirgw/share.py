@@ -193,7 +193,8 @@ class Share:
                 about = others.patients.union(about or ())
             else:
                 visibility.grant_for(answer.about or None)  # it is accounted for when the connection is closed
-                return visibility, replace(answer, scopes=self._scopes(turn, answer.shown))
+                scopes = self._scopes(turn, answer.shown)
+                return visibility, replace(answer, scopes=scopes) if scopes else answer
 
     def _whom(
         self, connection: Connection, requester: Requester, ask: Ask, now: int

@@ -14,7 +14,7 @@ from fhirgw.consent.model import Json, Profile
 from fhirgw.consent.predicate import Facts, Predicate, holds
 from fhirgw.consent.units import INLINE, Path
 
-_TOUCHED: Final = (b'"contained"', b'"reference":"#', INLINE.encode(), b"[]", b"{}", b"[null")
+_TOUCHED: Final = ('"contained"', '"reference":"#', INLINE, "[]", "{}", "[null")
 """What redaction takes away though nothing is hidden, as it is written in JSON without blanks."""
 
 
@@ -55,7 +55,11 @@ def redact(
 
 def _is_untouched(text: bytes) -> bool:
     """Whether nothing but meta and narrative would go. A text that only looks otherwise is redacted to the same."""
-    return text.count(b'"resourceType"') == 1 and not any(mark in text for mark in _TOUCHED)
+    said = text.decode()  # in bytes, Python takes five times as long to look for something
+    for mark in _TOUCHED:
+        if mark in said:
+            return False
+    return said.count('"resourceType"') == 1
 
 
 def hidden_paths(kind: str, labels: Labels, predicate: Predicate) -> set[Path]:

@@ -387,21 +387,24 @@ def _included(
         links = _links(query.type, include, seen, len(keys) > 1)
         for kind, logical in links.rows(connection, **whose, keys=listed(keys)):
             wanted.setdefault(kind, set()).add(logical)
-    if visibility.about is not None:
-        _within_record(connection, wanted, visibility.about)
-    return [
+    found = [
         _present(row)
         for kind in sorted(wanted)
         for row in _targets(kind, seen, len(wanted[kind]) > 1).rows(connection, **whose, ids=listed(wanted[kind]))
     ]
+    if visibility.about is not None:
+        for one in found:
+            wanted[one.type].discard(one.id)
+        _within_record(connection, wanted, visibility.about)
+    return found
 
 
 def _within_record(connection: Connection, wanted: Mapping[str, set[str]], about: frozenset[str]) -> None:
-    """What is included is of these patients, or of nobody."""
+    """What was not found is of these patients, or of nobody."""
     owners = {
         owner
         for kind, logical in wanted.items()
-        if kind not in PATIENT_FREE
+        if logical and kind not in PATIENT_FREE
         for (owner,) in _OWNERS.rows(connection, kind=kind, ids=orjson.dumps(sorted(logical)).decode())
     }
     if owners - about:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import orjson
@@ -10,7 +10,7 @@ import orjson
 from fhirgw.consent.labels import ElementLabel, Labels
 from fhirgw.consent.model import Json
 
-_NO_ELEMENTS = b"[]"
+_MINUTE = 60_000_000
 
 
 class Row(NamedTuple):
@@ -94,7 +94,13 @@ def dated(body: Json, version: int, at: int) -> Json:
 
 def instant(at: int) -> str:
     """A FHIR instant in UTC with milliseconds; any finer part is cut, never rounded up."""
-    return f"{datetime.fromtimestamp(at // 1_000_000, UTC).isoformat()[:19]}.{at // 1000 % 1000:03}Z"
+    minute, rest = divmod(at, _MINUTE)
+    return f"{_minute(minute)}:{rest // 1_000_000:02}.{rest // 1000 % 1000:03}Z"
+
+
+@lru_cache(maxsize=4096)  # what happened together was often written in the same one
+def _minute(number: int) -> str:
+    return datetime.fromtimestamp(number * 60, UTC).isoformat()[:16]
 
 
 def columns(labels: Labels) -> dict[str, Any]:
@@ -105,12 +111,12 @@ def columns(labels: Labels) -> dict[str, Any]:
 
 def labels_of(row: Row) -> Labels:
     """Labels from the columns."""
-    if row.elements == _NO_ELEMENTS:
-        return Labels(row.labels, row.conf)
-    elements = (
-        ElementLabel(tuple(path), bits, conf, target) for path, bits, conf, target in orjson.loads(row.elements)
-    )
-    return Labels(row.labels, row.conf, tuple(elements))
+    return Labels(row.labels, row.conf, _elements(bytes(row.elements)))
+
+
+@lru_cache(maxsize=4096)  # most resources of a type have those of many others
+def _elements(told: bytes) -> tuple[ElementLabel, ...]:
+    return tuple(ElementLabel(tuple(path), bits, conf, target) for path, bits, conf, target in orjson.loads(told))
 
 
 def stored(row: Row, shown: int | None = None) -> Stored:
