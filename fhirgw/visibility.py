@@ -120,12 +120,12 @@ class Visibilities:
             PolicyMovedError: The policy moved since the snapshot.
             DependencyDown: The label tables have changed, and not everything is labelled by them yet.
         """
-        revision = policy.revision(connection)
         if requester.inside is not None:
             programs = None if "*" in requester.inside else requester.inside
             own = Grant(patients=None, programs=programs, predicate=ALWAYS)
-            return Visibility(grants=(own,), inside=True, revision=revision, label_table=TABLE_VERSION)
-        if not relabelling.is_done(connection):
+            return Visibility((own,), inside=True, revision=policy.revision(connection), label_table=TABLE_VERSION)
+        revision = relabelling.revision(connection)
+        if revision is None:
             raise DependencyDown("The store is being labelled anew; ask again later.")
         at = datetime.fromtimestamp(now / 1_000_000, UTC)
         if requester.emergency is not None:
@@ -343,10 +343,9 @@ def has_moved(connection: Connection, visibility: Visibility) -> bool:
 
     The label tables, too: another program may have begun to label the store by its own.
     """
-    if not visibility.inside and not relabelling.is_done(connection):
-        return True
-    if policy.revision(connection) == visibility.revision:
+    revision = policy.revision(connection) if visibility.inside else relabelling.revision(connection)
+    if revision == visibility.revision:
         return False
-    if visibility.about is None:
+    if revision is None or visibility.about is None:
         return True
     return policy.last_move(connection, {*visibility.about, policy.ORGANIZATIONS}) > visibility.revision

@@ -13,9 +13,11 @@ from fhirgw.store import policy
 from fhirgw.store.database import Transaction
 from fhirgw.store.held import held
 from fhirgw.store.prepared import Prepared
-from fhirgw.store.schema import labelling, resource
+from fhirgw.store.schema import labelling, policy_revision, resource
 
 _STATE = Prepared(select(labelling.c.label_table, labelling.c.reached))
+_REVISION = select(policy_revision.c.revision).where(policy_revision.c.patient == policy.STORE).scalar_subquery()
+_STANDING = Prepared(select(labelling.c.label_table, labelling.c.reached, _REVISION))
 _NEXT = Prepared(
     select(resource.c.pk, resource.c.type, resource.c.id)
     .where(resource.c.pk > bindparam("reached"))
@@ -27,6 +29,12 @@ _NEXT = Prepared(
 def is_done(connection: Connection) -> bool:
     """Whether all is labelled by the tables of this program, and by no others."""
     return _STATE.rows(connection) == [(TABLE_VERSION, None)]
+
+
+def revision(connection: Connection) -> int | None:
+    """The policy revision of a store of which all is labelled, in one look at both; None of another."""
+    rows = _STANDING.rows(connection)
+    return rows[0][2] or 0 if [row[:2] for row in rows] == [(TABLE_VERSION, None)] else None
 
 
 def left(connection: Connection) -> int:
