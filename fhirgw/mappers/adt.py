@@ -224,11 +224,11 @@ def map_message(message: Message, context: MapContext, reading: Reading | None =
 
 def _alone(event: AdtEvent, context: MapContext) -> list[Json]:
     """What one fact says by itself: the person, the other record where it names one, the visit."""
-    patient = _patient_id(event.identifiers, context)
+    patient = _patient_id(_own(event), context)
     resources = [merge_patient(patient, {context.name: fold_person([event])})]
     kinds = LINKS.get(event.identity)
-    if kinds and event.others and event.identifiers:
-        other = _patient_id(event.others, context)
+    other = _patient_id(event.others, context) if event.others else patient
+    if kinds and other != patient:  # a record that is merged into itself is as it was
         names: list[Json] = [{"system": system, "value": value} for system, value, _ in event.others]
         resources = linked(
             resources[0], other, kinds, {"resourceType": "Patient", "id": other, "identifier": names}
@@ -236,6 +236,12 @@ def _alone(event: AdtEvent, context: MapContext) -> list[Json]:
     if event.visit:
         resources += fold_visit([event], patient, context.id_key)
     return resources + fold_record([event], patient, context.id_key)
+
+
+def _own(event: AdtEvent) -> Identifiers:
+    """The person's identifiers, without those of a merged record that are theirs by now, if any other is there."""
+    others = {one[:2] for one in event.others}
+    return tuple(one for one in event.identifiers if one[:2] not in others) or event.identifiers
 
 
 def _patient_id(identifiers: Identifiers, context: MapContext) -> str:

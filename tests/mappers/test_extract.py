@@ -215,3 +215,22 @@ def test_a_message_without_a_control_id_is_known_by_its_digest():
     assert bundle["identifier"]["value"] == extract(message, CONTEXT).digest
     (provenance,) = (e["resource"] for e in bundle["entry"] if e["resource"]["resourceType"] == "Provenance")
     assert [entity["what"]["type"] for entity in provenance["entity"]] == ["Device"]  # the application alone
+
+
+def links(pid_3: str, mrg_1: str) -> dict[str, list[str]]:
+    """Of an A40 mapped alone: the first number of each Patient, and its links."""
+    lines = [MSH.replace("A01", "A40"), f"PID|1||{pid_3}||DOE", f"MRG|{mrg_1}"]
+    bundle = map_message(parse("\r".join(lines).encode() + b"\r"), CONTEXT)
+    patients = [entry["resource"] for entry in bundle["entry"] if entry["resource"]["resourceType"] == "Patient"]
+    assert all(one["id"] not in str(one.get("link")) for one in patients)
+    return {one["identifier"][-1]["value"]: [link["type"] for link in one.get("link", ())] for one in patients}
+
+
+def test_a_record_that_is_merged_into_itself_is_as_it_was():
+    assert links("7^^^ELMHOSP^MR", "7^^^ELMHOSP^MR") == {"7": []}
+
+
+def test_a_number_that_came_with_the_merge_is_the_merged_records_still():
+    """Senders list the number that MRG-1 names in PID-3, too, and some list it first."""
+    expected = {"7": ["replaces"], "6": ["replaced-by"]}
+    assert links("6^^^ELMHOSP^MR~7^^^ELMHOSP^MR", "6^^^ELMHOSP^MR") == expected
