@@ -6,14 +6,13 @@ from dataclasses import replace
 import orjson
 import pytest
 from hypothesis import given
-from test_twin import folders, put_to_both, same, template, thrifty, trials
 from twin_stores import LEAST, Twins, requester, sweep
+from twin_trials import put_to_both, same, thrifty, trials
 from twin_worlds import SCENARIOS, Put, World, worlds
 
 from fhirgw.asks import Read, Search
 from fhirgw.consent.minimum import is_kept
 
-__all__ = ["folders", "template"]
 PAYER = requester("payer")
 
 

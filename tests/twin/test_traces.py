@@ -4,37 +4,23 @@ Times apart: those are measured (docs/measurements.md), and never asserted.
 """
 
 import asyncio
-from itertools import count
 
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
-from test_twin import _requests, thrifty
 from twin_stores import Twins, asks, bearer, over_http, requester
+from twin_trials import requests_of, thrifty
 from twin_worlds import CLEARED, PATIENTS, Allowed, World, worlds
 
 from fhirgw import metrics
 from fhirgw.asks import Read, Search
 from fhirgw.errors import NotFound
 from fhirgw.store import repository
-from fhirgw.store.database import migrate
 
 SPEAKS_OF_TIME = ("_sum", "_bucket", "_created")
 SECRET = "Tmotwordofthefile"
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory):
-    path = tmp_path_factory.mktemp("traces") / "empty.db"
-    migrate(f"sqlite:///{path}")
-    return path
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory):
-    return (tmp_path_factory.mktemp("world") for _ in count())
 
 
 def counted():
@@ -53,7 +39,7 @@ async def traces(gateway, asked):
     headers = bearer("elm", "TREAT", gateway.now)
     with capture_logs() as lines:
         for ask in asked:
-            for method, url, more in _requests(ask):
+            for method, url, more in requests_of(ask):
                 await over_http(gateway, method, url, headers, **more)
     logged = [{name: value for name, value in line.items() if name != "milliseconds"} for line in lines]
     after = counted()

@@ -14,15 +14,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_twin import thrifty
 from twin_stores import JWKS, MINUTE, SCOPES, START, Gateway
+from twin_trials import thrifty
 from twin_worlds import World, twin, whole, worlds
 from upstream_server import DEAF, HANG_UP, upstream_server
 
 from fhirgw.mirror import Access, Mirror, Server
 from fhirgw.store import clients
 from fhirgw.store.clients import Client
-from fhirgw.store.database import migrate
 
 PAUSES = st.lists(st.sampled_from([1, 1, 30, 3000]), min_size=1, max_size=3)
 """Minutes that pass before a delivery."""
@@ -31,13 +30,6 @@ FAULTS = st.sampled_from(
      (b"E11.9", 500), (b'"Encounter/', DEAF), (b'"CarePlan/', HANG_UP)]
 )  # fmt: skip
 seen = Counter()
-
-
-@pytest.fixture(scope="session")
-def template(tmp_path_factory):
-    path = tmp_path_factory.mktemp("twin-mirror") / "empty.db"
-    migrate(f"sqlite:///{path}")
-    return path
 
 
 @dataclass(frozen=True, repr=False)
