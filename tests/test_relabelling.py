@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from test_share import Gateway, elm, encounter, goal, plan, ref, release
+from consented_store import Gateway, elm, encounter, goal, plan, ref, release
 
 from fhirgw import metrics, relabelling
 from fhirgw.asks import History, Read, Search

@@ -3,10 +3,10 @@
 from random import Random
 
 import pytest
+from consented_store import Gateway, encounter
+from consented_store import release as roi
 from empty_store import empty_store
 from sqlalchemy import delete, insert
-from test_share import Gateway, encounter
-from test_share import release as roi
 
 from fhirgw.asks import History, Read, Requester, Search, VRead
 from fhirgw.consent import compile as compiler
