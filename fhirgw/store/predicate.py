@@ -210,6 +210,19 @@ def element_visible(visibility: Projection, kind: str, owner: FromClause, row: F
     return _guarded(visibility, kind, owner, row)
 
 
+def match_visible(visibility: Projection, kind: str, row: FromClause, match: FromClause) -> Condition:
+    """Rows of table ``resource`` that may be seen, each with a row of the index that may be seen."""
+    if kind in PATIENT_FREE or not visibility.everybody:
+        whole = resource_visible(visibility, kind, row, narrowed=True)
+        return and_(whole, element_visible(visibility, kind, row, match))
+
+    def shown(predicate: Predicate) -> Condition:
+        element = _permitted(visibility, predicate, kind, row, match)
+        return and_(_itself(visibility, predicate, kind, row), element)
+
+    return _granted(visibility, func.coalesce(row.c.patient, ""), shown)
+
+
 def shown_at(visibility: Projection, kind: str, row: FromClause) -> ColumnElement[int]:
     """When the visible part of a resource last changed.
 
@@ -225,11 +238,14 @@ def shown_at(visibility: Projection, kind: str, row: FromClause) -> ColumnElemen
 def _member(
     visibility: Projection, kind: str | ColumnElement[str], row: FromClause, patient: ColumnElement[str]
 ) -> Condition:
-    def shown(predicate: Predicate) -> Condition:
-        itself = render(predicate, kind, row.c.labels, row.c.conf)
-        return itself if visibility.inside else and_(itself, _permitted(visibility, predicate, kind, row, row))
+    return _granted(visibility, patient, lambda predicate: _itself(visibility, predicate, kind, row))
 
-    return _granted(visibility, patient, shown)
+
+def _itself(
+    visibility: Projection, predicate: Predicate, kind: str | ColumnElement[str], row: FromClause
+) -> Condition:
+    itself = render(predicate, kind, row.c.labels, row.c.conf)
+    return itself if visibility.inside else and_(itself, _permitted(visibility, predicate, kind, row, row))
 
 
 def _guarded(

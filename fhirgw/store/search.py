@@ -18,7 +18,9 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Integer,
+    Select,
     String,
+    Subquery,
     Table,
     and_,
     bindparam,
@@ -29,6 +31,7 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    union_all,
 )
 
 from fhirgw.consent.predicate import Visibility
@@ -39,6 +42,7 @@ from fhirgw.store.predicate import (
     Projection,
     element_visible,
     listed,
+    match_visible,
     one_of,
     project,
     resource_visible,
@@ -159,39 +163,55 @@ def run(
 
 @lru_cache(maxsize=STATEMENTS)
 def _count(form: SearchQuery, seen: Projection) -> Prepared:
-    return Prepared(select(func.count()).select_from(resource).where(_matching(form, seen)))
+    found = _matching(form, seen, resource.c.pk).subquery()
+    return Prepared(select(func.count()).select_from(found))
 
 
-def _matching(form: SearchQuery, seen: Projection) -> Condition:
-    narrowing = _narrowing(form)
-    narrowed = bool(narrowing) or any(one.param == "_id" for one in form.clauses)
-    # By an index on the type SQLite would walk all resources of it, in the order that is asked for.
-    kind = func.coalesce(resource.c.type, "") if narrowing else resource.c.type
-    return and_(
+def _matching(form: SearchQuery, seen: Projection, *columns: ColumnElement[Any]) -> Select[Any]:
+    """What matches, and may be seen; found by the index rows of the most selective parameter, if there is one."""
+    led = _leading(form)
+    if led is None:
+        narrowed = any(one.param == "_id" for one in form.clauses)
+        kind: ColumnElement[str] = resource.c.type
+        visible = resource_visible(seen, form.type, resource, narrowed=narrowed)
+        found = select(*columns)
+    else:
+        # By an index on the type SQLite would walk all resources of it, in the order that is asked for.
+        kind, lead = func.coalesce(resource.c.type, ""), _lead(form, led)
+        cut = is_cut(seen.profile, form.type, form.clauses[led].param)
+        visible = false() if cut else match_visible(seen, form.type, resource, lead)
+        found = select(*columns).distinct().join_from(lead, resource, resource.c.pk == lead.c.resource)
+    others = ((at, clause) for at, clause in enumerate(form.clauses) if at != led)
+    return found.where(
         kind == form.type,
         resource.c.deleted.is_(False),
-        resource_visible(seen, form.type, resource, narrowed=narrowed),
-        *narrowing,
-        *(_condition(form.type, at, clause, seen) for at, clause in enumerate(form.clauses)),
+        visible,
+        *(_condition(form.type, at, clause, seen) for at, clause in others),
     )
 
 
-def _narrowing(form: SearchQuery) -> list[Condition]:
-    """A first cut by the index of the most selective parameter; the guarded condition is checked all the same."""
+def _leading(form: SearchQuery) -> int | None:
+    """The place of the clause that narrows most; of several that do as much, the first."""
+    if any(one.param == "_id" for one in form.clauses):
+        return None
     usable = [
-        (at, one)
-        for at, one in enumerate(form.clauses)
-        if one.modifier in ("", "exact") and not one.param.startswith("_")
+        at for at, one in enumerate(form.clauses) if one.modifier in ("", "exact") and not one.param.startswith("_")
     ]
-    if not usable or any(one.param == "_id" for one in form.clauses):
-        return []
-    at, clause = min(usable, key=lambda one: _SELECTIVITY.index(one[1].kind))
+    return min(usable, key=lambda at: _SELECTIVITY.index(form.clauses[at].kind), default=None)
+
+
+def _lead(form: SearchQuery, at: int) -> Subquery:
+    """The index rows that match a clause: of which resource, under which guard."""
+    clause = form.clauses[at]
     found = []
     for table, values in _by_table(at, clause).items():
         rows = _ROWS[table]
         wanted = or_(*(_matches(rows, clause, value, place) for place, value in values))
-        found.append(select(rows.c.resource).where(rows.c.type == form.type, rows.c.param == clause.param, wanted))
-    return [or_(*(resource.c.pk.in_(one) for one in found))]
+        of_type = (rows.c.type == form.type, rows.c.param == clause.param)
+        found.append(select(rows.c.resource, rows.c.guard).where(*of_type, wanted))
+    every = (found[0] if len(found) == 1 else union_all(*found)).subquery()
+    # In the order of the resources, which are then read one after the other.
+    return select(every).group_by(every.c.resource, every.c.guard).subquery("lead")
 
 
 def _condition(kind: str, at: int, clause: Clause, seen: Projection) -> Condition:
@@ -320,7 +340,7 @@ def _page(form: SearchQuery, seen: Projection, behind: tuple[bool, ...] | None) 
     """
     keys = [_sort_key(form.type, key, seen) for key in form.order]
     named = [key.label(f"key_{at}") for at, key in enumerate(keys)]
-    found = select(resource.c.pk, resource.c.id, *named).where(_matching(form, seen)).cte("found")
+    found = _matching(form, seen, resource.c.pk, resource.c.id, *named).cte("found")
     page = select(found, select(func.count()).select_from(found).scalar_subquery())
     if behind is not None:
         page = page.where(_behind(form, found, behind))
