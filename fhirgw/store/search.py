@@ -14,10 +14,8 @@ from typing import Any
 import orjson
 from sqlalchemy import (
     CTE,
-    BindParameter,
     ColumnElement,
     Connection,
-    Integer,
     Select,
     String,
     Subquery,
@@ -30,13 +28,13 @@ from sqlalchemy import (
     null,
     or_,
     select,
-    true,
     union_all,
 )
 
 from fhirgw.consent.predicate import Visibility
+from fhirgw.store.comparison import Condition, integer_named, matches, text_named, within
 from fhirgw.store.compartment import PATIENT_FREE
-from fhirgw.store.form import ESCAPE, formed, placed
+from fhirgw.store.form import formed, placed
 from fhirgw.store.narrowing import is_cut, require_whole
 from fhirgw.store.predicate import (
     Projection,
@@ -56,9 +54,6 @@ from fhirgw.store.query import (
     Moment,
     Order,
     SearchQuery,
-    Target,
-    Text,
-    Token,
     Value,
     parse,
 )
@@ -67,7 +62,6 @@ from fhirgw.store.stored import Row, Stored, stored
 
 __all__ = ["Page", "SearchQuery", "parse", "run"]
 
-Condition = ColumnElement[bool]
 STATEMENTS = 512
 """How many are kept, of each sort: forms of searches times forms of consents."""
 
@@ -206,7 +200,7 @@ def _lead(form: SearchQuery, at: int) -> Subquery:
     found = []
     for table, values in _by_table(at, clause).items():
         rows = _ROWS[table]
-        wanted = or_(*(_matches(rows, clause, value, place) for place, value in values))
+        wanted = or_(*(matches(rows, clause, value, place) for place, value in values))
         of_type = (rows.c.type == form.type, rows.c.param == clause.param)
         found.append(select(rows.c.resource, rows.c.guard).where(*of_type, wanted))
     every = (found[0] if len(found) == 1 else union_all(*found)).subquery()
@@ -216,11 +210,11 @@ def _lead(form: SearchQuery, at: int) -> Subquery:
 
 def _condition(kind: str, at: int, clause: Clause, seen: Projection) -> Condition:
     if clause.param == "_id":
-        return one_of(resource.c.id, _text(f"ids_{at}"), several=len(clause.values) > 1)
+        return one_of(resource.c.id, text_named(f"ids_{at}"), several=len(clause.values) > 1)
     if clause.param == "_lastUpdated":
         shown = shown_at(seen, kind, resource)
         moments = ((f"{at}_{number}", one) for number, one in enumerate(clause.values) if isinstance(one, Moment))
-        return or_(*(_within(shown, shown + 1, one, place) for place, one in moments))
+        return or_(*(within(shown, shown + 1, one, place) for place, one in moments))
     if clause.modifier in ("missing", "present"):
         found = or_(*(_seen(kind, clause.param, table, None, seen) for table in _tables(clause.kind)))
         return not_(found) if clause.modifier == "missing" else found
@@ -259,74 +253,13 @@ def _seen(
     )
     if wanted is not None:
         clause, values = wanted
-        found = found.where(or_(*(_matches(rows, clause, value, place) for place, value in values)))
+        found = found.where(or_(*(matches(rows, clause, value, place) for place, value in values)))
     return found.correlate(resource).exists()
 
 
 def _shown(seen: Projection, kind: str, param: str, rows: Any) -> Condition:
     """Index rows of a parameter that may be seen, given that their resource may be."""
     return false() if is_cut(seen.profile, kind, param) else element_visible(seen, kind, resource, rows)
-
-
-def _matches(rows: Any, clause: Clause, value: Value, place: str) -> Condition:
-    match value:
-        case Token(system=system, code=code):
-            parts: list[Condition] = [] if code is None else [rows.c.code == _text(f"code_{place}")]
-            if system == "":
-                parts.append(rows.c.system.is_(None))
-            elif system is not None:
-                parts.append(rows.c.system == _text(f"system_{place}"))
-            return and_(true(), *parts)
-        case Canonical():
-            return and_(true(), rows.c.code == _text(f"url_{place}"))
-        case Target(type=of):
-            same = rows.c.target_id == _text(f"id_{place}")
-            return and_(same, true() if of is None else rows.c.target_type == _text(f"type_{place}"))
-        case Moment():
-            return _within(rows.c.low, rows.c.high, value, place)
-        case Text():
-            folded = _text(f"folded_{place}")
-            if clause.modifier == "exact":
-                return and_(rows.c.value == folded, rows.c.exact == _text(f"exact_{place}"))
-            if clause.modifier == "contains":
-                return and_(true(), rows.c.value.like(_text(f"pattern_{place}"), escape=ESCAPE))
-            return and_(rows.c.value >= folded, rows.c.value < _text(f"top_{place}"))
-
-
-def _within(low: ColumnElement[int], high: ColumnElement[int], moment: Moment, place: str) -> Condition:
-    """The interval of the resource against that of the search (search.html#prefix).
-
-    ``ap`` widens the interval searched for by its own length on both sides, so that it needs no clock.
-    """
-    first, last = _number(f"low_{place}"), _number(f"high_{place}")
-    contained = and_(low >= first, high <= last)
-    match moment.prefix:
-        case "eq":
-            return contained
-        case "ne":
-            return not_(contained)
-        case "gt":
-            return and_(true(), high > last)
-        case "lt":
-            return and_(true(), low < first)
-        case "ge":
-            return or_(high > last, contained)
-        case "le":
-            return or_(low < first, contained)
-        case "sa":
-            return and_(true(), low >= last)
-        case "eb":
-            return and_(true(), high <= first)
-        case _:
-            return and_(low < _number(f"later_{place}"), high > _number(f"earlier_{place}"))
-
-
-def _text(name: str) -> BindParameter[str]:
-    return bindparam(name, type_=String)
-
-
-def _number(name: str) -> BindParameter[int]:
-    return bindparam(name, type_=Integer)
 
 
 # Order and pages --------------------------------------------------------------------------------------------------
@@ -347,7 +280,7 @@ def _page(form: SearchQuery, seen: Projection, behind: tuple[bool, ...] | None) 
     for at, key in enumerate(form.order):
         column = found.c[f"key_{at}"]
         page = page.order_by(column.is_(None), column.desc() if key.descending else column.asc())
-    return Prepared(page.order_by(found.c.id).limit(_number("most")))
+    return Prepared(page.order_by(found.c.id).limit(integer_named("most")))
 
 
 @lru_cache(maxsize=STATEMENTS)
@@ -390,7 +323,7 @@ def _behind(form: SearchQuery, found: CTE, there: Sequence[bool]) -> Condition:
         beyond = column < value if key.descending else column > value
         ways.append(and_(*equal, or_(beyond, column.is_(null()))))
         equal.append(column == value)
-    ways.append(and_(*equal, found.c.id > _text("after_id")))
+    ways.append(and_(*equal, found.c.id > text_named("after_id")))
     return or_(false(), *ways)
 
 
@@ -449,7 +382,7 @@ def _links(kind: str, include: Include, seen: Projection, several: bool) -> Prep
 def _targets(kind: str, seen: Projection, several: bool) -> Prepared:
     return Prepared(
         select(resource, shown_at(seen, kind, resource).label("shown"))
-        .where(resource.c.type == kind, one_of(resource.c.id, _text("ids"), several=several))
+        .where(resource.c.type == kind, one_of(resource.c.id, text_named("ids"), several=several))
         .where(resource.c.deleted.is_(False), resource_visible(seen, kind, resource, narrowed=True))
         .order_by(resource.c.id)
     )
