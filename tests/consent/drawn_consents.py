@@ -249,6 +249,24 @@ def any_joined_policy(random):
     return policy(*here, joined, affiliations=random.choice(AFFILIATIONS), others=frozenset({"q"}))
 
 
+EDGES = ("2026-06-14", "2026-06-15", "2026-06-16", "2026-06", "2026-06-15T12:00:00Z", "2026-06-15T20:59:59+09:00")
+
+
+def any_succession(random):
+    """A release with exceptions that has ended or not, one that takes its place or not, and their last days."""
+    codes = some(random, CODES, 1, 3)
+    first = roi("R", *codes) | {"id": "first", "status": random.choice(("active", "inactive"))}
+    first["provision"]["provision"] = [{"type": "deny", "securityLabel": security(random.choice(codes))}]
+    second = roi("R", *codes) | {"id": "second", "status": random.choice(("active", "active", "inactive", "draft"))}
+    if random.random() < 0.6:
+        second = superseding(random, second, first)
+    for one in (first, second):
+        if random.random() < 0.5:
+            one["provision"]["period"] = {random.choice(("start", "end")): random.choice(EDGES)}
+            one["dateTime"] = random.choice(SIGNED)
+    return policy(first, second)
+
+
 def any_request(random):
     return request(
         recipient=random.choice(RECIPIENTS),
@@ -285,7 +303,7 @@ def any_settings(random):
 def any_case(random):
     """A request, a policy and settings, of any of these kinds."""
     asked = random.choice((any_request, ordinary_request, emergency_request))(random)
-    held = (any_joined_policy if random.random() < 0.3 else any_policy)(random)
+    held = random.choices((any_policy, any_joined_policy, any_succession), (5, 3, 2))[0](random)
     return asked, held, any_settings(random)
 
 
@@ -295,3 +313,4 @@ def _drawn(draw):
 
 requests, ordinary, emergencies = _drawn(any_request), _drawn(ordinary_request), _drawn(emergency_request)
 policies, joined_policies, settings = _drawn(any_policy), _drawn(any_joined_policy), _drawn(any_settings)
+successions = _drawn(any_succession)

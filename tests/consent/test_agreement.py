@@ -1,7 +1,7 @@
 """decide, the compiled predicate and the naive reference say the same of everything."""
 
 from consent_cases import policy, request, roi
-from drawn_consents import emergencies, joined_policies, ordinary, policies, requests, settings
+from drawn_consents import emergencies, joined_policies, ordinary, policies, requests, settings, successions
 from example_counts import examples
 from hypothesis import HealthCheck, event, given
 from hypothesis import settings as hypothesis_settings
@@ -23,6 +23,13 @@ def test_three_readings_agree(request, policy, switches):
 @given(request=ordinary, policy=joined_policies, switches=settings)
 def test_three_readings_agree_about_two_records_of_one_person(request, policy, switches):
     """Leak 49: what was signed under a record that was merged or linked."""
+    agree(request, policy, switches)
+
+
+@often
+@given(request=ordinary, policy=successions, switches=settings)
+def test_three_readings_agree_about_what_took_the_place_of_what(request, policy, switches):
+    """§2.4 no. 3 and 6: the last day in the Consent's zone; exceptions that a later release settles."""
     agree(request, policy, switches)
 
 
