@@ -108,7 +108,7 @@ async def test_a_message_that_fails_after_its_acceptance_is_told_so_and_parked(w
     def failing(*_):
         raise MissingElement("Something is missing.", location="PID-5")
 
-    monkeypatch.setattr(Messages, "_process", failing)
+    monkeypatch.setattr(Messages, "_take_up", failing)
     async with app.running(whole.gateway) as server, connected(server) as (reader, writer):
         writer.write(frame(adt("1", "AL", "ER")))
         assert msa(await answer(reader)) == ("CA", "1")
@@ -133,7 +133,7 @@ async def test_a_message_that_is_sent_again_is_told_both_again_byte_for_byte(who
 
 async def test_what_was_told_stays_whatever_a_replay_makes_of_it(whole, monkeypatch):
     with monkeypatch.context() as broken:
-        broken.setattr(Messages, "_process", lambda *_: 1 / 0)
+        broken.setattr(Messages, "_take_up", lambda *_: 1 / 0)
         await whole.receive(adt("1", "AL", "AL"))
         await whole.process()
     first = told(whole)
