@@ -124,8 +124,8 @@ RESTRICTED_TOPIC: Mapping[str, str] = {"DRG": "SUD", "HIV": "HIV", "PSY": "PSY",
 OPEN_TABLES = frozenset({"0023", "0050", "0068", "0072", "0086", "0112", "0171", "0172", "0212", "0295"})
 
 UNNAMED_TABLES = OPEN_TABLES - {"0023", "0112"}
-"""Tables whose codes are called what the sender calls them; of 0023 and 0112 NUBC and HL7 give other words to the same
-digits (docs/decisions/0100)."""
+"""Tables whose codes are called what the sender calls them; to the digits of 0023 and 0112 NUBC and HL7 give other
+words (docs/decisions/0100)."""
 
 KEPT_BESIDE = frozenset({"0112"})
 """Tables whose codes stay beside their target: it says less."""
