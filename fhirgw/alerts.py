@@ -9,14 +9,16 @@ not know of is no fact there, and the alert about it is not sent (consent specif
 See: Da Vinci Unsolicited Notifications 1.1.0, http://hl7.org/fhir/us/davinci-alerts.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+
+from sqlalchemy import Connection
 
 from fhirgw.answer import Shown
 from fhirgw.consent.model import Json
 from fhirgw.mappers.datatypes import utc
-from fhirgw.store import clients, outbox
+from fhirgw.store import clients, outbox, repository
 from fhirgw.store.database import Transaction
 from fhirgw.store.endings import RELEASE_ENDED
 from fhirgw.store.stored import instant
@@ -34,6 +36,9 @@ BEGUN = frozenset({"arrived", "triaged", "in-progress", "onleave", "finished"})
 """Encounter.status of visits that took place; a planned or cancelled one is told to nobody."""
 
 NO_META: Mapping[str, Json] = {}
+
+WITHIN_A_UNIT = frozenset({"ro", "bd"})
+"""Location.physicalType of places that are in a ward, a department, or whatever a hospital calls it."""
 
 HELD = frozenset({"active", "completed", "reserved"})
 """Encounter.location.status of beds that the patient has, had, or comes back to."""
@@ -54,17 +59,38 @@ class Fact:
     moment: str | None
 
 
-def facts(encounter: Json) -> list[Fact]:
+def itself(reference: str) -> str:
+    """Each place is a unit of its own."""
+    return reference
+
+
+def units(connection: Connection) -> Callable[[str], str]:
+    """Of which department a room or a bed is; what is none of these, or in none, is one itself."""
+
+    def unit(reference: str) -> str:
+        stored = repository.current(connection, *reference.split("/", 1))
+        body = stored.body if stored is not None and not stored.deleted else {}
+        kinds = {coding.get("code") for coding in body.get("physicalType", {}).get("coding", ())}
+        return unit(body["partOf"]["reference"]) if "partOf" in body and kinds & WITHIN_A_UNIT else reference
+
+    return unit
+
+
+def facts(encounter: Json, unit: Callable[[str], str] = itself) -> list[Fact]:
     """What is to be told of this visit, in the order in which it happened.
 
-    An admission is one a class: from emergency to inpatient is admitted again. A transfer is one a stay in a place
-    after the first, but for a trip. A discharge is one an end.
+    An admission is one a class: from emergency to inpatient is admitted again. A transfer is one a stay in another
+    unit than the one before, but for a trip. A discharge is one an end.
+
+    Args:
+        encounter: As folded, or what may be seen of it.
+        unit: Of which department a place is.
     """
     if encounter["status"] not in BEGUN:
         return []
     period = encounter.get("period", {})
     found = [Fact(ADMIT, encounter["class"].get("code", ""), period.get("start"))]
-    for stay in _transfers(encounter):
+    for stay in _transfers(encounter, unit):
         moment = stay["period"]["start"]
         found.append(Fact(TRANSFER, f"{stay['location']['reference']} {utc(moment)}", moment))
     if encounter["status"] == "finished":
@@ -73,8 +99,8 @@ def facts(encounter: Json) -> list[Fact]:
     return found
 
 
-def _transfers(encounter: Json) -> Iterator[Json]:
-    """The stays that moved the visit to another bed.
+def _transfers(encounter: Json, unit: Callable[[str], str]) -> Iterator[Json]:
+    """The stays that moved the visit to another department (definition of ``notification-transfer``).
 
     A trip to a temporary place (PV1-11: imaging, a procedure) is none: it begins while the stay in the bed goes on,
     or as the visit ends, and who comes back from it comes back to the bed.
@@ -83,8 +109,12 @@ def _transfers(encounter: Json) -> Iterator[Json]:
     over = encounter.get("period", {}).get("end")
     for bed, stay in pairwise(_beds(stays)):
         late = over is not None and utc(stay["period"]["start"]) >= utc(over, latest=True)
-        if stay.get("status") in HELD and stay["location"] != bed["location"] and not late:
+        if stay.get("status") in HELD and not late and _place(stay, unit) != _place(bed, unit):
             yield stay
+
+
+def _place(stay: Json, unit: Callable[[str], str]) -> str:
+    return unit(stay["location"]["reference"])
 
 
 def _beds(stays: Sequence[Json]) -> Iterator[Json]:
@@ -104,6 +134,9 @@ def _goes_on(bed: Json, moment: str) -> bool:
 
 def note(tx: Transaction, patient: str, encounter: Json, *, oldest: int | None) -> None:
     """Put into the outbox what the clients that take alerts may have to be told of this visit, or told otherwise.
+
+    Each move to another bed is noted, also one within a department: what a client may see of the visit decides
+    whether it is a transfer to them, since a stay between the two may be hidden.
 
     Args:
         tx: The transaction that folds the visit.

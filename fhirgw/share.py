@@ -301,7 +301,8 @@ class Share:
             shown += turn.shown([*page.matches, *page.included])
         if not shown or shown[0].stored.type != "Encounter":
             raise Withheld
-        if ask.undone == any((one.code, one.key) == (ask.code, ask.key) for one in alerts.facts(shown[0].body)):
+        facts = alerts.facts(shown[0].body, alerts.units(turn.connection))
+        if ask.undone == any((one.code, one.key) == (ask.code, ask.key) for one in facts):
             raise Withheld
         receiver = f"Organization/{turn.requester.organization}"
         body = alerts.message(self._base, ask.code, ask.endpoint, receiver, shown, id=ask.id, timestamp=turn.now)

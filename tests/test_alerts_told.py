@@ -79,12 +79,29 @@ async def test_a_trip_is_no_transfer_of_the_visit(whole, endpoint):
     assert told(endpoint) == [(ADMIT, "in-progress"), (TRANSFER, "in-progress"), (DISCHARGE, "finished")]
 
 
-async def test_who_hears_of_a_visit_at_its_end_is_told_of_the_end_alone(whole, endpoint):
+async def test_what_is_heard_of_at_once_is_told_one_after_the_other(whole, endpoint):
     subscribe(whole, endpoint.url)
     put(whole, visit(whole, "finished", ("ward-a", "ward-b"), "2026-03-09T10:00:00-05:00"))
     await deliver(whole)
-    assert told(endpoint) == [(DISCHARGE, "finished")]
-    assert states(whole) == {"sent": 1, "moot": 2}
+    assert told(endpoint) == [(ADMIT, "finished"), (TRANSFER, "finished"), (DISCHARGE, "finished")]
+    assert states(whole) == {"sent": 3}
+
+
+async def test_a_move_to_another_bed_of_a_ward_is_no_transfer(whole, endpoint):
+    """Da Vinci notification-event: to another facility, or to another department."""
+    subscribe(whole, endpoint.url)
+    beds = ("4E^412^A^ELMHOSP", "4E^412^B^ELMHOSP", "4E^414^A^ELMHOSP", "ICU^1^1^ELMHOSP")
+    for day, bed in enumerate(beds, 5):
+        event = "A01" if day == 5 else "A02"
+        changes = [
+            ("ADT^A01^ADT_A01", f"ADT^{event}"),
+            ("EVN|A01|20260305143000-0500||||20260305141500-0500", f"EVN|{event}|202603{day:02}150000-0500"),
+            ("4E^412^A^ELMHOSP", bed),
+        ]
+        await whole.take(message("A01/member.hl7", *changes, control=f"ELM-{day}"))
+        await deliver(whole)
+    assert told(endpoint) == [(ADMIT, "in-progress"), (TRANSFER, "in-progress")]
+    assert states(whole) == {"sent": 2, "withheld": 2}
 
 
 async def test_what_was_told_and_holds_no_more_is_taken_back_and_told_anew_when_it_holds_again(whole, endpoint):
@@ -130,6 +147,17 @@ async def test_a_transfer_that_the_recipient_may_not_see_is_not_told(whole, endp
     await deliver(whole)
     assert told(endpoint) == [(ADMIT, "in-progress")]
     assert states(whole) == {"sent": 1, "withheld": 1}
+
+
+async def test_what_may_not_be_seen_keeps_nothing_else_from_being_told(whole, endpoint):
+    """Also where both are heard of at once: an admission that is not told would tell of the unit."""
+    subscribe(whole, endpoint.url)
+    sud = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "SUD"}
+    unit = {"resourceType": "Location", "id": "ward-b", "name": "Unit", "meta": {"security": [sud]}}
+    whole.gateway.database.write_sync(lambda tx: repository.put(tx, unit))
+    put(whole, visit(whole, places=("ward-a", "ward-b")))
+    await deliver(whole)
+    assert told(endpoint) == [(ADMIT, "in-progress")]
 
 
 async def test_a_client_takes_what_it_asked_for(whole, endpoint):

@@ -87,8 +87,8 @@ def announce(
 ) -> None:
     """Note what is to be told of a focus, given everything that holds of it now.
 
-    Of what is new to a client, the last is told: who hears of a visit at its end is not told of its beginning, too.
-    What was told, or is about to be, and holds no more is taken back.
+    All that is new to a client is told, each by itself: whether it may know of one says nothing of another. What
+    was told, or is about to be, and holds no more is taken back.
 
     Args:
         tx: The transaction that made it true.
@@ -156,7 +156,7 @@ def _new(
         nth, _ = known.get((client, code, key), (-1, ""))
         if nth % 2 == 1:
             rows.append((client, code, key, nth + 1, "due" if recent else "moot"))
-    return [(*row[:4], "moot") for row in rows[:-1]] + rows[-1:]
+    return rows
 
 
 def _gone(known: _Known, client: str, present: set[tuple[str, str]]) -> list[tuple[str, str, str, int, str]]:
