@@ -6,6 +6,7 @@ from sqlalchemy import func, select
 
 from fhirgw.ingest import due
 from fhirgw.store.schema import history
+from fhirgw.store.writer import Transaction
 
 ADMITTED, LEFT = message("A01/member.hl7"), message("A03/member.hl7")
 CANDIDATE = message("A01/candidate.hl7")
@@ -22,13 +23,13 @@ def versions(whole, kind):
         return connection.scalar(select(func.count()).select_from(history).where(history.c.type == kind))
 
 
-def due_rows(whole):
+def due_rows(whole, most=due.MOST):
     with whole.gateway.database.read() as connection:
-        return due.look_ahead(connection)
+        return due.look_ahead(connection, most)
 
 
 def by_person(whole, rows):
-    return due.by_person(rows, whole.gateway.settings.senders(), b"key")
+    return due.by_person(rows)
 
 
 async def test_what_is_due_of_one_visit_is_folded_once_and_is_as_if_each_had_come_alone(whole, tmp_path):
@@ -65,7 +66,7 @@ async def test_messages_are_looked_for_no_further_than_memory_allows(whole, monk
     for raw in (ADMITTED, CANDIDATE, LEFT):
         await whole.receive(raw)
     assert len(due_rows(whole)) == 3
-    monkeypatch.setattr(due, "AHEAD_BYTES", len(ADMITTED) + 1)
+    monkeypatch.setattr(due, "MOST_BYTES", len(ADMITTED) + 1)
     assert [row.trigger for row in due_rows(whole)] == ["A01", "A01"]
 
 
@@ -73,6 +74,19 @@ async def test_what_another_process_has_seen_to_meanwhile_is_not_taken_again(who
     await whole.receive(ADMITTED)
     seen = due_rows(whole)
     await whole.process()
-    monkeypatch.setattr(due, "look_ahead", lambda connection: seen)
+    monkeypatch.setattr(due, "look_ahead", lambda *_: seen)
     assert await whole.gateway.ingest.messages.process_due() == 1
     assert [row.attempts for row in whole.rows()] == [1]
+
+
+async def test_the_more_is_due_the_further_it_is_looked_through_unless_an_ack_is_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(due, "LEAST", 1)
+    with composed(tmp_path) as whole:
+        for number in range(11):
+            await whole.receive(message("A01/candidate.hl7", control=f"C{number}"))
+        process = whole.gateway.ingest.messages.process_due
+        assert await process() == 1
+        with monkeypatch.context() as hurry:
+            hurry.setattr(Transaction, "awaited", property(lambda _: lambda: True, lambda *_: None))
+            assert await process() == 8
+        assert [await process() for _ in range(3)] == [1, 1, 0]

@@ -98,19 +98,29 @@ class Messages:
         self._reviews = reviews
         self._records = records
         self._persons = persons
+        self._ahead = due.LEAST
 
     async def process_due(self) -> int:
         """Process kept messages, the person of the oldest first; how many were taken up.
 
         A message that fails is parked with the reason, and harms no other.
         """
-        with self._database.read() as connection:
-            rows = due.look_ahead(connection)
-        named = due.by_person(rows, self._senders(), self._id_key)
-        done = 0
+        near = self._ahead == due.LEAST  # then a change of threads costs more than to look
+        named = self._look_ahead() if near else await asyncio.to_thread(self._look_ahead)
+        done, hurried = 0, False
         while done < len(named):
-            done += await self._process_some(named[done : done + _UNIT])
+            unit = named[done : done + _UNIT]
+            taken = await self._process_some(unit)
+            hurried = hurried or taken < len(unit)
+            done += taken
+        if len(named) == self._ahead:
+            self._ahead = due.LEAST if hurried else min(self._ahead * 8, due.MOST)
         return len(named)
+
+    def _look_ahead(self) -> list[due.Named]:
+        """The more has been due, the further; where ACKs are waited for, only what is next."""
+        with self._database.read() as connection:
+            return due.by_person(due.look_ahead(connection, self._ahead))
 
     async def _process_some(self, named: Sequence[due.Named]) -> int:
         """Process messages in one unit of work, until an ACK has to wait for it; how many it took up.
