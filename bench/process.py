@@ -3,6 +3,7 @@
 ``python bench/process.py``: a gateway fills a store with 100,000 processed messages (kept under ``build/`` for the
 next run), then processes the next ones on one core: mapped, labelled, validated, indexed, referred, stored.
 ``--profile`` prints where the time goes, function by function; ``--fill N`` and ``--next N`` change the sizes.
+``--known 0.1``: one in ten of the hospital's patients is a candidate, the others are strangers here.
 """
 
 import argparse
@@ -72,15 +73,15 @@ async def fill(gateway, people, feed):
         print(f"{done} messages, {time.perf_counter() - started:.0f} s", file=sys.stderr)
 
 
-def filled(people, messages, feed):
-    """The folder of a filled store: of an earlier run with this schema, else a new one."""
+def filled(people, known, feed):
+    """The folder of a store that took this feed of so many people: of an earlier run of this schema, or new."""
     schema = hashlib.sha256(Path(fhirgw.store.schema.__file__).read_bytes()).hexdigest()[:8]
-    folder = ROOT / "build" / "bench" / f"process-{people}-{messages}-{schema}"
+    folder = ROOT / "build" / "bench" / f"process-{people}-{known}-{len(feed)}-{schema}"
     if not (folder / "full").exists():
         shutil.rmtree(folder, ignore_errors=True)
         gateway = gateway_at(folder)
         collect_rarely()
-        asyncio.run(fill(gateway, people, feed))
+        asyncio.run(fill(gateway, known, feed))
         gateway.database.close()
         (folder / "full").touch()
     return folder
@@ -140,12 +141,13 @@ def main():
     parser.add_argument("--people", type=int, default=5000)
     parser.add_argument("--fill", type=int, default=100_000)
     parser.add_argument("--next", type=int, default=5000, dest="more")
+    parser.add_argument("--known", type=float, default=1.0)
     parser.add_argument("--profile", action="store_true")
     arguments = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     feed = hospital(arguments.people, arguments.fill + arguments.more)
-    folder = filled(arguments.people, arguments.fill, feed[: arguments.fill])
+    folder = filled(arguments.people, round(arguments.people * arguments.known), feed[: arguments.fill])
     with tempfile.TemporaryDirectory(dir=ROOT / "build") as copied:
         store = Path(copied) / "store"
         shutil.copytree(folder, store)
