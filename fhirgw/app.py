@@ -41,8 +41,9 @@ from fhirgw.v2.tls import client_context, server_context
 
 log = structlog.get_logger(__name__)
 POLL_SECONDS = 1.0
-HTTP_GRACE_SECONDS = 10
 """How long work left by another process (a replay from the command line) may wait."""
+HTTP_GRACE_SECONDS = 10
+"""How long what HTTP has begun may take after a signal (docs/decisions/0326)."""
 
 
 class UnsafeBindingError(GatewayError):

@@ -148,13 +148,13 @@ class Messages:
         states: list[str | None] = []
         settled = frozenset(journal.settled(tx.direct, [row.id for _, row in named]))
         for _, theirs in groupby(named, key=itemgetter(0)):
-            concerned = _Concerned()
+            concerned, hurried = _Concerned(), False
             for _, row in theirs:
                 states.append(None if row.id in settled else self._take_up(tx, row, concerned))
-                if tx.awaited():
+                if hurried := tx.awaited():
                     break
             self._records.fold(tx, concerned.visits, concerned.people)
-            if tx.awaited():
+            if hurried or tx.awaited():  # who is passed over in a person's messages would be taken for done
                 break
         return states
 
