@@ -97,14 +97,11 @@ _REVISIONS = Prepared(
 _LAST_MOVE = Prepared(
     select(func.max(policy_revision.c.moved)).where(one_of(policy_revision.c.patient, _MANY, several=True))
 )
-_BY_TOKEN = (
+_NAMED = Prepared(
     select(consent_actor.c.patient)
     .where(one_of(consent_actor.c.token, bindparam("tokens", type_=Text), several=True))
+    .where(one_of(consent_actor.c.patient, _MANY, several=True))
     .distinct()
-)
-_NAMED, _NAMED_AMONG = (
-    Prepared(_BY_TOKEN),
-    Prepared(_BY_TOKEN.where(one_of(consent_actor.c.patient, _MANY, several=True))),
 )
 _MARK = Prepared(select(patient_mark.c.digest).where(patient_mark.c.patient == bindparam("of")))
 _OTHERS = Prepared(select(patient_link.c.other).where(patient_link.c.patient == bindparam("of")))
@@ -169,18 +166,16 @@ def enrolments(connection: Connection, patient: str) -> list[tuple[str, str]]:
     return [(program, status) for program, status in _ENROLMENTS.rows(connection, of=patient)]
 
 
-def candidates(connection: Connection, tokens: Iterable[str], patients: Collection[str] | None = None) -> set[str]:
-    """Patients with a consent that may name one of these tokens, or anybody. A superset, found by index.
+def candidates(connection: Connection, tokens: Iterable[str], patients: Collection[str]) -> set[str]:
+    """Those of these patients with a consent that may name one of the tokens, or anybody: a superset, by index.
 
     Args:
         connection: To read from.
         tokens: Of whoever asks.
-        patients: Those among these alone; None: all.
+        patients: Of whom it is asked.
     """
-    named = _json({*tokens, "*"})
-    if patients is None:
-        return {patient for (patient,) in _NAMED.rows(connection, tokens=named)}
-    return {patient for (patient,) in _NAMED_AMONG.rows(connection, tokens=named, of=_json(patients))}
+    rows = _NAMED.rows(connection, tokens=_json({*tokens, "*"}), of=_json(patients))
+    return {patient for (patient,) in rows}
 
 
 def members(connection: Connection, patients: Collection[str] | None = None) -> set[str]:

@@ -38,7 +38,7 @@ def deny(**dimensions):
 
 def visibility(connection, recipient=ELM):
     request = Request(recipient, "TREAT", "access", "api", datetime(2026, 9, 1, tzinfo=UTC))
-    policies = policy.load(connection, policy.candidates(connection, recipient.tokens))
+    policies = policy.load(connection, policy.candidates(connection, recipient.tokens, {"p", "q"}))
     return compile_visibility(request, policies, ConsentSettings(), revision=1)
 
 

@@ -15,7 +15,7 @@ def revision(database, who=""):
 
 def candidates(database, *tokens):
     with database.read() as connection:
-        return policy.candidates(connection, tokens)
+        return policy.candidates(connection, tokens, {"p", "q", "r"})
 
 
 def test_what_decides_moves_the_revision(database):
@@ -188,7 +188,7 @@ def test_a_network_is_who_is_in_it_now(database):
         with database.read() as connection:
             who = parties.recipient(connection, "a", frozenset({"payer"}), at)
             assert who.roles == {"payer"}
-            return policy.candidates(connection, who.named_by), policy.revision(connection)
+            return policy.candidates(connection, who.named_by, {"p", "q", "r"}), policy.revision(connection)
 
     network = {"resourceType": "Organization", "id": "net", "identifier": [{"system": "urn:npi", "value": "9"}]}
     named = naming(ref("Organization", "net"))
