@@ -24,6 +24,7 @@ check: setup definitions
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	MYPYPATH=bench $(BIN)/mypy conformance/*.py fsh/*.py
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n auto -m 'slow or hypothesis' --hypothesis-profile=thorough
 

@@ -184,14 +184,20 @@ def against_hapi(amount: str) -> tuple[str, dict[str, int], dict[str, int]]:
     try:
         server = hapi.software(base) or "HAPI"
         reports = [f"--report={OUT / f'harness.{form}'}" for form in ("html", "json", "xml")]
-        command = [FHIRGW, "harness", "--target", base, "--amount", amount]
+        command = [str(FHIRGW), "harness", "--target", base, "--amount", amount]
         environment = os.environ | {"FHIRGW_DATA_DIR": str(OUT)}  # of the journal
         subprocess.run([*command, *reports], env=environment, stdout=subprocess.DEVNULL, check=False)  # noqa: S603 - a constant command
         found = orjson.loads((OUT / "harness.json").read_bytes())
-        broken = subprocess.run(  # noqa: S603 - a constant command
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", ROOT / "conformance" / "breaks.py"],
-            check=False,
-        )
+        breaks = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            str(ROOT / "conformance/breaks.py"),
+        ]
+        broken = subprocess.run(breaks, check=False)  # noqa: S603 - a constant command
         mirrored = upstream.run(base)
     finally:
         hapi.stop()

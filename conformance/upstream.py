@@ -222,7 +222,7 @@ async def _revoke(gateway: Gateway, of: Mirror) -> None:
     """Everybody revokes what was released to the server's organization."""
     with gateway.database.read() as connection:
         tokens = parties.organization_tokens(connection, _asker(of).organization)
-        people = policy.candidates(connection, tokens)
+        people = policy.candidates(connection, tokens, policy.members(connection))
     for patient in sorted(people):
         await gateway.ingest.resources.revoke(patient, tokens, written=False)
 
