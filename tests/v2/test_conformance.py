@@ -90,6 +90,8 @@ def test_a_dialect_is_conformant_but_for_what_its_version_withdrew(path):
         ((b"|P|2.5.1|", b"|P|2.7.1|"), [("EVN-1", "102")]),
         ((b"MSH|", b"MSX|"), [("MSH", "100")]),
         ((b"|F|", b"|F~M|"), [("PID-8", "102")]),
+        ((b"|F|||", b"|F||2106-3^White^CDCREC~X^^99ELM|"), []),
+        ((b"\rPV1|", b"\rPD1||||1234567893^DEMO^DORA\rPV1|"), []),
     ],
 )
 def test_lint_says_where_and_what_and_never_a_value(change, found):
