@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 import structlog
 from gateway_process import Gateway
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from sqlalchemy import Connection, Engine, event
 
-settings.register_profile("thorough", deadline=None, max_examples=100)
-settings.register_profile("quick", deadline=None, max_examples=25)
+for name, examples in (("thorough", 100), ("quick", 25)):
+    settings.register_profile(
+        name, deadline=None, max_examples=examples, suppress_health_check=[HealthCheck.too_slow]
+    )
 settings.load_profile("quick")
 
 

@@ -2,17 +2,18 @@
 
 import os
 import re
-import select
 import signal
 import socket
 import subprocess
 import sys
 import time
+import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 import orjson
+from patience import PATIENCE, wait_until
 from typed_command import typed
 
 from fhirgw.send import Credentials, assertion
@@ -23,11 +24,15 @@ ALMA = "http://fhirgw.org/fhir/sid/ct-medicaid|CT-TEST-0001"
 BRUNO = "http://fhirgw.org/fhir/sid/ct-medicaid|CT-TEST-0002"
 
 
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def reserved() -> socket.socket:
+    """A port that nobody else is given while this lives, and that whoever names it can listen on.
+
+    Both bind with SO_REUSEADDR, which shares a port as long as one of the two listens at most (socket(7)).
+    """
+    place = socket.socket()
+    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    place.bind(("127.0.0.1", 0))
+    return place
 
 
 @dataclass
@@ -35,13 +40,15 @@ class Gateway:
     """A gateway process and what its partners know of it."""
 
     data: Path
-    http: int = field(default_factory=free_port)
-    mllp: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
     jti: int = 0
     settings: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self):
+        places = reserved(), reserved()
+        self.http, self.mllp = (place.getsockname()[1] for place in places)
+        for place in places:
+            weakref.finalize(self, place.close)
         self.settings |= {"FHIRGW_HTTP_PORT": str(self.http), "FHIRGW_MLLP_PORT": str(self.mllp)}
 
     @property
@@ -70,20 +77,19 @@ class Gateway:
             )
 
     def wait_until_up(self):
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
+        def up():
             assert self.process.poll() is None, self.log.read_text()
             try:
-                if httpx.get(f"http://127.0.0.1:{self.http}/health", trust_env=False).status_code == 200:
-                    return
+                return httpx.get(f"http://127.0.0.1:{self.http}/health", trust_env=False).status_code == 200
             except httpx.TransportError:
-                select.select([], [], [], 0.05)
-        raise AssertionError("the gateway did not come up")
+                return False
+
+        wait_until(up, "the gateway did not come up")
 
     def stop(self):
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            self.process.wait(timeout=30)
+            self.process.wait(timeout=PATIENCE)
 
     def command(self, *arguments, code=0):
         """Run a CLI command beside the running gateway, in this process; its stdout lines as JSON."""
@@ -93,9 +99,9 @@ class Gateway:
 
     def token(self, client, purpose=None, scope="system/*.rs"):
         self.jti += 1
-        endpoint = httpx.get(f"{self.base}/.well-known/smart-configuration", trust_env=False).json()[
-            "token_endpoint"
-        ]
+        endpoint = httpx.get(
+            f"{self.base}/.well-known/smart-configuration", trust_env=False, timeout=PATIENCE
+        ).json()["token_endpoint"]
         key = (self.data / "demo" / f"{client}.jwk").read_text()
         signed = assertion(
             Credentials(client, key, purpose=purpose), endpoint, now=int(time.time()), jti=f"{client}-{self.jti}"
@@ -109,6 +115,7 @@ class Gateway:
                 "client_assertion": signed,
             },
             trust_env=False,
+            timeout=PATIENCE,
         )
         assert reply.status_code == 200, reply.text
         return reply.json()["access_token"]
@@ -119,7 +126,7 @@ class Gateway:
             base_url=self.base,
             headers={"Authorization": f"Bearer {self.token(client, purpose)}"},
             trust_env=False,
-            timeout=30,
+            timeout=PATIENCE,
         )
 
     def patient(self, identifier):
@@ -131,11 +138,13 @@ class Gateway:
 
     def processed(self):
         """Wait until nothing that was acknowledged is still due, then count by state."""
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            text = httpx.get(f"http://127.0.0.1:{self.http}/metrics", trust_env=False).text
-            rows = dict(re.findall(r'fhirgw_journal_rows\{state="(\w+)"\} ([\d.]+)', text))
-            if float(rows.get("received", 0)) == 0:
-                return {state: int(float(count)) for state, count in rows.items()}
-            select.select([], [], [], 0.02)
-        raise AssertionError("messages are still due")
+        counts = {}
+
+        def done():
+            text = httpx.get(f"http://127.0.0.1:{self.http}/metrics", trust_env=False, timeout=PATIENCE).text
+            rows = re.findall(r'fhirgw_journal_rows\{state="(\w+)"\} ([\d.]+)', text)
+            counts.update({state: int(float(count)) for state, count in rows})
+            return not counts.get("received", 0)
+
+        wait_until(done, "messages are still due")
+        return counts

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 from composed_gateway import ALMA, composed, message, msa
+from patience import PATIENCE, until
 
 from fhirgw import app, notify
 from fhirgw.app import UnsafeBindingError, require_safe_binding
@@ -21,13 +22,6 @@ GOOD = message("A01/member.hl7")
 def whole(tmp_path):
     with composed(tmp_path) as gateway:
         yield gateway
-
-
-async def until(true):
-    """Let the workers work until it is so."""
-    async with asyncio.timeout(20):
-        while not true():
-            await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "gateway.example.org"])
@@ -60,10 +54,10 @@ async def test_a_connection_dropped_before_the_ack_leaves_the_message_processed_
 
     intake._senders = senders
     async with app.running(whole.gateway) as server:
-        stuck = asyncio.create_task(whole.gateway.database.write(lambda _: gate.wait(20)))
+        stuck = asyncio.create_task(whole.gateway.database.write(lambda _: gate.wait(PATIENCE)))
         _, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(frame(GOOD))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await judged.wait()
             (connection,) = server._connections
             reset = struct.pack("ii", 1, 0)  # closing sends RST, as a crashed peer's machine does

@@ -11,6 +11,7 @@ from composed_gateway import START, composed, msa
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
 from mllp_certificates import Authority
+from patience import PATIENCE, until
 
 from fhirgw import app, replies
 from fhirgw.api import create_api
@@ -56,12 +57,6 @@ def told(whole, row=1):
         return application_ack.get(connection, row)
 
 
-async def until(true):
-    async with asyncio.timeout(20):
-        while not true():
-            await asyncio.sleep(0)
-
-
 @asynccontextmanager
 async def connected(server):
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
@@ -72,7 +67,7 @@ async def connected(server):
 
 
 async def answer(reader):
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         return (await reader.readuntil(b"\x1c\r"))[1:-2]
 
 
@@ -96,7 +91,7 @@ async def test_a_message_is_told_its_acceptance_and_then_its_outcome_on_the_same
     async with app.running(whole.gateway) as server, connected(server) as (reader, writer):
         writer.write(frame(adt("1", *pair)))
         writer.write_eof()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             stream = await reader.read()
     said = [msa(one[1:]) for one in stream.split(b"\x1c\r")[:-1]]
     assert said == [(word, "1") for word in words]
@@ -325,7 +320,7 @@ async def partner(whole):
     )  # fmt: skip
     async with (
         app.running(gateway),
-        httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url=ORIGIN, timeout=60) as http,
+        httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url=ORIGIN, timeout=PATIENCE) as http,
     ):
         yield Partner(http, key, whole.clock)
 

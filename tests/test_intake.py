@@ -416,7 +416,9 @@ def door(tmp_path_factory):
         yield gateway
 
 
-@settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(300), suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 @given(raw=damaged() | st.binary(max_size=200))
 def test_whatever_the_bytes_they_are_judged_and_answered(door, raw):
     intake = door.gateway.intake

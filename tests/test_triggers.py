@@ -340,7 +340,9 @@ HISTORY = [
 ]
 
 
-@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(25), suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 @given(order=st.permutations(range(len(HISTORY))), program=st.sampled_from(["ccbh-peer", "husky", "ne-peer"]))
 async def test_any_order_of_a_history_raises_the_same_work(tmp_path_factory, order, program):
     status = "active" if program == "husky" else "candidate"

@@ -13,6 +13,7 @@ from xml.etree import ElementTree as ET
 import orjson
 import pytest
 from gateway_process import FHIRGW, ROOT
+from patience import PATIENCE
 from plain_server import plain_server
 from typed_command import typed
 from typer.testing import CliRunner
@@ -351,7 +352,7 @@ def held_at(plain, requests):
     def hold(_method, _path):
         if len(plain.asked) == requests:
             reached.set()
-            go_on.wait(60)
+            go_on.wait(PATIENCE)
 
     plain.fault = hold
     return reached, go_on
@@ -360,10 +361,10 @@ def held_at(plain, requests):
 def test_a_run_that_is_terminated_cleans_up(plain, tmp_path):
     reached, go_on = held_at(plain, 80)
     process = command(plain, tmp_path, "--target", plain.base, "--amount", "small")
-    assert reached.wait(60)
+    assert reached.wait(PATIENCE)
     process.send_signal(signal.SIGTERM)
     go_on.set()
-    told, _ = process.communicate(timeout=60)
+    told, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert orjson.loads(told)["passed"] > 0
     assert list(plain.resources) == ["Patient/foreign"]
@@ -372,9 +373,9 @@ def test_a_run_that_is_terminated_cleans_up(plain, tmp_path):
 def test_after_a_crash_the_journal_tells_what_to_remove_and_no_store_was_opened(plain, tmp_path):
     reached, go_on = held_at(plain, 80)
     process = command(plain, tmp_path, "--target", plain.base, "--amount", "small")
-    assert reached.wait(60)
+    assert reached.wait(PATIENCE)
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE)
     go_on.set()
     assert len(plain.resources) > 50
     (journal,) = (tmp_path / "harness").glob("*.ndjson")

@@ -4,7 +4,7 @@ import asyncio
 import threading
 from contextlib import closing, contextmanager, suppress
 
-from gateway_process import free_port
+from patience import PATIENCE
 
 from fhirgw.v2.client import MllpClient
 from fhirgw.v2.codec import parse
@@ -36,7 +36,7 @@ def mllp_server(answer, behind=None, tls=None):
     ``behind`` is the port of the gateway it stands before, ``tls`` its certificate and key.
     """
     context = server_context(*tls, None) if tls else None
-    port, up, loops = free_port(), threading.Event(), []
+    ports, up, loops = [], threading.Event(), []
 
     async def onward(raw):
         async with MllpClient("127.0.0.1", behind) as client:
@@ -55,17 +55,18 @@ def mllp_server(answer, behind=None, tls=None):
     async def listen():
         stop = asyncio.Event()
         loops.append((asyncio.get_running_loop(), stop))
-        server = await asyncio.start_server(serve, "127.0.0.1", port, ssl=context)
+        server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+        ports.append(server.sockets[0].getsockname()[1])
         up.set()
         await stop.wait()
         server.close()
 
     thread = threading.Thread(target=lambda: asyncio.run(listen()))
     thread.start()
-    assert up.wait(30)
+    assert up.wait(PATIENCE)
     try:
-        yield port
+        yield ports[0]
     finally:
         ((loop, stop),) = loops
         loop.call_soon_threadsafe(stop.set)
-        thread.join(30)
+        thread.join(PATIENCE)

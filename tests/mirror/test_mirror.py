@@ -4,6 +4,7 @@ import asyncio
 
 from composed_gateway import ALMA, message
 from mirrored_gateway import add, change, in_step, mirrored, plain, require_in_step, revoke, state
+from patience import PATIENCE
 from sqlalchemy import select
 from upstream_server import upstream_server
 
@@ -192,7 +193,7 @@ async def test_nothing_of_a_transaction_goes_on_after_the_commit_of_a_revocation
     )
     assert await mirror._send(part) is None
     assert len(upstream.transactions()) == before
-    received = upstream.broken_off.get(timeout=10)  # who hands over the piece, notes that afterwards
+    received = upstream.broken_off.get(timeout=PATIENCE)  # who hands over the piece, notes that afterwards
     assert handed[0] <= received < len(part.released.body)
     await in_step(mirror)
     assert "Condition/large" in upstream.current

@@ -1,14 +1,13 @@
 """``kill -9`` of a gateway process while it mirrors: started again, it ends where it would have ended."""
 
-import select
 import signal
-import time
 
 import orjson
 import pytest
 from composed_gateway import case
 from gateway_process import Gateway
 from mirrored_gateway import mirrored, require_in_step, state
+from patience import wait_until
 from sqlalchemy import update
 from upstream_server import DEAF, HANG_UP
 
@@ -74,11 +73,11 @@ def numbered(number):
 
 
 def wait_until_in_step(whole, gateway):
-    deadline = time.monotonic() + 300
-    while state(whole, store.find) is None or state(whole, store.waiting):
-        assert time.monotonic() < deadline, "it never came into step"
+    def in_step():
         assert gateway.process.poll() is None, gateway.log.read_text()
-        select.select([], [], [], 0.1)
+        return state(whole, store.find) is not None and not state(whole, store.waiting)
+
+    wait_until(in_step, "it never came into step", seconds=300)
 
 
 def the_lease_ends(whole):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from patience import PATIENCE
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
@@ -92,10 +93,10 @@ async def test_urgent_units_go_first(database):
 
     def hold(_: Transaction) -> None:
         busy.set()
-        go.wait(10)
+        go.wait(PATIENCE)
 
     units = [asyncio.ensure_future(database.write(hold))]
-    await asyncio.to_thread(busy.wait, 10)
+    assert await asyncio.to_thread(busy.wait, PATIENCE)
     units += [asyncio.ensure_future(database.write(lambda _, n=n: order.append(f"later {n}"))) for n in range(3)]
     units.append(asyncio.ensure_future(database.write(lambda _: order.append("urgent"), urgent=True)))
     await asyncio.to_thread(lambda: None)
@@ -113,10 +114,10 @@ async def test_a_feed_without_a_pause_does_not_stop_the_processing(database, mon
 
     def hold(_: Transaction) -> None:
         busy.set()
-        go.wait(10)
+        go.wait(PATIENCE)
 
     units = [asyncio.ensure_future(database.write(hold, urgent=True))]
-    await asyncio.to_thread(busy.wait, 10)
+    assert await asyncio.to_thread(busy.wait, PATIENCE)
     for name, urgent in (("later 0", False), ("later 1", False), ("urgent 0", True), ("urgent 1", True)):
         units.append(asyncio.ensure_future(database.write(lambda _, n=name: order.append(n), urgent=urgent)))
     await asyncio.to_thread(lambda: None)
@@ -153,10 +154,10 @@ async def test_who_finds_somebody_writing_does_not_wait(database):
 
     def hold(_: Transaction) -> None:
         busy.set()
-        go.wait(10)
+        go.wait(PATIENCE)
 
     holding = asyncio.ensure_future(database.write(hold))
-    await asyncio.to_thread(busy.wait, 10)
+    assert await asyncio.to_thread(busy.wait, PATIENCE)
     assert database.write_here(keep) is None
     written = database.submit(keep, urgent=True)
     go.set()

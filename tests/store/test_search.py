@@ -413,7 +413,9 @@ def visible_answer(store, kind, asked, visibility):
 
 
 @given(searches())
-@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(150), suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 def test_hidden_data_changes_no_answer(twins, asked):
     """Law (non-interference): matches, order, totals, keys, instants and includes are those of the twin."""
     kind, parameters = asked
@@ -425,7 +427,9 @@ def test_hidden_data_changes_no_answer(twins, asked):
 
 
 @given(searches())
-@settings(max_examples=examples(80), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(80), suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 def test_by_pattern_or_by_name_the_same_is_found(twins, asked):
     """Whether a statement names the patients, or joins the patterns of their policies."""
     kind, parameters = asked
@@ -439,7 +443,9 @@ def test_by_pattern_or_by_name_the_same_is_found(twins, asked):
 
 
 @given(st.sampled_from([(one["resourceType"], one["id"]) for one in [*VISIBLE, *HIDDEN]]), st.booleans())
-@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(40), suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 def test_read_and_search_agree(twins, which, wide):
     """A read shows exactly what a search by _id shows, instant included."""
     kind, logical = which

@@ -4,6 +4,8 @@ import asyncio
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
+from patience import PATIENCE, until
+
 from fhirgw.errors import GatewayError, TooLarge
 from fhirgw.released import Public
 from fhirgw.settings import Settings
@@ -128,7 +130,7 @@ async def connected(server):
 
 async def ack(reader):
     """MSA-1, MSA-2 of the next framed answer."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         answer = await reader.readuntil(b"\x1c\r")
     assert answer[:1] == b"\x0b"
     msa = parse(answer[1:-2]).first("MSA")
@@ -137,13 +139,11 @@ async def ack(reader):
 
 async def until_lost(connection):
     """The server's side has seen that the peer is gone."""
-    async with asyncio.timeout(10):
-        while not connection._lost:
-            await asyncio.sleep(0)
+    await until(lambda: connection._lost)
 
 
 async def closed(reader):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         return await reader.read() == b""
 
 

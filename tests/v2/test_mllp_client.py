@@ -11,6 +11,7 @@ from mllp_receiver import (
     adt,
     serving,
 )
+from patience import PATIENCE
 
 from fhirgw.errors import DependencyDown, MalformedMessage
 from fhirgw.settings import Settings
@@ -86,7 +87,7 @@ async def test_our_client_tells_without_waiting_for_an_answer_and_notices_a_peer
         port = server.sockets[0].getsockname()[1]
         async with MllpClient("127.0.0.1", port) as client:
             await client.tell(b"MSH|told", linger=0.01)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 await heard.wait()
 
     async def reset(reader, writer):
