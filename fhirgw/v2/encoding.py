@@ -33,6 +33,10 @@ CHARSETS = {
        for prefix in ("", "ISO-", "ISO", "ISO ") for dash in ("/", "-") for part in range(1, 17) if part != 12},
 }  # fmt: skip
 
+# Sets of table 0211 in which bytes of ASCII are something else; others begin those with an escape or a shift.
+_SEVEN_BITS = frozenset({"ISO IR14", "ISO IR87", "ISO IR159"})
+_SHIFTS = re.compile(rb"[\x0e\x0f\x1b]")
+
 # A byte order mark, or MSH in 16-bit units, says more about the bytes than MSH-18 does.
 MARKS = (
     (b"\xef\xbb\xbf", b"\xef\xbb\xbf", "utf-8"),
@@ -132,6 +136,8 @@ def charset_of(raw: bytes, charset: str | None) -> tuple[bytes, str]:
         return b"", "utf-8"  # ASCII by the standard, of which UTF-8 is the superset that cannot be mistaken
     known = CHARSETS.get(declared.upper())
     if known is None:
+        if charset is None and _is_ascii(raw, declared):
+            return b"", "utf-8"
         raise MalformedMessage("The character set in MSH-18 is not one we read.", location="MSH-18", err="103")
     if known == "utf-16":  # and yet MSH is in 8-bit units
         if charset is None:
@@ -139,6 +145,11 @@ def charset_of(raw: bytes, charset: str | None) -> tuple[bytes, str]:
         text = "The sender is registered as UTF-16, but the bytes are not in 16-bit units."
         raise MalformedMessage(text, location="MSH-18", err="102")
     return b"", known
+
+
+def _is_ascii(raw: bytes, declared: str) -> bool:
+    """Whether it makes no difference that nobody knows the set that is declared."""
+    return raw.isascii() and declared.upper() not in _SEVEN_BITS and not _SHIFTS.search(raw)
 
 
 def _declared(raw: bytes) -> str:

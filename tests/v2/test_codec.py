@@ -249,9 +249,10 @@ def test_the_truncation_character_has_an_escape_where_it_is_declared():
         ("MSH¦^~\\&¦".encode(), "MSH-1", "102"),
         (MSH + b"stray text\rPID|1\r", None, "100"),
         (MSH + b"PID|1\r" + MSH, "MSH", "100"),
-        (b"MSH|^~\\&|" + b"|" * 15 + b"KLINGON\r", "MSH-18", "103"),
+        (b"MSH|^~\\&|" + b"|" * 15 + b"KLINGON\rPID|\xe9\r", "MSH-18", "103"),
+        (b"MSH|^~\\&|" + b"|" * 15 + b"GB 18030-2000\rPID|\x1b$A\r", "MSH-18", "103"),
         (b"MSH|^~\\&|" + b"|" * 15 + b"ISO IR87\r", "MSH-18", "103"),
-        (b"MSH|^~\\&|" + b"|" * 15 + b"8859/12\r", "MSH-18", "103"),
+        (b"MSH|^~\\&|" + b"|" * 15 + b"8859/12\rPID|\xe9\r", "MSH-18", "103"),
         (b"MSH|^~\\&|" + b"|" * 15 + b"ASCII\rPID|\xe9\r", "MSH-18", "102"),
         (b"MSH|^~\\&|" + b"|" * 15 + b"UNICODE UTF-8\rPID|\xe9\r", "MSH-18", "102"),
         (b"MSH|^~\\&|" + b"|" * 15 + b"8859/3\rPID|\xa5\r", "MSH-18", "102"),
@@ -321,6 +322,12 @@ def test_a_declaration_that_the_bytes_refute_gives_way_to_what_cannot_be_mistake
 @pytest.mark.parametrize("charset", ["ASCII", "UTF-8", "UTF-16"])
 def test_a_registration_that_the_bytes_refute_is_the_operators_to_correct(charset):
     assert refused(declaring("8859/1", b"\xd1"), charset=charset) == ("MSH-18", "102")
+
+
+def test_what_is_ascii_and_nothing_else_needs_no_known_set():
+    message = parse(declaring("CAN", b"1|LEE"))
+    assert message.segments[1].get(2) == "LEE"
+    assert encode(message) == declaring("CAN", b"1|LEE")
 
 
 def test_a_registration_is_not_second_guessed():
