@@ -282,6 +282,7 @@ def test_xad_to_address(er7, expected):
         ("^PRN^PH^^^^^^^^^8605550101", {"system": "phone", "value": "8605550101", "use": "home"}),
         ("^NET^Internet^a@example.org", {"system": "email", "value": "a@example.org"}),
         ("^NET^^a@example.org", {"system": "email", "value": "a@example.org"}),
+        ("^NET^BP^a@example.org", {"system": "email", "value": "a@example.org"}),
         (
             "5^^ZZ^^^^^^^^^^2020^2021^^^^2",
             {
