@@ -66,29 +66,28 @@ def main():
         started = time.perf_counter()
         database = loaded(town, members, Path(folder))
         print(f"{len(members):,} members stored in {time.perf_counter() - started:.0f} s", flush=True)
-        report(town, inside, come, database)
+        database.write_sync(lambda tx: report(town, inside, come, tx))
         database.close()
 
 
-def report(town, inside, come, database):
+def report(town, inside, come, tx):
     model = matching.load()
     work, best, blocked, sizes, times, met = 0.0, [], 0, [], [], collections.Counter()
-    with database.read() as connection:
-        for one, written in come:
-            started, worked = time.perf_counter(), time.process_time()
-            wanted = matching.traits(written)
-            people = candidates.in_care(connection, matching.sought(wanted))
-            ranked = model.rank(wanted, people)
-            times.append(time.perf_counter() - started)
-            work += time.process_time() - worked
-            sizes.append(len(people))
-            logical = f"p{one.key}" if one.key in inside else None
-            blocked += logical in {patient for patient, _ in people}
-            patient, found = ranked[0] if ranked else (None, None)
-            best.append((found.probability if found else 0.0, patient == logical if logical else False, logical))
-            if logical:
-                levels = matching.levels(wanted, matching.traits(town.patient(one)))
-                met.update(levels.items())
+    for one, written in come:
+        started, worked = time.perf_counter(), time.process_time()
+        wanted = matching.traits(written)
+        people = candidates.in_care(tx, matching.sought(wanted))
+        ranked = model.rank(wanted, people)
+        times.append(time.perf_counter() - started)
+        work += time.process_time() - worked
+        sizes.append(len(people))
+        logical = f"p{one.key}" if one.key in inside else None
+        blocked += logical in {patient for patient, _ in people}
+        patient, found = ranked[0] if ranked else (None, None)
+        best.append((found.probability if found else 0.0, patient == logical if logical else False, logical))
+        if logical:
+            levels = matching.levels(wanted, matching.traits(town.patient(one)))
+            met.update(levels.items())
     came = sum(logical is not None for *_, logical in best)
     print(f"{len(come):,} come, {came:,} of them members; blocking finds {blocked / came:.4%} of these")
     print(f"candidates compared: median {statistics.median(sizes):.0f}, most {max(sizes)}")

@@ -364,7 +364,7 @@ def conclude(tx: Transaction, row: journal.Row, errors: Iterable[Exception] = ()
         row: The message.
         errors: Why it was parked; none when it was processed.
     """
-    if row.application is None or application_ack.get(tx.connection, row.id):
+    if row.application is None or application_ack.get(tx.direct, row.id):
         return
     message = header(row.raw)
     problems = [error if isinstance(error, GatewayError) else GatewayError(journal.UNEXPECTED) for error in errors]

@@ -344,6 +344,6 @@ def test_the_index_follows_every_write_of_a_patient(whole):
     assert kept() == first
     with whole.gateway.database.read() as connection:
         assert candidates.sharing(connection, first) == ["p"]
-        assert candidates.in_care(connection, first) == []
+    assert write(lambda tx: candidates.in_care(tx, first)) == []
     write(lambda tx: repository.delete(tx, "Patient", "p"))
     assert kept() == set()

@@ -134,18 +134,17 @@ class Persons:
     def wait(self, tx: Transaction, message: int, event: AdtEvent) -> None:
         """Take the message up again when somebody here is known by one of its names, or owns its visit."""
         numbers = {visits.text(one) for one in (event.visit, event.account) if one} | visits.speaks_of(event)
-        visits.wait(tx, message, self._digests(numbers))
-        self.wait_for_bearer(tx, message, event)
+        visits.wait(tx, message, self._digests(numbers | _bearers(event)))
 
     def wait_for_bearer(self, tx: Transaction, message: int, event: AdtEvent) -> None:
         """Take the message up again when who it is about, or whom it says them to be, is somebody here."""
-        others = [(system, value) for system, value, _ in event.others]
-        visits.wait(tx, message, self._digests(map(visits.text, (*names(event), *others))))
+        visits.wait(tx, message, self._digests(_bearers(event)))
 
     def known(self, tx: Transaction, of: Iterable[str], patient: str) -> None:
         """These are somebody's here now: what waited for them is due, if it came since the person is known."""
-        if digests := self._digests(of):
-            visits.due(tx, digests, repository.known_since(tx.connection, "Patient", patient))
+        digests = self._digests(of)
+        if digests and (waiting := visits.waiting_for(tx.direct, digests)):
+            visits.due(tx, waiting, repository.known_since(tx.connection, "Patient", patient))
 
     def _digests(self, of: Iterable[str]) -> list[str]:
         """Of a stranger's identifiers nothing is kept that could be read."""
@@ -175,3 +174,7 @@ class Persons:
             ],
         }
         put(tx, task)
+
+
+def _bearers(event: AdtEvent) -> set[str]:
+    return {visits.text((system, value)) for system, value, _ in (*event.identifiers, *event.others)}

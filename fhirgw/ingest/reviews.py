@@ -52,11 +52,16 @@ class Reviews:
     def wait(self, tx: Transaction, row: int, event: AdtEvent) -> bool:
         """Whether a person has to say who this is; the question is open then, and the message waits."""
         wanted = traits(event.patient)
-        subjects = self._subjects(event.identifiers)
+        rated = {
+            patient: found.probability
+            for patient, found in self._model.rank(wanted, candidates.in_care(tx, sought(wanted)))
+        }
+        subjects = self._subjects(event.identifiers) if rated else []
+        if not subjects:
+            return False
         _, rejected = reviews.decided(tx.direct, subjects)
-        people = (one for one in candidates.in_care(tx.connection, sought(wanted)) if one[0] not in rejected)
-        rated = {patient: found.probability for patient, found in self._model.rank(wanted, people)}
-        if not rated or not subjects:
+        rated = {patient: probability for patient, probability in rated.items() if patient not in rejected}
+        if not rated:
             return False
         review, _ = reviews.wait(tx, row, event.sender, subjects, rated)
         self._task(tx, review)

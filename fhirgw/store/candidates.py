@@ -8,9 +8,10 @@ from sqlalchemy import Connection, Text, bindparam, delete, insert, or_, select
 from fhirgw.consent.model import Json
 from fhirgw.matching import keys, traits
 from fhirgw.store.database import Transaction
+from fhirgw.store.held import held
 from fhirgw.store.predicate import one_of
 from fhirgw.store.prepared import Prepared
-from fhirgw.store.schema import block_key, enrolment, resource
+from fhirgw.store.schema import block_key, enrolment
 
 _IN_CARE = ("active", "candidate")
 
@@ -28,12 +29,7 @@ _CARED_FOR = (
     .correlate(block_key)
     .exists()
 )
-_IN_CARE_FOUND = Prepared(
-    select(resource.c.id, resource.c.body)
-    .where(resource.c.type == "Patient", resource.c.deleted.is_(False))
-    .where(resource.c.id.in_(_SHARING.where(_CARED_FOR)))
-    .order_by(resource.c.id)
-)
+_IN_CARE_FOUND = Prepared(_SHARING.where(_CARED_FOR).order_by(block_key.c.patient))
 
 
 def keep(tx: Transaction, patient: str, body: Json | None) -> None:
@@ -49,10 +45,14 @@ def sharing(connection: Connection, sought: Iterable[int]) -> list[str]:
     return [patient for (patient,) in _FOUND.rows(connection, many=_listed(sought))]
 
 
-def in_care(connection: Connection, sought: Iterable[int]) -> list[tuple[str, Json]]:
+def in_care(tx: Transaction, sought: Iterable[int]) -> list[tuple[str, Json]]:
     """The members and candidates of any programme kept under one of these keys, with their Patients."""
-    found = _IN_CARE_FOUND.rows(connection, many=_listed(sought))
-    return [(patient, orjson.loads(body)) for patient, body in found]
+    found = [("Patient", patient) for (patient,) in _IN_CARE_FOUND.rows(tx.direct, many=_listed(sought))]
+    if not found:  # nearly everybody in a hospital
+        return []
+    held(tx).read(found)
+    rows = (held(tx).row(key) for key in found)
+    return [(row.id, orjson.loads(row.body)) for row in rows if row is not None and not row.deleted]
 
 
 def _listed(sought: Iterable[int]) -> str:

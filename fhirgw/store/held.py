@@ -56,8 +56,8 @@ SEEN = Prepared(
     )
 )
 _OF_SCOPE = Prepared(
-    select(table)
-    .join(folded, (folded.c.type == table.c.type) & (folded.c.id == table.c.id))
+    select(folded.c.type, folded.c.id, table)
+    .outerjoin(table, (folded.c.type == table.c.type) & (folded.c.id == table.c.id))
     .where(folded.c.scope == bindparam("of"))
 )
 _OF_TYPE = Prepared(
@@ -150,10 +150,12 @@ class Held:
 
     def read_folded(self, scope: str) -> list[Key]:
         """Read at once what an earlier fold made, and name it: the next one puts much the same."""
-        rows = [Row(*found) for found in _OF_SCOPE.rows(self._connection, of=scope)]
-        for row in rows:
-            self._rows.setdefault((row.type, row.id), row)
-        return [(row.type, row.id) for row in rows]
+        made: list[Key] = []
+        for kind, logical, *row in _OF_SCOPE.rows(self._connection, of=scope):
+            if row[0] is not None:  # else this unit has put it, and it is not written yet
+                self._rows.setdefault((kind, logical), Row(*row))
+            made.append((kind, logical))
+        return made
 
     def read(self, keys: Iterable[Key]) -> None:
         """Read at once what is going to be put, and what refers to it where it is not there yet."""

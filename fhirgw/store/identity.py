@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
 import orjson
-from sqlalchemy import Connection, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Connection, Text, bindparam, delete, insert, or_, select, update
 
 from fhirgw.consent.model import Json
 from fhirgw.errors import ProfileViolation
@@ -18,7 +18,7 @@ from fhirgw.mappers.identities import Graph, IdentityFact, graph, name
 from fhirgw.mappers.person import with_links
 from fhirgw.store import policy
 from fhirgw.store.database import Transaction
-from fhirgw.store.predicate import among
+from fhirgw.store.predicate import among, one_of
 from fhirgw.store.prepared import Prepared
 from fhirgw.store.schema import (
     icm_case,
@@ -38,6 +38,13 @@ _BEARER = Prepared(
     select(identity).where(identity.c.system == bindparam("of_system"), identity.c.value == bindparam("of_value"))
 )
 _BIND = Prepared(insert(identity), _COLUMNS)
+_PARTED = Prepared(
+    select(identity_fact.c.key)
+    .join(identity_name, identity_name.c.fact == identity_fact.c.key)
+    .where(one_of(identity_name.c.name, bindparam("of", type_=Text), several=True))
+    .where(identity_fact.c.kind == str(Identity.UNLINK))
+    .limit(1)
+)
 _LINKS = Prepared(
     select(patient_link.c.other, patient_link.c.type)
     .where(patient_link.c.patient == bindparam("of"))
@@ -208,8 +215,8 @@ def links(connection: Connection, patient: str) -> dict[str, str]:
 
 def parted(connection: Connection, identifiers: Iterable[Identifier]) -> bool:
     """Whether somebody said of the bearer of one of these that they are not whom they were taken for."""
-    found = _facts(connection, [name(*one) for one in identifiers])
-    return any(fact.kind is Identity.UNLINK for fact in found)
+    of = orjson.dumps([name(*one) for one in identifiers]).decode()
+    return _PARTED.first(connection, of=of) is not None
 
 
 def names_of(connection: Connection, patient: str) -> list[str]:

@@ -349,7 +349,7 @@ def mark_waiting(tx: Transaction, key: int) -> None:
 
 def mark_due(tx: Transaction, keys: Sequence[int]) -> list[int]:
     """Those of these messages that were waiting are to be processed again."""
-    due = [key for key in keys if _STATE.scalar(tx.connection, key=key) == "waiting"]
+    due = [key for key in keys if _STATE.scalar(tx.direct, key=key) == "waiting"]
     for key in due:
         _mark(tx, key, "received", None)
     return due

@@ -134,7 +134,7 @@ def _project_patterns(visibility: Visibility) -> Projected:
     return Projection(visibility.inside, grants, visibility.profile, everybody=True), parameters
 
 
-def among(column: ColumnElement[Any], values: Iterable[str]) -> Condition:
+def among(column: ColumnElement[Any], values: Iterable[str] | Iterable[int]) -> Condition:
     """The column's value is one of these, however many, in one bound parameter."""
     known = frozenset(values)
     return one_of(column, literal(listed(known), Text), several=len(known) != 1)

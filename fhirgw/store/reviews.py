@@ -7,17 +7,31 @@ be a stranger, of whom only the journal holds anything (docs/decisions/0008).
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+import orjson
+from sqlalchemy import Connection, Text, bindparam, delete, func, insert, select, update
 
 from fhirgw.errors import NotFound
 from fhirgw.store.database import Transaction
-from fhirgw.store.predicate import among
+from fhirgw.store.predicate import among, one_of
 from fhirgw.store.prepared import Prepared
 from fhirgw.store.schema import match_candidate, match_message, match_review, match_subject
 
 WHOLE = 10_000  # probabilities are kept in ten-thousandths
 
 _ANY = Prepared(select(match_subject.c.digest).limit(1))
+_OF_THEM = one_of(match_subject.c.digest, bindparam("of", type_=Text), several=True)
+_DECIDED = Prepared(
+    select(match_candidate.c.patient, match_candidate.c.state)
+    .join(match_subject, match_subject.c.review == match_candidate.c.review)
+    .where(_OF_THEM)
+)
+_WAITING = Prepared(
+    select(match_review.c.id)
+    .join(match_subject, match_subject.c.review == match_review.c.id)
+    .where(match_review.c.state == "open", _OF_THEM)
+    .distinct()
+    .order_by(match_review.c.id)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +65,9 @@ def decided(connection: Connection, subjects: Iterable[str]) -> tuple[set[str], 
     """Whom a person has said it is, and whom a person has said it is not."""
     if _ANY.first(connection) is None:  # the usual case: nothing was ever asked
         return set(), set()
-    found = (
-        select(match_candidate.c.patient, match_candidate.c.state)
-        .join(match_subject, match_subject.c.review == match_candidate.c.review)
-        .where(among(match_subject.c.digest, subjects))
-    )
-    rows = connection.execute(found).all()
-    confirmed = {row.patient for row in rows if row.state == "confirmed"}
-    return confirmed, {row.patient for row in rows if row.state == "rejected"} - confirmed
+    rows = _DECIDED.rows(connection, of=orjson.dumps([*subjects]).decode())
+    confirmed = {patient for patient, state in rows if state == "confirmed"}
+    return confirmed, {patient for patient, state in rows if state == "rejected"} - confirmed
 
 
 def wait(
@@ -110,12 +119,7 @@ def waiting_for(connection: Connection, subjects: Iterable[str]) -> list[int]:
     """The open reviews of these subjects."""
     if _ANY.first(connection) is None:
         return []
-    found = (
-        select(match_review.c.id)
-        .join(match_subject, match_subject.c.review == match_review.c.id)
-        .where(match_review.c.state == "open", among(match_subject.c.digest, subjects))
-    )
-    return sorted(set(connection.scalars(found)))
+    return [review for (review,) in _WAITING.rows(connection, of=orjson.dumps([*subjects]).decode())]
 
 
 def decide(tx: Transaction, review: int, patient: str, state: str) -> None:

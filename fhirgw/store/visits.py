@@ -9,13 +9,14 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, delete, insert, select, update
+import orjson
+from sqlalchemy import Connection, Text, and_, bindparam, delete, insert, select, update
 
 from fhirgw.mappers.event import AdtEvent
 from fhirgw.mappers.identities import succession
 from fhirgw.mappers.news import Saying, saying
 from fhirgw.store.database import Transaction
-from fhirgw.store.predicate import among
+from fhirgw.store.predicate import among, one_of
 from fhirgw.store.prepared import Prepared
 from fhirgw.store.schema import folded, folded_from, journal, number_fact, pending_name, visit_event
 
@@ -52,6 +53,12 @@ _FOLDED_FROM = Prepared(
 )
 _WAIT = Prepared(insert(pending_name), ("digest", "journal"))
 _WAITS_FOR = Prepared(select(pending_name.c.digest).where(pending_name.c.journal == bindparam("of")))
+_WAITING_FOR = Prepared(
+    select(pending_name.c.journal)
+    .where(one_of(pending_name.c.digest, bindparam("of", type_=Text), several=True))
+    .distinct()
+    .order_by(pending_name.c.journal)
+)
 _TAKE_UP = Prepared(delete(pending_name).where(pending_name.c.journal == bindparam("of")))
 _MAKE = Prepared(insert(folded), ("scope", "type", "id"))
 _FROM = Prepared(select(folded_from.c.digest).where(folded_from.c.scope == bindparam("of")))
@@ -325,15 +332,16 @@ def taken_up(tx: Transaction, message: int) -> None:
     _TAKE_UP.run(tx.direct, [{"of": message}])
 
 
-def due(tx: Transaction, digests: Iterable[str], since: int) -> None:
-    """What waited for one of these names is processed again, if it came at or after the instant ``since``."""
-    waiting = select(pending_name.c.journal).where(among(pending_name.c.digest, sorted(set(digests))))
-    found = sorted(set(tx.direct.scalars(waiting)))
-    if not found:
-        return
-    tx.direct.execute(delete(pending_name).where(among(pending_name.c.journal, found)))
+def waiting_for(connection: Connection, digests: Iterable[str]) -> list[int]:
+    """The messages that wait for one of these names."""
+    return [message for (message,) in _WAITING_FOR.rows(connection, of=orjson.dumps([*digests]).decode())]
+
+
+def due(tx: Transaction, messages: Collection[int], since: int) -> None:
+    """These messages wait no more: those that came at or after the instant ``since`` are processed again."""
+    tx.direct.execute(delete(pending_name).where(among(pending_name.c.journal, messages)))
     again = journal.c.state.in_(("processed", "parked", "waiting"))
-    where = (among(journal.c.id, found), journal.c.received_at >= since, again)
+    where = (among(journal.c.id, messages), journal.c.received_at >= since, again)
     tx.direct.execute(update(journal).where(*where).values(state="received"))
 
 

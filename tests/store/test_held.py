@@ -11,8 +11,9 @@ from sqlalchemy import select
 from store_samples import condition, goal, patient, plan, put, ref, task
 
 from fhirgw.profiles.validation import problems
-from fhirgw.store import repository
+from fhirgw.store import repository, visits
 from fhirgw.store.database import Database
+from fhirgw.store.held import held
 from fhirgw.store.schema import (
     guard_need,
     history,
@@ -108,6 +109,15 @@ def test_a_deleted_resource_is_absent_in_the_unit_that_deleted_it(database):
         return repository.present(tx, "Goal", "g")
 
     assert database.write_sync(unit) is None
+
+
+def test_what_a_fold_made_in_this_unit_is_known_before_it_is_written(database):
+    def unit(tx):
+        visits.swept(tx, "visit v", [], [("Patient", "p")])
+        repository.put(tx, patient())
+        return held(tx).read_folded("visit v"), held(tx).row(("Patient", "p")).version
+
+    assert database.write_sync(unit) == ([("Patient", "p")], 1)
 
 
 def test_an_element_found_without_fault_before_excuses_no_other_resource():
