@@ -318,7 +318,7 @@ def _kind(identifier: Json) -> str | None:
 def _visit(message: Message, semantics: EventSemantics, facts: Facts, reading: Reading) -> None:
     """Read the visit; of an event about people only one that has a number, its class or not."""
     pv1, pid = message.first("PV1"), message.first("PID")
-    if pv1 is None:
+    if pv1 is None or (semantics.pv1 == "read" and _is_placeholder(pv1)):
         if semantics.pv1 == "required" or "PV1" in semantics.requires:
             text = "The message has no PV1 segment, and its event is about a visit."
             reading.problems.append(MissingElement(text, location="PV1", err="100"))
@@ -341,6 +341,11 @@ def _visit(message: Message, semantics: EventSemantics, facts: Facts, reading: R
         account = visit_identifier(pid, 18, reading, "AN")
         if account:
             facts.values["identifier.2"] = account
+
+
+def _is_placeholder(pv1: Segment) -> bool:
+    """Whether it is there for the structure's sake: no class applies (N, table 0004), and nothing else is said."""
+    return valued(pv1, 2) == "N" and not any(valued(pv1, number) for number in range(3, len(pv1) + 1))
 
 
 def _account(message: Message, reading: Reading) -> tuple[str, str] | None:

@@ -317,8 +317,8 @@ def xtn_to_contact_point(
     else:
         value = xtn[1] or xtn[12] or _number(xtn)
         system = TELECOM_SYSTEM.get(kind) or "other" if kind else TELECOM_USE_SYSTEM.get(usage or "", "phone")
-    if value is None and address:  # whatever the equipment is called
-        value, system = address, "email"
+    if value is None and address:  # an address in spite of the equipment, or a number in the place of one
+        value, system = address, "email" if "@" in address else system
     if value is None:
         return None
     point: Json = {"system": system, "value": value}

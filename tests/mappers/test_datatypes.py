@@ -283,6 +283,7 @@ def test_xad_to_address(er7, expected):
         ("^NET^Internet^a@example.org", {"system": "email", "value": "a@example.org"}),
         ("^NET^^a@example.org", {"system": "email", "value": "a@example.org"}),
         ("^NET^BP^a@example.org", {"system": "email", "value": "a@example.org"}),
+        ("^^PH^860-555-0101", {"system": "phone", "value": "860-555-0101", "use": "home"}),
         (
             "5^^ZZ^^^^^^^^^^2020^2021^^^^2",
             {

@@ -122,10 +122,16 @@ def test_an_account_and_a_visit_of_the_same_number_are_two():
     assert account.visit != visit.visit
 
 
-def test_an_update_needs_no_visit():
-    event = read(MSH.replace("A01", "A08"), PID)
-    assert event.visit is None
+@pytest.mark.parametrize("pv1", [(), ("PV1|1|N",), ("PV1||N|||",)])
+def test_an_update_needs_no_visit(pv1):
+    event = read(MSH.replace("A01", "A08"), PID, *pv1)
+    assert (event.visit, event.encounter) == (None, {})
     assert event.repeated.keys() <= {"EVN", "MSH"}
+
+
+def test_a_class_that_does_not_apply_is_read_where_more_is_said():
+    event = read(MSH.replace("A01", "A08"), PID, "PV1|1|N|4E")
+    assert event.encounter["class"]["code"] == "N"
 
 
 @pytest.mark.parametrize(
