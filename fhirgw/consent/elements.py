@@ -56,13 +56,18 @@ def is_dv_protected(resource_type: str, element: str) -> bool:
     return element in _TABLE["dv"].get(resource_type, [])
 
 
-def lacks_mandatory(before: Json, after: Json) -> bool:
-    """Whether an element with minimum 1 that was there is gone; for a type not listed, any defining element."""
-    listed = MANDATORY.get(before.get("resourceType", ""))
+@lru_cache(maxsize=4096)
+def is_mandatory(resource_type: str, element: str) -> bool:
+    """Whether an element has minimum 1; for a type not listed, whether it is defining."""
+    listed = MANDATORY.get(resource_type)
     table = _TABLE["defining"]
-    stems = table.get(before.get("resourceType", ""), table["default"]) if listed is None else listed
-    gone = before.keys() - after.keys()
-    return any(is_one_of(element, [*stems, "modifierExtension"]) for element in gone)
+    stems = table.get(resource_type, table["default"]) if listed is None else listed
+    return is_one_of(element, [*stems, "modifierExtension"])
+
+
+def lacks_mandatory(before: Json, after: Json) -> bool:
+    """Whether a mandatory element that was there is gone."""
+    return any(is_mandatory(before.get("resourceType", ""), element) for element in before.keys() - after.keys())
 
 
 def reference_type(reference: Json) -> str:

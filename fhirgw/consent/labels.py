@@ -7,7 +7,7 @@ computation only raises. See: the consent specification, §2.3, and docs/decisio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from fhirgw.consent import codes, vocabulary
 from fhirgw.consent.content import Content
@@ -53,8 +53,7 @@ class LabelContext:
     known: Surroundings = ALONE
 
 
-@dataclass(frozen=True, slots=True)
-class ElementLabel:
+class ElementLabel(NamedTuple):
     """An element that carries more than its resource, or that refers to another member resource.
 
     Attributes:
@@ -69,8 +68,7 @@ class ElementLabel:
     target: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Labels:
+class Labels(NamedTuple):
     """The labels of a resource, and of those of its elements that differ."""
 
     labels: int
@@ -214,7 +212,7 @@ class _Labeller:
         for name, value in self.resource.items():
             if name not in STRUCTURE:
                 for unit in units_of(self.type, name, value, self.cleared):
-                    if everything or not unit.mute or not self._whose(unit):
+                    if everything or not unit.mute or (unit.references and not self._whose(unit)):
                         yield unit
 
     def _whose(self, unit: Unit) -> bool:

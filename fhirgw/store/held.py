@@ -302,7 +302,7 @@ class Held:
         versions, self._versions = self._versions, []
         self._referrers.clear()
         self._stored_referrers.clear()
-        guards = [index.Guards(draft.row.type, draft.labels) for draft in drafts]
+        guards = [index.guards_of(draft.row.type, draft.labels) for draft in drafts]
         for draft, of in zip(drafts, guards, strict=True):
             body = draft.body or orjson.loads(draft.row.body)
             draft.row = draft.row._replace(guard=of.required(body).id)
@@ -318,7 +318,7 @@ class Held:
             row = draft.row
             self._rows[row.type, row.id] = row
             is_new = row.pk in inserted
-            changes.add(row.pk, row.type, draft.body, draft.elements, of, self._now, new=is_new)
+            changes.add(row, draft.body, draft.elements, of, self._now, new=is_new)
         changes.write()
         mirror.touch(self._connection, self._now, self._whose(drafts))
 

@@ -30,7 +30,7 @@ from sqlalchemy import (
     update,
 )
 
-from fhirgw.consent.elements import lacks_mandatory
+from fhirgw.consent.elements import is_mandatory
 from fhirgw.consent.labels import Labels
 from fhirgw.consent.model import Json
 from fhirgw.consent.vocabulary import MARKS
@@ -40,6 +40,7 @@ from fhirgw.profiles.search import IndexEntry
 from fhirgw.remembered import key_of
 from fhirgw.store.prepared import Prepared
 from fhirgw.store.schema import label_group, search_date, search_reference, search_string, search_token
+from fhirgw.store.stored import Row
 
 Path = tuple[str | int, ...]
 Need = tuple[str, int, int]
@@ -105,19 +106,19 @@ class Guard:
 
 
 class Guards:
-    """The guards of one resource's elements."""
+    """The guards of the elements of resources that are labelled alike, whoever's they are."""
 
     def __init__(self, kind: str, labels: Labels) -> None:
         self._kind = kind
         self._base = (kind, labels.labels, labels.conf)
         self._needs: dict[Path, set[Need]] = defaultdict(set)
         self._below: dict[Path, list[Path]] = defaultdict(list)
-        self._made: dict[frozenset[Need], Guard] = {}
+        self._steps: dict[Path, set[str | int]] = defaultdict(set)
+        self._made: dict[int, Guard] = {}
+        self._around: dict[Path, Guard] = {}
         self._whole: dict[Path, Guard] = {}
-        self._touched: set[str | int] = set()
         for element in labels.elements:
             path = tuple(element.path)
-            self._touched.add(path[0])
             # As consent.decide.element_visible: as part of the resource, and its target on its own.
             inside = labels.labels | element.labels & ~MARKS
             self._needs[path].add((kind, inside, max(labels.conf, element.conf)))
@@ -125,22 +126,22 @@ class Guards:
                 self._needs[path].add((element.target, element.labels, element.conf))
             for end in range(len(path)):
                 self._below[path[:end]].append(path)
+                self._steps[path[:end]].add(path[end])
 
     def labelled(self, path: Path) -> bool:
         """Whether this very element is labelled."""
         return path in self._needs
 
-    def holds_labelled(self, path: Path) -> bool:
-        """Whether something below this element is labelled."""
-        return path in self._below
-
-    def touched(self, name: str) -> bool:
-        """Whether this top-level element, or something in it, is labelled."""
-        return name in self._touched
+    def steps(self, path: Path) -> Collection[str | int]:
+        """The elements of an element that are labelled, or have something labelled in them."""
+        return self._steps.get(path, ())
 
     def around(self, path: Path) -> Guard:
         """The guard of an element by itself: the resource and whatever is labelled on the way to it."""
-        return self._guard(path[:end] for end in range(1, len(path) + 1))
+        found = self._around.get(path)
+        if found is None:
+            found = self._around[path] = self._guard(path[:end] for end in range(1, len(path) + 1))
+        return found
 
     def whole(self, path: Path) -> Guard:
         """The guard of an element with all it holds: what a value taken from it may have come from."""
@@ -158,26 +159,27 @@ class Guards:
         redaction, and the same for every route.
         """
         paths: list[Path] = []
-        for name in {path[0] for path in self._needs}:
-            rest = {other: value for other, value in resource.items() if other != name}
-            if not lacks_mandatory(resource, rest):
+        for name in map(str, self.steps(())):
+            if name not in resource or not is_mandatory(self._kind, name):
                 continue
-            value = resource[str(name)]
+            value = resource[name]
             parts = [(name, at) for at in range(len(value))] if isinstance(value, list) else [(name,)]
             if all(self.labelled(path) for path in parts):
                 paths += parts
         return self._guard(paths)
 
-    @property
-    def all(self) -> Collection[Guard]:
-        """Every guard that was asked for."""
-        return self._made.values()
+    def numbered(self, number: int) -> Guard:
+        """One that was asked for."""
+        return self._made[number]
 
     def _guard(self, paths: Iterable[Path]) -> Guard:
-        needs = frozenset({self._base}.union(*(self._needs[path] for path in paths if path in self._needs)))
-        if needs not in self._made:
-            self._made[needs] = _guard_of(self._kind, needs)
-        return self._made[needs]
+        needs = (self._needs[path] for path in paths if path in self._needs)
+        guard = _guard_of(self._kind, frozenset({self._base}.union(*needs)))
+        return self._made.setdefault(guard.id, guard)
+
+
+guards_of = lru_cache(maxsize=1024)(Guards)
+"""Most resources of a type are labelled as many others."""
 
 
 @lru_cache(maxsize=4096)  # most elements share a guard
@@ -246,17 +248,17 @@ def _read_element(kind: str, name: str, value: Any, *, refers: bool) -> Element:
 def elements_of(resource: Json) -> Elements:
     """What the elements of a resource give the index, by name."""
     kind = resource["resourceType"]
-    return {name: _element(kind, name, value) for name, value in resource.items()}
+    read = ((name, _element(kind, name, value)) for name, value in resource.items())
+    return {name: element for name, element in read if element is not _EMPTY}
 
 
 def rows(resource: Json, elements: Elements, guards: Guards) -> Rows:
     """The index rows of a resource: parameter, guard, values."""
     found: Rows = {table: set() for table in TABLES}
-    base = guards.whole(()).id
+    base, touched = guards.whole(()).id, guards.steps(())
     for name, element in elements.items():
-        touched = guards.touched(name)
         for table, param, path, values in element.entries:
-            found[table].add((param, guards.whole(path).id if touched else base, *values))
+            found[table].add((param, guards.whole(path).id if name in touched else base, *values))
     for flag in search.flags(resource):
         for table, values in _values(flag, resource):
             found[table].add((flag.param, guards.whole(flag.path).id, *values))
@@ -267,9 +269,8 @@ def rows(resource: Json, elements: Elements, guards: Guards) -> Rows:
     # A second reference to a target counts where its guard is another: one may be seen where the other is not.
     covered = {row[1:] for row in links}
     for name, element in elements.items():
-        touched = guards.touched(name)
         for path, *target in element.links:
-            link = (guards.whole(path).id if touched else base, *target)
+            link = (guards.whole(path).id if name in touched else base, *target)
             if link not in covered:
                 links.add((OTHER, *link))
     found[search_reference] = links
@@ -344,17 +345,21 @@ def groups(resource: Json, guards: Guards) -> dict[int, bytes]:
 
 def _split(element: Any, path: Path, guards: Guards, parts: dict[int, list[Any]]) -> Any:
     """The element without its labelled parts, which go where their guards say; None when nothing is left."""
-    if not guards.holds_labelled(path):
+    marked = guards.steps(path)
+    if not marked:
         return element
     named = element.items() if isinstance(element, dict) else enumerate(element)
     kept: dict[Any, Any] = {}
     for name, part in named:
-        where = (*path, name)
-        rest = _split(part, where, guards, parts)
-        if guards.labelled(where):
-            anywhere = ".".join(step for step in where if isinstance(step, str))
-            parts[guards.around(where).id].append([anywhere, rest])
-        elif rest is not None:
+        rest = part
+        if name in marked:
+            where = (*path, name)
+            rest = _split(part, where, guards, parts)
+            if guards.labelled(where):
+                anywhere = ".".join(step for step in where if isinstance(step, str))
+                parts[guards.around(where).id].append([anywhere, rest])
+                continue
+        if rest is not None:
             kept[name] = rest
     left: Any = kept if isinstance(element, dict) else list(kept.values())
     return left or None
@@ -378,8 +383,7 @@ class Changes:
 
     def add(
         self,
-        owner: int,
-        kind: str,
+        row: Row,
         resource: Json | None,
         elements: Elements,
         guards: Guards,
@@ -390,8 +394,7 @@ class Changes:
         """Bring the index rows and label groups of a resource up to date.
 
         Args:
-            owner: ``resource.pk``.
-            kind: Its type.
+            row: As it is written.
             resource: The content; None when it is deleted.
             elements: What its elements give the index.
             guards: Of its elements.
@@ -400,14 +403,14 @@ class Changes:
         """
         wanted = rows(resource, elements, guards) if resource else {table: set() for table in TABLES}
         parts = groups(resource, guards) if resource else {}
-        for guard in guards.all:
-            self._needs[kind, guard.id] = guard
-        present = {} if new else self._present(owner)
+        used = {one[1] for values in wanted.values() for one in values}.union(parts, (row.guard,))
+        self._needs.update({(row.type, number): guards.numbered(number) for number in used})
+        present = {} if new else self._present(row.pk)
         for table, values in wanted.items():
             known = present.get(table, {})
             self._gone[table] += [(pk,) for one, pk in known.items() if one not in values]
-            self._new[table] += [(owner, kind, *one) for one in values if one not in known]
-        self._add_groups(owner, parts, now, new=new)
+            self._new[table] += [(row.pk, row.type, *one) for one in values if one not in known]
+        self._add_groups(row.pk, parts, now, new=new)
 
     def _present(self, owner: int) -> dict[Table, dict[tuple[Any, ...], int]]:
         """The rows that the resource has now, with their keys."""
