@@ -12,13 +12,17 @@ import sqlite3
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import cast
 
 import orjson
 import uvloop
 
 sys.path.insert(0, str(Path(__file__).parent))
 from feed import SENDERS, hospital
+from figures import p50_p99
 from kill import Victim
 
 from fhirgw.v2.framing import frame
@@ -27,7 +31,7 @@ PEOPLE = 500
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def cpu_seconds(process):
+def cpu_seconds(process: int) -> float:
     """User and system time of a process so far (Linux)."""
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
@@ -36,18 +40,18 @@ def cpu_seconds(process):
 class Hospital(asyncio.Protocol):
     """One connection: sends, waits for the ACK, sends the next; without a task and without parsing."""
 
-    def __init__(self, feed, seconds):
+    def __init__(self, feed: Sequence[tuple[bytes, bytes]], seconds: list[float]) -> None:
         self.feed = iter(feed)
         self.seconds = seconds
         self.accepted = 0
-        self.ended = asyncio.get_running_loop().create_future()
+        self.ended: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
         self.received = b""
 
-    def connection_made(self, transport):
-        self.transport = transport
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
         self.send()
 
-    def send(self):
+    def send(self) -> None:
         following, self.expected = next(self.feed, (None, b""))
         if following is None:
             self.transport.close()
@@ -55,8 +59,8 @@ class Hospital(asyncio.Protocol):
         self.began = time.perf_counter()
         self.transport.write(following)
 
-    def data_received(self, received):
-        self.received += received
+    def data_received(self, data: bytes) -> None:
+        self.received += data
         if self.received.endswith(b"\x1c\r"):
             self.seconds.append(time.perf_counter() - self.began)
             assert self.expected in self.received, self.received
@@ -64,13 +68,14 @@ class Hospital(asyncio.Protocol):
             self.received = b""
             self.send()
 
-    def connection_lost(self, error):
-        self.ended.set_result(error)
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.ended.set_result(exc)
 
 
-def feeds(messages, connections, mark):
+def feeds(messages: int, connections: int, mark: str) -> tuple[list[list[tuple[bytes, bytes]]], list[str]]:
     """For each connection its frames, each with the MSA that its ACK has to have, and all control ids."""
-    parts, controls = [[] for _ in range(connections)], []
+    parts: list[list[tuple[bytes, bytes]]] = [[] for _ in range(connections)]
+    controls = []
     for number, made in enumerate(hospital(PEOPLE, messages)):
         control = f"{mark}{number:07d}"
         raw = made.replace(f"|H{number:07d}|".encode(), f"|{control}|".encode(), 1)
@@ -80,67 +85,55 @@ def feeds(messages, connections, mark):
     return parts, controls
 
 
-async def run(victim, connections, messages, mark):
+async def run(victim: Victim, connections: int, messages: int, mark: str) -> tuple[list[str], dict[str, float]]:
     parts, controls = feeds(messages, connections, mark)
-    seconds = []
+    seconds: list[float] = []
     loop = asyncio.get_running_loop()
     process = victim.process.pid
     used, began = cpu_seconds(process), time.perf_counter()
     mine = time.process_time()
     made = [
-        await loop.create_connection(lambda part=part: Hospital(part, seconds), "127.0.0.1", victim.port)
-        for part in parts
+        await loop.create_connection(partial(Hospital, part, seconds), "127.0.0.1", victim.port) for part in parts
     ]
     await asyncio.gather(*(hospital.ended for _, hospital in made))
     wall, used, mine = time.perf_counter() - began, cpu_seconds(process) - used, time.process_time() - mine
-    seconds.sort()
+    p50, p99 = p50_p99(seconds)
     accepted = sum(hospital.accepted for _, hospital in made)
     assert accepted == messages, accepted
     return controls, {
         "connections": connections,
         "ACKs": accepted,
         "ACKs a second": round(accepted / wall),
-        "p50 ms": round(seconds[len(seconds) // 2] * 1000, 2),
-        "p99 ms": round(seconds[len(seconds) * 99 // 100] * 1000, 2),
+        "p50 ms": round(p50 * 1000, 2),
+        "p99 ms": round(p99 * 1000, 2),
         "gateway CPU µs a message": round(used / accepted * 1e6),
         "client CPU µs a message": round(mine / accepted * 1e6),
         "load average": os.getloadavg()[0],
     }
 
 
-async def listening(victim):
-    """Wait until the gateway takes connections."""
-    while True:
-        assert victim.process.poll() is None
-        with contextlib.suppress(OSError):
-            _, writer = await asyncio.open_connection("127.0.0.1", victim.port)
-            writer.close()
-            return
-        await asyncio.sleep(0.05)
-
-
-def kept(database):
+def kept(database: Path) -> set[str]:
     """Control ids of the journal's accepted rows."""
     with contextlib.closing(sqlite3.connect(database)) as connection:
         rows = connection.execute("SELECT control_id FROM journal WHERE ack_code = 'AA'").fetchall()
     return {control for (control,) in rows}
 
 
-async def main(arguments):
+async def main(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder)
         (data / "senders.toml").write_text(SENDERS)
-        victim, accepted = Victim(data), []
+        victim = Victim(data)
+        accepted: list[str] = []
         victim.start()
         try:
-            await listening(victim)
+            await victim.listening()
             for turn, connections in enumerate(arguments.connections):
                 known, figures = await run(victim, connections, arguments.messages, f"ACK{turn}")
                 accepted += known
                 sys.stdout.write(orjson.dumps(figures).decode() + "\n")
         finally:
-            victim.process.kill()
-            victim.process.wait()
+            victim.end()
         lost = set(accepted) - kept(data / "fhirgw.db")
         sys.stdout.write(orjson.dumps({"AA": len(accepted), "AA without a journal row": len(lost)}).decode() + "\n")
         sys.exit(bool(lost))

@@ -138,7 +138,7 @@ def main() -> None:
     state: Json = {"seed": asked.seed, "policies": 0, "seconds": 0.0, "counts": {}, "differences": []}
     if asked.state and asked.state.exists():
         state = orjson.loads(asked.state.read_bytes())
-    counts = Counter(state["counts"])
+    counts: Counter[str] = Counter(state["counts"])
     while state["policies"] < asked.policies:
         begun, size = time.process_time(), min(BLOCK, asked.policies - state["policies"])
         state["differences"] += block(state["seed"], state["policies"] // BLOCK, size, asked.facts, counts)

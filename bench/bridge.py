@@ -13,17 +13,18 @@ from v2fhir.validate import validate_bundle
 CONFIG = load_config(default_config_path())
 
 
-def bundle(raw):
+def bundle(raw: bytes) -> rounds.Json:
     """What a message becomes."""
-    return convert(parse_bytes(raw, CONFIG.default_charset, CONFIG.fallback_charsets), CONFIG).bundle
+    made: rounds.Json = convert(parse_bytes(raw, CONFIG.default_charset, CONFIG.fallback_charsets), CONFIG).bundle
+    return made
 
 
-def fields(raw):
+def fields(raw: bytes) -> int:
     """How many fields that hold something it looks at; as if it made something of each."""
     asked, raw_of = set(), Segment.raw
 
-    def watched(segment, number):
-        found = raw_of(segment, number)
+    def watched(segment: Segment, number: int) -> str:
+        found: str = raw_of(segment, number)
         if found:
             asked.add((segment.index, number))
         return found

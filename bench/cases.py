@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import orjson
@@ -22,7 +23,7 @@ ROOT = Path(__file__).parent.parent
 CASES = sorted(path for path in (ROOT / "fixtures" / "icm").glob("*.json") if ".fhir" not in path.name)
 
 
-def numbered(number):
+def numbered(number: int) -> bytes:
     """The case of this number: another person's."""
     body = orjson.loads(CASES[number % len(CASES)].read_bytes())
     body["key"] = f"{body['key']}-{number}"
@@ -31,7 +32,7 @@ def numbered(number):
     return orjson.dumps(body)
 
 
-def mapped(amount):
+def mapped(amount: int) -> dict[str, float]:
     programs = load_programs(None)
     raws = [numbered(number) for number in range(amount)]
     started, resources = time.process_time(), 0
@@ -44,11 +45,13 @@ def mapped(amount):
     }
 
 
-def imported(path, amount, environment):
+def imported(path: Path, amount: int, environment: Mapping[str, str]) -> dict[str, float | list[int]]:
     """Import the file; its rate, and the resident memory after each tenth."""
     command = [sys.executable, "-c", "from fhirgw.cli import main; main()", "import", str(path)]
-    started, memory, stored = time.perf_counter(), [], 0
+    started, stored = time.perf_counter(), 0
+    memory: list[int] = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment) as process:
+        assert process.stdout
         for count, line in enumerate(process.stdout, 1):
             stored += orjson.loads(line)["stored"]
             if count % max(1, amount // 10) == 0:
@@ -62,7 +65,7 @@ def imported(path, amount, environment):
     }
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=10_000)
     amount = parser.parse_args().cases

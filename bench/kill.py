@@ -8,12 +8,13 @@ import asyncio
 import contextlib
 import os
 import random
-import signal
 import socket
 import sqlite3
 import subprocess
 import sys
 import tempfile
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,10 +41,10 @@ class Victim:
     data: Path
     port: int = field(default_factory=free_port)
     http: int = field(default_factory=free_port)
-    process: subprocess.Popen | None = None
+    running: subprocess.Popen[bytes] | None = None
     kills: int = 0
 
-    def environment(self):
+    def environment(self) -> dict[str, str]:
         return {
             **os.environ,
             "FHIRGW_DATA_DIR": str(self.data),
@@ -51,18 +52,36 @@ class Victim:
             "FHIRGW_HTTP_PORT": str(self.http),
         }
 
-    def start(self):
-        self.process = subprocess.Popen(
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        assert self.running, "it was not started"
+        return self.running
+
+    def start(self) -> None:
+        self.running = subprocess.Popen(
             [str(FHIRGW), "serve"], env=self.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
 
-    def kill(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
+    def kill(self) -> None:
+        self.end()
         self.kills += 1
         self.start()
 
-    def prepare(self, people):
+    def end(self) -> None:
+        """For good, and without a word."""
+        self.process.kill()
+        self.process.wait()
+
+    async def listening(self) -> None:
+        """Wait until it takes connections."""
+        while True:
+            assert self.process.poll() is None, "it has ended"
+            with contextlib.suppress(OSError):
+                (await asyncio.open_connection("127.0.0.1", self.port))[1].close()
+                return
+            await asyncio.sleep(0.05)
+
+    def prepare(self, people: int) -> None:
         self.data.mkdir(parents=True)
         (self.data / "senders.toml").write_text(SENDERS)
         folder = self.data / "cases"
@@ -77,7 +96,9 @@ class Victim:
         )
 
 
-async def hospital(victim, queue, acked, done):
+async def hospital(
+    victim: Victim, queue: asyncio.Queue[bytes], acked: list[bytes], done: Callable[[], None]
+) -> None:
     """One connection: send, wait for the ACK, and send again what got none, as an interface engine does."""
     while True:
         try:
@@ -105,7 +126,7 @@ async def hospital(victim, queue, acked, done):
             await asyncio.sleep(0.02)
 
 
-async def assault(victim, feed, kills, connections, seed):
+async def assault(victim: Victim, feed: Sequence[bytes], kills: int, connections: int, seed: int) -> list[bytes]:
     """Feed over several connections while the process is killed at random points of the feed."""
     chance = random.Random(seed)
     points = sorted(chance.sample(range(len(feed) // 50, len(feed)), kills))
@@ -114,7 +135,7 @@ async def assault(victim, feed, kills, connections, seed):
         queue.put_nowait(raw)
     acked: list[bytes] = []
 
-    def done():
+    def done() -> None:
         if points and len(acked) >= points[0]:
             points.pop(0)
             victim.kill()
@@ -123,17 +144,20 @@ async def assault(victim, feed, kills, connections, seed):
     return acked
 
 
-async def drained(database):
+def due(database: Path) -> int:
+    """How many acknowledged messages wait to be processed."""
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        ((rows,),) = connection.execute("SELECT count(*) FROM journal WHERE state = 'received'").fetchall()
+    return int(rows)
+
+
+async def drained(database: Path) -> None:
     """Until nothing acknowledged is due any more."""
-    while True:
-        with contextlib.closing(sqlite3.connect(database)) as connection:
-            [[due]] = connection.execute("SELECT count(*) FROM journal WHERE state = 'received'").fetchall()
-        if not due:
-            return
-        await asyncio.sleep(0.1)
+    while due(database):
+        await asyncio.sleep(0.02)
 
 
-def count(database, feed, acked):
+def count(database: Path, feed: Sequence[bytes], acked: Sequence[bytes]) -> dict[str, object]:
     """What the store holds, against what the hospital was told."""
     with contextlib.closing(sqlite3.connect(database)) as connection:
         rows = connection.execute("SELECT raw, state FROM journal WHERE ack_code = 'AA'").fetchall()
@@ -143,10 +167,7 @@ def count(database, feed, acked):
         bodies = connection.execute("SELECT body FROM resource WHERE type = 'Encounter' AND NOT deleted").fetchall()
         [[check]] = connection.execute("PRAGMA integrity_check").fetchall()
     kept = [raw for raw, _ in rows]
-    statuses: dict[str, int] = {}
-    for (body,) in bodies:
-        status = orjson.loads(body)["status"]
-        statuses[status] = statuses.get(status, 0) + 1
+    statuses = Counter(orjson.loads(body)["status"] for (body,) in bodies)
     return {
         "messages": len(feed),
         "acknowledged AA": len(acked),
@@ -155,12 +176,12 @@ def count(database, feed, acked):
         "not processed": sum(state != "processed" for _, state in rows),
         "visits": len({raw.split(b"PV1|")[1].split(b"^VN")[0].split(b"|")[-1] for raw in feed}),
         "encounters": encounters,
-        "encounter status": statuses,
+        "encounter status": dict(statuses),
         "integrity": check,
     }
 
 
-async def run(messages, kills, connections, people, seed):
+async def run(messages: int, kills: int, connections: int, people: int, seed: int) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder:
         victim = Victim(Path(folder) / "data")
         victim.prepare(people)
@@ -170,12 +191,11 @@ async def run(messages, kills, connections, people, seed):
             acked = await assault(victim, feed, kills, connections, seed)
             await drained(victim.data / "fhirgw.db")
         finally:
-            victim.process.kill()
-            victim.process.wait()
+            victim.end()
         return {"kills": victim.kills, **count(victim.data / "fhirgw.db", feed, acked)}
 
 
-def main():
+def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--messages", type=int, default=5000)
     options.add_argument("--kills", type=int, default=20)

@@ -20,7 +20,9 @@ import sqlite3
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 sys.path.insert(0, str(Path(__file__).parent))
 import structlog
@@ -28,17 +30,18 @@ from feed import ROOT, SENDERS, cases, hospital
 
 import fhirgw.store.schema
 from fhirgw.admission import Peer
-from fhirgw.app import build, collect_rarely
+from fhirgw.app import Gateway, build, collect_rarely
 from fhirgw.icm.statements import read_case
 from fhirgw.settings import Settings
-from fhirgw.store.database import migrate
+from fhirgw.store.database import Transaction, migrate
 
+T = TypeVar("T")
 OPERATOR = Peer("bench", local=True)
 CHUNK = 2048
 """Messages are kept and processed in turns of so many, as long as the store is filled."""
 
 
-def gateway_at(folder):
+def gateway_at(folder: Path) -> Gateway:
     """A gateway over a store in this folder."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "senders.toml").write_text(SENDERS)
@@ -47,13 +50,13 @@ def gateway_at(folder):
     return build(settings)
 
 
-async def keep(gateway, feed):
+async def keep(gateway: Gateway, feed: Sequence[bytes]) -> None:
     """Receive messages as a channel does."""
     for start in range(0, len(feed), 256):
         await asyncio.gather(*(gateway.intake.receive(raw, "file", OPERATOR) for raw in feed[start : start + 256]))
 
 
-async def process(gateway):
+async def process(gateway: Gateway) -> tuple[float, float]:
     """Everything that is due; (wall seconds, CPU seconds)."""
     wall, cpu = time.perf_counter(), time.process_time()
     while await gateway.ingest.messages.process_due():
@@ -61,7 +64,7 @@ async def process(gateway):
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
-async def fill(gateway, people, feed):
+async def fill(gateway: Gateway, people: int, feed: Sequence[bytes]) -> None:
     """Members, and the messages that the store holds before anything is measured."""
     for case in cases(people):
         await gateway.ingest.cases.store(read_case(case))
@@ -73,7 +76,7 @@ async def fill(gateway, people, feed):
         print(f"{done} messages, {time.perf_counter() - started:.0f} s", file=sys.stderr)
 
 
-def filled(people, known, feed):
+def filled(people: int, known: int, feed: Sequence[bytes]) -> Path:
     """The folder of a store that took this feed of so many people: of an earlier run of this schema, or new."""
     schema = hashlib.sha256(Path(fhirgw.store.schema.__file__).read_bytes()).hexdigest()[:8]
     folder = ROOT / "build" / "bench" / f"process-{people}-{known}-{len(feed)}-{schema}"
@@ -87,12 +90,12 @@ def filled(people, known, feed):
     return folder
 
 
-def counts(folder, *tables):
+def counts(folder: Path, *tables: str) -> dict[str, int]:
     with contextlib.closing(sqlite3.connect(folder / "fhirgw.db")) as connection:
         return {table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables}
 
 
-def states(folder):
+def states(folder: Path) -> dict[str, int]:
     with contextlib.closing(sqlite3.connect(folder / "fhirgw.db")) as connection:
         return dict(connection.execute("SELECT state, count(*) FROM journal GROUP BY state").fetchall())
 
@@ -112,31 +115,32 @@ STAGES = {
 """Functions whose cumulative time is a stage's; SQL is inside the others. The rest is what carries them."""
 
 
-def profile(gateway, profiler):
+def profile(gateway: Gateway, profiler: cProfile.Profile) -> None:
     """Profile every unit of work with what it holds back until its end; the COMMIT is not in it."""
     write = gateway.database.write
 
-    def whole(unit, tx):
+    def whole(unit: Callable[[Transaction], T], tx: Transaction) -> T:
         outcome = unit(tx)
         tx.settle()
         return outcome
 
-    async def profiled(unit, *, urgent=False):
+    async def profiled(unit: Callable[[Transaction], T], *, urgent: bool = False) -> T:
         return await write(lambda tx: profiler.runcall(whole, unit, tx), urgent=urgent)
 
-    gateway.database.write = profiled
+    gateway.database.write = profiled  # type: ignore[method-assign]  # the profiler stands before it
 
 
-def stages(statistics):
+def stages(statistics: pstats.Stats) -> dict[str, float]:
     """Each stage's share of the time of the units."""
-    taken = {(Path(file).name, name): row[3] for (file, _, name), row in statistics.stats.items()}
+    known = vars(statistics)  # its public attributes, which its stubs do not declare
+    taken = {(Path(file).name, name): row[3] for (file, _, name), row in known["stats"].items()}
     return {
-        stage: sum(taken.get(function, 0) for function in functions) / statistics.total_tt
+        stage: sum(taken.get(function, 0) for function in functions) / known["total_tt"]
         for stage, functions in STAGES.items()
     }
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--people", type=int, default=5000)
     parser.add_argument("--fill", type=int, default=100_000)

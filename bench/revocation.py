@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,9 +24,10 @@ import structlog
 import uvicorn
 from joserfc.jwk import ECKey, KeySet
 from sqlalchemy import insert
-from timing import CLEARED, release
 
 sys.path.insert(0, str(Path(__file__).parent))
+from kill import free_port
+from practice import CLEARED, Json, label, release
 
 from fhirgw import app
 from fhirgw.api import create_api
@@ -34,6 +36,7 @@ from fhirgw.send import Credentials, token
 from fhirgw.settings import Settings
 from fhirgw.store import clients, outbox, policy, repository
 from fhirgw.store.clients import Client
+from fhirgw.store.database import Transaction, migrate
 from fhirgw.store.schema import outbox as outbox_table
 
 LONG = "A goal of the member, in many words. " * 800
@@ -47,30 +50,32 @@ class Partner(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self):
-        self.times = []
+    def __init__(self) -> None:
+        self.times: list[float] = []
         super().__init__(("127.0.0.1", 0), _Taken)
 
 
 class _Taken(BaseHTTPRequestHandler):
-    def do_POST(self):
+    server: Partner
+
+    def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
         self.server.times.append(time.perf_counter())
         self.send_response(200)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    def log_message(self, *args):
+    def log_message(self, format: str, *args: object) -> None:
         pass
 
 
-def goal(number):
+def goal(number: int) -> Json:
     text = {"text": LONG}
     about = {"resourceType": "Goal", "id": f"g{number}", "meta": CLEARED, "lifecycleStatus": "active"}
     return about | {"description": text, "subject": {"reference": "Patient/p0"}}
 
 
-def visit(number):
+def visit(number: int) -> Json:
     kind = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "IMP"}
     about = {"resourceType": "Encounter", "id": f"e{number}", "meta": CLEARED, "status": "in-progress"}
     return about | {
@@ -80,35 +85,39 @@ def visit(number):
     }
 
 
-def stored(gateway, key, endpoint, notices):
+def stored(gateway: app.Gateway, key: ECKey, endpoint: str, notices: int) -> None:
     """The member, the practice, and what is queued for it."""
     jwks = orjson.dumps(KeySet([key]).as_dict(private=False)).decode()
 
-    def unit(tx):
+    def unit(tx: Transaction) -> None:
         repository.put(tx, {"resourceType": "Organization", "id": "elm", "name": "Elm"}, standing="registry")
         policy.enrol(tx, "p0", "bench", "active")
-        for one in ({"resourceType": "Patient", "id": "p0"}, release(0), *map(goal, range(GOALS))):
+        for one in (
+            {"resourceType": "Patient", "id": "p0"},
+            release("p0", "c0", label("N")),
+            *map(goal, range(GOALS)),
+        ):
             repository.put(tx, one)
         clients.register(tx, Client("elm", "Elm", "elm", jwks, ("system/*.rs",), ("TREAT",), None, endpoint))
 
     gateway.database.write_sync(unit)
-    queued = []
+    queued: list[Json] = []
     for start in range(0, notices, 200):
         visits = [visit(number) for number in range(start, start + 200)]
-        gateway.database.write_sync(lambda tx, visits=visits: [repository.put(tx, one) for one in visits])
+        gateway.database.write_sync(partial(repository.put_all, resources=visits))
         queued += [
             {"created_at": 0, "patient": "p0", "focus": f"Encounter/{one['id']}", "code": "notification-admit",
              "key": "IMP", "nth": 0, "client": "elm", "state": "due", "attempts": 0, "due_at": 0,
              "ended_at": None, "error": None}
             for one in visits
         ]  # fmt: skip
-    gateway.database.write_sync(lambda tx: tx.connection.execute(insert(outbox_table), queued))
+    gateway.database.write_sync(lambda tx: tx.connection.execute(insert(outbox_table), queued) and None)
 
 
 class Reader:
     """Reads a long answer slowly: a little before the revocation, all that still comes after it."""
 
-    def __init__(self, port, path, bearer):
+    def __init__(self, port: int, path: str, bearer: str) -> None:
         self._socket = socket.socket()
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)
         self._socket.connect(("127.0.0.1", port))
@@ -119,7 +128,7 @@ class Reader:
         (length,) = [line for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")]
         self.length, self.before, self.after, self.last = int(length.split(b":")[1]), len(body), 0, 0.0
 
-    def drain(self):
+    def drain(self) -> None:
         try:
             while piece := self._socket.recv(1 << 20):
                 self.after += len(piece)
@@ -129,26 +138,25 @@ class Reader:
         self._socket.close()
 
 
-async def get(base, bearer, path):
+async def get(base: str, bearer: str, path: str) -> Json:
     """The JSON of a path or link."""
     import httpx  # noqa: PLC0415 - a partner's client, which the gateway does not have
 
     async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
         url = path if "://" in path else base + path
-        return (await http.get(url, headers={"Authorization": f"Bearer {bearer}"})).json()
+        answer: Json = (await http.get(url, headers={"Authorization": f"Bearer {bearer}"})).json()
+        return answer
 
 
-def states(gateway):
+def states(gateway: app.Gateway) -> dict[str, int]:
     with gateway.database.read() as connection:
         return outbox.counts(connection)
 
 
-async def measured(folder, readers, pages, notices):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+async def measured(folder: Path, readers: int, pages: int, notices: int) -> None:
+    port = free_port()
     settings = Settings(data_dir=folder, http_port=port, base_url=f"http://127.0.0.1:{port}")
-    app.migrate(settings.database)
+    migrate(settings.database)
     gateway = app.build(settings)
     partner = Partner()
     threading.Thread(target=partner.serve_forever, daemon=True).start()
@@ -195,7 +203,14 @@ async def measured(folder, readers, pages, notices):
     gateway.database.close()
 
 
-def report(readers, totals, pages, times, commit, ended):
+def report(
+    readers: Sequence[Reader],
+    totals: Sequence[int | None],
+    pages: float,
+    times: Sequence[float],
+    commit: float,
+    ended: dict[str, int],
+) -> None:
     length, shown = readers[0].length, sum(map(bool, totals))
     after = sorted(one.after for one in readers)
     whole = sum(one.before + one.after >= one.length for one in readers)
@@ -209,7 +224,7 @@ def report(readers, totals, pages, times, commit, ended):
     print(f"  {max(late, default=0):.0f} ms after); what became of all: {ended}")
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--readers", type=int, default=10, help="long answers that are open")
     parser.add_argument("--pages", type=int, default=20, help="page links that are open")
@@ -217,7 +232,7 @@ def main():
     asked = parser.parse_args()
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(partial(measured, Path(folder))(asked.readers, asked.pages, asked.notices))
+        asyncio.run(measured(Path(folder), asked.readers, asked.pages, asked.notices))
 
 
 if __name__ == "__main__":

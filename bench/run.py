@@ -6,52 +6,54 @@ through ``Share.release`` with a durable account of each, by a practice (consent
 """
 
 import asyncio
-import contextlib
-import os
-import platform
-import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import orjson
 
 sys.path.insert(0, str(Path(__file__).parent))
 from feed import ROOT, SENDERS, cases, visits
-from kill import FHIRGW, Victim
+from figures import machine
+from kill import FHIRGW, Victim, drained
 
 from fhirgw.app import build
-from fhirgw.asks import Read, Requester, Search
+from fhirgw.asks import Ask, Read, Requester, Search
 from fhirgw.icm.statements import read_case
 from fhirgw.ingest import register_organization
 from fhirgw.settings import Settings
+from fhirgw.share import Share
 from fhirgw.store import identity
 from fhirgw.store.database import migrate
 from fhirgw.v2 import conformance
 from fhirgw.v2.client import MllpClient
 from fhirgw.v2.codec import parse
 
+Figures = dict[str, float | str]
 PEOPLE = 100
 READS = (("PID", 3), ("PID", 5), ("PID", 7), ("PID", 8), ("PID", 11), ("PV1", 2), ("PV1", 3), ("PV1", 19))
 
 
-def microseconds(work, repeat):
+def microseconds(work: Callable[[], object], repeat: int) -> float:
     started = time.perf_counter()
     for _ in range(repeat):
         work()
     return (time.perf_counter() - started) / repeat * 1e6
 
 
-def parsing(feed):
+def parsing(feed: Sequence[bytes]) -> Figures:
     raw = feed[0]
 
-    def own():
+    def own() -> None:
         message = parse(raw)
         for _ in range(5):
             for segment, field in READS:
-                message.first(segment).get(field)
+                found = message.first(segment)
+                assert found
+                found.get(field)
 
     return {
         "v2 parse and 40 field reads, own codec, µs": round(microseconds(own, 2000), 1),
@@ -59,10 +61,10 @@ def parsing(feed):
     }
 
 
-async def acknowledged(port, feed, connections):
+async def acknowledged(port: int, feed: Sequence[bytes], connections: int) -> float:
     """Messages per second until each has its ACK."""
 
-    async def one(part):
+    async def one(part: Sequence[bytes]) -> None:
         async with MllpClient("127.0.0.1", port) as client:
             for raw in part:
                 ack = await client.send(raw)
@@ -73,27 +75,16 @@ async def acknowledged(port, feed, connections):
     return len(feed) / (time.perf_counter() - started)
 
 
-def due(database):
-    with contextlib.closing(sqlite3.connect(database)) as connection:
-        [[rows]] = connection.execute("SELECT count(*) FROM journal WHERE state = 'received'").fetchall()
-    return rows
-
-
-async def edge(folder, feed, connections):
+async def edge(folder: Path, feed: Sequence[bytes], connections: int) -> Figures:
     """ACKs per second, and messages per second until the last one is processed."""
-    victim = Victim(Path(folder) / f"edge{connections}")
+    victim = Victim(folder / f"edge{connections}")
     victim.prepare(PEOPLE)
     victim.start()
     try:
-        while True:
-            with contextlib.suppress(OSError):
-                (await asyncio.open_connection("127.0.0.1", victim.port))[1].close()
-                break
-            await asyncio.sleep(0.05)
+        await victim.listening()
         started = time.perf_counter()
         rate = await acknowledged(victim.port, feed, connections)
-        while due(victim.data / "fhirgw.db"):
-            await asyncio.sleep(0.02)
+        await drained(victim.data / "fhirgw.db")
         processed = len(feed) / (time.perf_counter() - started)
     finally:
         victim.process.terminate()
@@ -104,11 +95,11 @@ async def edge(folder, feed, connections):
     }
 
 
-async def per_second(share, requester, asks, tasks=16):
+async def per_second(share: Share, requester: Requester, asks: Sequence[Ask], tasks: int = 16) -> float:
     """Answers per second with several requests under way."""
     queue = list(asks)
 
-    async def worker():
+    async def worker() -> None:
         while queue:
             await share.release(requester, queue.pop())
 
@@ -117,8 +108,8 @@ async def per_second(share, requester, asks, tasks=16):
     return len(asks) / (time.perf_counter() - started)
 
 
-async def sharing(folder):
-    settings = Settings(data_dir=Path(folder) / "share")
+async def sharing(folder: Path) -> Figures:
+    settings = Settings(data_dir=folder / "share")
     settings.data_dir.mkdir()
     (settings.data_dir / "senders.toml").write_text(SENDERS)
     migrate(settings.database)
@@ -134,8 +125,9 @@ async def sharing(folder):
     practice = Requester("elm", organization, "TREAT", ("system/*.rs",), None, "bench")
     staff = Requester("icm", organization, "COC", ("system/*.rs",), frozenset({"*"}), "bench")
     plans = Search("CarePlan", (("patient", alma), ("_include", "CarePlan:goal")))
-    figures = {}
-    for name, asks in (("reads", [Read("Patient", alma)] * 2000), ("searches", [plans] * 500)):
+    figures: Figures = {}
+    measured: dict[str, list[Ask]] = {"reads": [Read("Patient", alma)] * 2000, "searches": [plans] * 500}
+    for name, asks in measured.items():
         rates = {}
         for who, requester in (("consent", practice), ("no filter", staff)):
             await per_second(gateway.share, requester, asks[:50])
@@ -146,18 +138,19 @@ async def sharing(folder):
     return figures
 
 
-async def everything():
+async def everything() -> Figures:
     feed = visits(PEOPLE, 3000)
-    figures = {"machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"}
+    figures: Figures = {"machine": machine()}
     figures |= parsing(feed)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
         for connections in (1, 16):
             figures |= await edge(folder, feed, connections)
         figures |= await sharing(folder)
     return figures
 
 
-def main():
+def main() -> None:
     print(orjson.dumps(asyncio.run(everything()), option=orjson.OPT_INDENT_2).decode())
 
 
