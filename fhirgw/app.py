@@ -35,6 +35,7 @@ from fhirgw.programs import Program
 from fhirgw.replies import Replies
 from fhirgw.settings import Keys, Settings
 from fhirgw.share import Share
+from fhirgw.store import basis
 from fhirgw.store.database import Database, migrate
 from fhirgw.v2.server import MllpServer
 from fhirgw.v2.tls import client_context, server_context
@@ -93,10 +94,11 @@ def build(settings: Settings, *, clock: Callable[[], int] = now) -> Gateway:
         base=settings.base,
         pages=PageSeal(keys.cursor, settings.cursor_seconds),
         consent=ConsentSettings(
-            agreements=load_agreements(settings.agreements_file),
+            agreements=load_agreements(settings.agreements_file, settings.zone),
             minimum=load_minimum(settings.minimum_file),
             break_glass_minutes=settings.break_glass_minutes,
             disclosers=frozenset({settings.organization or ""} - {""}),
+            zone=settings.zone,
         ),
         clock=clock,
         matching=model,
@@ -126,6 +128,24 @@ def build(settings: Settings, *, clock: Callable[[], int] = now) -> Gateway:
     doors = Doors(intake, replies, settings, new_id=new_id)
     kept = mirror.configured(settings, database, share, new_id=new_id, clock=clock)
     return Gateway(settings, keys, known, database, ledger, share, intake, ingest, notifier, doors, kept)
+
+
+def opened(settings: Settings) -> Gateway:
+    """The gateway over its database, made or migrated first.
+
+    Raises:
+        InvalidElement: What the store keeps of its Consents was read in another zone.
+    """
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    migrate(settings.database, settings.zone)
+    gateway = build(settings)
+    with gateway.database.read() as connection:
+        kept = basis.zone(connection)
+    if kept != settings.zone:
+        gateway.database.close()
+        text = f"FHIRGW_ZONE is {settings.zone}; this store reads its Consents in {kept}: see fhirgw relabel."
+        raise InvalidElement(text, location="zone")
+    return gateway
 
 
 def require_safe_binding(settings: Settings) -> None:
@@ -260,9 +280,7 @@ async def serve(settings: Settings) -> None:
     require_safe_binding(settings)
     if not settings.disk_encrypted:
         log.warning("data at rest is not declared encrypted", set="FHIRGW_DISK_ENCRYPTED")
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    migrate(settings.database)
-    gateway = build(settings)
+    gateway = opened(settings)
     collect_rarely()
     try:
         async with running(gateway):

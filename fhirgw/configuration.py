@@ -15,7 +15,7 @@ from fhirgw.consent.model import Agreement, Profile
 from fhirgw.consent.wire import read_agreements
 from fhirgw.errors import InvalidElement
 from fhirgw.programs import Program
-from fhirgw.settings import Senders, Settings
+from fhirgw.settings import ZONE, Senders, Settings
 
 log = structlog.get_logger(__name__)
 LOOK_SECONDS = 0.01
@@ -80,13 +80,17 @@ def load_matching(file: Path | None) -> matching.Model:
         raise InvalidElement(f"The matching file cannot be read: {error}", location="matching") from None
 
 
-def load_agreements(file: Path | None) -> tuple[Agreement, ...]:
+def load_agreements(file: Path | None, zone: str = ZONE) -> tuple[Agreement, ...]:
     """Under which agreements the law has data disclosed without a release: those of the operator's file.
+
+    Args:
+        file: Of the operator; None: there are none.
+        zone: Of their first and last days.
 
     Raises:
         InvalidElement: The file cannot be read, or an agreement lacks something.
     """
-    return read_agreements(_tables(file, "agreements").get("agreement", []), "agreement")
+    return read_agreements(_tables(file, "agreements").get("agreement", []), "agreement", zone)
 
 
 def load_minimum(file: Path | None) -> tuple[Profile, ...]:

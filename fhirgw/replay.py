@@ -66,8 +66,8 @@ def replay(connection: Connection, recorded: Recorded, settings: ConsentSettings
     if entry.basis is None or entry.patient is None:
         raise InvalidElement("Nothing was decided by consent in this entry.", location="ENTRY")
     basis, patient = entry.basis, entry.patient
-    versions = list(_as_it_was(connection, entry, basis, recorded.at))
-    with _store_of(versions, patient, basis) as database, database.read() as then:
+    versions = list(_as_it_was(connection, entry, basis, recorded.at, settings.zone))
+    with _store_of(versions, patient, basis, settings.zone) as database, database.read() as then:
         visibility = _visibility(then, entry, basis, settings)
         differences = (
             *(() if recorded.intact else ("the entry was changed",)),
@@ -82,7 +82,7 @@ def replay(connection: Connection, recorded: Recorded, settings: ConsentSettings
 # What there was ---------------------------------------------------------------------------------------------------
 
 
-def _as_it_was(connection: Connection, entry: Entry, basis: Basis, before: int) -> Iterator[Version]:
+def _as_it_was(connection: Connection, entry: Entry, basis: Basis, before: int, zone: str) -> Iterator[Version]:
     """The record, the Consents of records joined with it, and whoever these and the recipient refer to."""
     people = ("Practitioner",) if entry.emergency else ()
     wanted = (
@@ -91,7 +91,7 @@ def _as_it_was(connection: Connection, entry: Entry, basis: Basis, before: int) 
         (history.c.type.in_((*_ROLES, *people)), history.c.patient.is_(None)),
     )
     met = {(one.type, one.id): one for where in wanted for one in past.versions(connection, before, *where)}
-    met |= {(one.type, one.id): one for one in _bearers(connection, met.values(), before)}
+    met |= {(one.type, one.id): one for one in _bearers(connection, met.values(), before, zone)}
     front = {entry.organization or "", *(name for one in met.values() for name in index.references(one.body))}
     asked: set[str] = set()
     while front:
@@ -102,10 +102,10 @@ def _as_it_was(connection: Connection, entry: Entry, basis: Basis, before: int) 
     yield from met.values()
 
 
-def _bearers(connection: Connection, known: Iterable[Version], before: int) -> list[Version]:
+def _bearers(connection: Connection, known: Iterable[Version], before: int, zone: str) -> list[Version]:
     """Whoever bears an identifier by which alone a Consent names somebody; no history is found by identifier."""
     consents = (one.body for one in known if one.type == "Consent")
-    named = frozenset(token for body in consents for token in identified(reading_of(body, "UTC")))
+    named = frozenset(token for body in consents for token in identified(reading_of(body, zone)))
     everybody = past.versions(connection, before, history.c.type.in_(parties.BEARERS)) if named else []
     return [one for one in everybody if named & set(identifier_tokens(one.body))]
 
@@ -118,11 +118,11 @@ def _named(connection: Connection, reference: str, before: int) -> list[Version]
 
 
 @contextmanager
-def _store_of(versions: Iterable[Version], patient: str, basis: Basis) -> Iterator[Database]:
+def _store_of(versions: Iterable[Version], patient: str, basis: Basis, zone: str) -> Iterator[Database]:
     """A store of its own with these versions, gone when it is left."""
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{Path(folder) / 'then.db'}"
-        migrate(url)
+        migrate(url, zone)
         database = Database(url, clock=lambda: basis.decided)
         try:
             database.write_sync(lambda tx: _fill(tx, versions, patient, basis))

@@ -9,12 +9,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+ZONE: Final = "America/New_York"
+"""Where nobody says otherwise, times without an offset are meant there. Never silently UTC."""
+
+
+def _known_zone(name: str) -> str:
+    try:
+        return ZoneInfo(name).key
+    except (KeyError, OSError, ValueError):
+        raise ValueError("there is no such time zone") from None
+
+
+Zone = Annotated[str, AfterValidator(_known_zone)]
+"""The name of a zone in the IANA database."""
 ZField = Annotated[str, StringConstraints(pattern=r"^Z[A-Z0-9]{2}-[1-9]\d{0,2}(\.[1-9]\d{0,2})?$")]
 """A field, or a component of it, of a segment that is not the standard's: ``ZPV-3``, ``ZPV-3.2``."""
 _Z_TARGET = r"^(([A-LN-Y][A-Z0-9]|M[A-RT-Z])[A-Z0-9]-[1-9]\d{0,2}|(Patient|Encounter) [a-z]+:\S+)$"
@@ -53,7 +66,7 @@ class Sender(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     facility: str = ""
-    zone: str = "America/New_York"
+    zone: Zone = ZONE
     charset: str | None = None
     part2: bool = False
     default_authority: str | None = None
@@ -146,6 +159,7 @@ class Settings(BaseSettings):
     agreements_file: Path | None = None
     minimum_file: Path | None = None
     organization: str | None = None
+    zone: Zone = ZONE
     break_glass_minutes: Annotated[int, Field(ge=1)] = 60
     deployment_key: str | None = None
     max_message_bytes: int = 10 * 1024 * 1024

@@ -124,7 +124,7 @@ class Visibilities:
             programs = None if "*" in requester.inside else requester.inside
             own = Grant(patients=None, programs=programs, predicate=ALWAYS)
             return Visibility((own,), inside=True, revision=policy.revision(connection), label_table=TABLE_VERSION)
-        revision = relabelling.revision(connection)
+        revision = relabelling.revision(connection, self._settings.zone)
         if revision is None:
             raise DependencyDown("The store is being labelled anew; ask again later.")
         at = datetime.fromtimestamp(now / 1_000_000, UTC)

@@ -32,9 +32,13 @@ class Gateway:
     def __init__(self, path):
         self.now = START
         self.database = Database(empty_store(path), clock=lambda: self.now)
+        self.told()
+
+    def told(self, **switches):
+        """Share by these switches from now on."""
         self.share = Share(
             self.database, Ledger("t", KEYS.audit), base=BASE, pages=PageSeal(KEYS.cursor, 900),
-            consent=ConsentSettings(), clock=lambda: self.now,
+            consent=ConsentSettings(**switches), clock=lambda: self.now,
         )  # fmt: skip
 
     def put(self, *resources, **options):

@@ -5,9 +5,12 @@ from importlib import resources
 import pytest
 
 from fhirgw import app, configuration
+from fhirgw.cli import main
 from fhirgw.configuration import SendersFile, load_agreements, load_programs
 from fhirgw.errors import InvalidElement
 from fhirgw.settings import Settings
+from fhirgw.store import relabelling
+from fhirgw.store.database import Database
 
 AGREEMENT = """
 [[agreement]]
@@ -70,3 +73,21 @@ def test_what_the_operator_sets_is_what_is_decided_by(tmp_path):
         assert (consent.disclosers, consent.break_glass_minutes) == ({"urn:npi|1"}, 5)
     finally:
         gateway.database.close()
+
+
+def test_a_store_is_read_in_the_zone_that_it_is_kept_in(tmp_path):
+    app.opened(Settings(data_dir=tmp_path, zone="America/Vancouver")).database.close()
+    with pytest.raises(InvalidElement, match="America/Vancouver: see fhirgw relabel"):
+        app.opened(Settings(data_dir=tmp_path))
+    database = Database(Settings(data_dir=tmp_path).database)
+    database.write_sync(lambda tx: relabelling.adopt(tx, "America/New_York"))
+    database.close()
+    app.opened(Settings(data_dir=tmp_path)).database.close()
+
+
+def test_a_setting_that_is_wrong_ends_the_start_in_a_line_that_repeats_nothing_of_it(monkeypatch, capsys):
+    monkeypatch.setenv("FHIRGW_ZONE", "Mars/Olympus")
+    monkeypatch.setattr("sys.argv", ["fhirgw", "migrate"])
+    with pytest.raises(SystemExit, match="1"):
+        main()
+    assert capsys.readouterr().err == "fhirgw: FHIRGW_ZONE: there is no such time zone\n"

@@ -4,15 +4,18 @@ import asyncio
 
 import pytest
 from consented_store import Gateway, elm, encounter, goal, plan, ref, release
+from sqlalchemy import select
 
 from fhirgw import metrics, relabelling
 from fhirgw.asks import History, Read, Search
 from fhirgw.consent import codes, units
 from fhirgw.consent.vocabulary import BITS
 from fhirgw.errors import DependencyDown, NotFound
-from fhirgw.store import held, policy, repository
+from fhirgw.settings import ZONE
+from fhirgw.store import basis, held, policy, repository
 from fhirgw.store import relabelling as stored_relabelling
 from fhirgw.store.database import Database
+from fhirgw.store.schema import policy_pattern
 
 NEW = "tables of tomorrow"
 GOALS = tuple(f"g{number}" for number in range(5))
@@ -33,7 +36,7 @@ def gateway(tmp_path):
 def tomorrow(monkeypatch):
     """A program whose tables have it that E11.9 tells of substance use."""
     monkeypatch.setitem(codes._PREFIX, "E119", BITS["SUD"])
-    for module in (held, repository, stored_relabelling):
+    for module in (held, repository, basis):
         monkeypatch.setattr(module, "TABLE_VERSION", NEW)
     units._known_units.cache_clear()  # another program remembers nothing
     yield NEW
@@ -88,7 +91,7 @@ def test_a_run_that_is_killed_between_batches_is_taken_up_where_it_was(gateway, 
 def test_an_older_program_beside_a_newer_one_answers_nobody_outside(gateway, monkeypatch):
     before = gateway.body(Read("Goal", "g0"))
     with monkeypatch.context() as newer:
-        for module in (held, repository, stored_relabelling):
+        for module in (held, repository, basis):
             newer.setattr(module, "TABLE_VERSION", NEW)
         gateway.database.write_sync(lambda tx: stored_relabelling.relabel(tx, 1))
     shut(gateway)
@@ -129,3 +132,34 @@ def test_the_worker_is_done_when_everything_is_labelled_and_tries_again_until_th
     assert metrics.relabelling_left._value.get() == 0
     with pytest.raises(NotFound):
         gateway.body(Read("Goal", "g0"))
+
+
+def test_in_another_zone_every_policy_is_read_anew_before_anything_is_answered(gateway):
+    """FHIRGW_ZONE: what is marked by a day, and who is decided alike, was told by the clock of the store's zone."""
+    day = {"start": "2026-03-01", "end": "2026-03-31"}
+    dated = release()
+    dated["provision"]["provision"] = [{"type": "deny", "dataPeriod": day}]
+    gateway.put(dated, encounter("late", "M54.5") | {"period": {"start": "2026-04-01T02:00:00Z"}})
+    with pytest.raises(NotFound):  # it is still March in New York
+        gateway.body(Read("Encounter", "late"))
+    read_before = patterns_of(gateway)
+    gateway.database.write_sync(lambda tx: stored_relabelling.adopt(tx, ZONE))
+    with pytest.raises(NotFound):
+        gateway.body(Read("Encounter", "late"))
+    gateway.database.write_sync(lambda tx: stored_relabelling.adopt(tx, "UTC"))
+    shut(gateway)
+    assert run(gateway) == 11
+    shut(gateway)  # this program was told another zone than its store
+    gateway.told(zone="UTC")
+    assert gateway.body(Read("Encounter", "late"))["id"] == "late"
+    assert gateway.body(Search("Encounter", ()))["total"] == 1
+    read_anew = patterns_of(gateway)
+    assert read_anew != read_before
+    gateway.put(dated)
+    assert patterns_of(gateway) == read_anew
+
+
+def patterns_of(gateway):
+    """What is kept of who is decided alike, and when."""
+    with gateway.database.read() as connection:
+        return connection.execute(select(policy_pattern).order_by(policy_pattern.c.since)).all()

@@ -350,7 +350,7 @@ def test_a_release_ends_with_its_day(gateway):
     gateway.put(plan())
     gateway.now = START
     assert gateway.body(Read("CarePlan", "k"))["id"] == "k"
-    gateway.now = 1_798_761_599_000_000  # 2026-12-31T23:59:59Z
+    gateway.now = 1_798_779_599_000_000  # 2026-12-31T23:59:59-05:00
     assert gateway.body(Read("CarePlan", "k"))["id"] == "k"
     gateway.now += 1_000_000
     with pytest.raises(NotFound):

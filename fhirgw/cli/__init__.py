@@ -7,10 +7,12 @@ import os
 import sys
 
 import typer
+from pydantic import ValidationError
 
 from fhirgw.cli.loading import commands_in
 from fhirgw.cli.terminal import fail
-from fhirgw.errors import GatewayError
+from fhirgw.errors import GatewayError, InvalidElement
+from fhirgw.settings import Settings
 
 app = typer.Typer(
     name="fhirgw",
@@ -57,5 +59,17 @@ def main() -> None:
         app()
     except GatewayError as error:
         sys.exit(fail(error))
+    except ValidationError as error:
+        if error.title != Settings.__name__:
+            raise
+        sys.exit(max(fail(misset) for misset in _misset(error)))
     except ExceptionGroup as group:
         sys.exit(max(fail(error) for error in group.exceptions))
+
+
+def _misset(error: ValidationError) -> list[InvalidElement]:
+    """Which settings are wrong, and how; not what they say, which may be a secret."""
+    return [
+        InvalidElement(one["msg"].removeprefix("Value error, "), location=f"FHIRGW_{one['loc'][0]}".upper())
+        for one in error.errors()
+    ]

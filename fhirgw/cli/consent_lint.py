@@ -13,6 +13,7 @@ from fhirgw.consent.lint import lint
 from fhirgw.consent.model import ConsentSettings
 from fhirgw.consent.wire import resources
 from fhirgw.document.officer import legend
+from fhirgw.settings import Settings
 
 
 def register(app: typer.Typer) -> None:
@@ -30,10 +31,11 @@ def consent_lint(
 
     Example: fhirgw consent lint fixtures/consent/roi.json
     """
-    known = Supporting(resources([read_json(path) for path in supporting or []], "supporting"))
+    settings = ConsentSettings(zone=Settings().zone)
+    known = Supporting(resources([read_json(path) for path in supporting or []], "supporting"), settings.zone)
     stated = resources([read_json(path) for path in consents], "consents")
     grave = False
-    for report in lint(stated, known, datetime.now(UTC), ConsentSettings()):
+    for report in lint(stated, known, datetime.now(UTC), settings):
         emit(asdict(report))
         people.print(f"Consent/{report.consent}", style="bold")
         for said in (*(f"permits {one}" for one in report.permits), *(f"denies {one}" for one in report.denies)):

@@ -10,6 +10,7 @@ from fhirgw.cli.terminal import emit, emit_all, read, read_json
 from fhirgw.consent.cases import Cases
 from fhirgw.consent.wire import decision_json
 from fhirgw.errors import InvalidElement
+from fhirgw.settings import Settings
 
 
 def register(app: typer.Typer) -> None:
@@ -28,7 +29,7 @@ def consent_decide(
 
     Example: fhirgw consent decide --request R.json --resource F.json --consents C.json
     """
-    cases = Cases(datetime.now(UTC))
+    cases = Cases(datetime.now(UTC), zone=Settings().zone)
     if batch:
         lines = ((number, line) for number, line in enumerate(read(batch).splitlines(), 1) if line.strip())
         raise typer.Exit(code=int(emit_all(cases.answer(line, number) for number, line in lines)))

@@ -88,14 +88,10 @@ def local() -> Iterator["Gateway"]:
     # A command over files needs no gateway, which takes a second to load.
     import structlog  # noqa: PLC0415
 
-    from fhirgw.app import build  # noqa: PLC0415
-    from fhirgw.store.database import migrate  # noqa: PLC0415
+    from fhirgw.app import opened  # noqa: PLC0415
 
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    settings = Settings()
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    migrate(settings.database)
-    gateway = build(settings)
+    gateway = opened(Settings())
     try:
         yield gateway
     finally:

@@ -20,6 +20,7 @@ from fhirgw.consent.standing import refusal_kind
 from fhirgw.consent.wire import decision_json, object_of, parse, read_request, read_settings, resource_of, resources
 from fhirgw.errors import GatewayError, InvalidElement
 from fhirgw.remembered import key_of
+from fhirgw.settings import ZONE
 
 _PARTIES: Final = PERSONS | TEAMS | {"Organization"}
 """A resource of these types, asked about, also tells who is who."""
@@ -62,14 +63,16 @@ class _Question:
 class Cases:
     """Decides cases, one after the other; the answers do not depend on which went before."""
 
-    def __init__(self, now: datetime | None = None, *, kept: int = 4096) -> None:
+    def __init__(self, now: datetime | None = None, *, zone: str = ZONE, kept: int = 4096) -> None:
         """Nothing read yet.
 
         Args:
             now: Decision time where a request states none; with neither, the case cannot be decided.
+            zone: Of what a Consent dates without an offset, where a case states none.
             kept: How many questions are remembered.
         """
         self._now = now
+        self._zone = zone
         self._kept = kept
         self._at_hand: dict[str, Supporting] = {}
         self._questions: OrderedDict[str, _Question] = OrderedDict()
@@ -110,18 +113,18 @@ class Cases:
             self._questions.move_to_end(key)
         return found
 
-    def _supporting(self, stated: Any, beside: list[Json]) -> Supporting:
+    def _supporting(self, stated: Any, beside: list[Json], zone: str) -> Supporting:
         """What is at hand; where cases differ in the rest, they often have it in common."""
-        key = _key([stated, beside])
+        key = _key([stated, beside, zone])
         if key not in self._at_hand:
             if len(self._at_hand) >= self._kept:
                 self._at_hand.clear()
-            self._at_hand[key] = Supporting([*resources(stated, "supporting"), *beside])
+            self._at_hand[key] = Supporting([*resources(stated, "supporting"), *beside], zone)
         return self._at_hand[key]
 
     def _read(self, case: Json, beside: list[Json]) -> _Question:
-        supporting = self._supporting(case.get("supporting", []), beside)
-        settings = read_settings(case.get("settings", {}))
+        settings = read_settings(case.get("settings", {}), self._zone)
+        supporting = self._supporting(case.get("supporting", []), beside, settings.zone)
         consents = tuple(resources(case.get("consents", []), "consents"))
         return _Question(
             request=read_request(case.get("request"), supporting, now=self._now),

@@ -5,8 +5,9 @@ See: the consent specification, §2.3 (A: person, roles held now, organization, 
 """
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
-from typing import Any, Final
+from datetime import datetime, tzinfo
+from typing import Final
+from zoneinfo import ZoneInfo
 
 from fhirgw.consent.content import Content
 from fhirgw.consent.elements import PERSONS, TEAMS, bare, identifier_tokens, objects, reference_type
@@ -14,6 +15,7 @@ from fhirgw.consent.instants import Span, period_span, within
 from fhirgw.consent.labels import LabelContext, label
 from fhirgw.consent.model import Json, Member, PatientPolicy, Recipient
 from fhirgw.consent.networks import AFFILIATION, beyond, links_of, reach
+from fhirgw.settings import ZONE
 
 AUTHORITY: Final = frozenset({"GUARD", "HPOWATT", "DPOWATT", "POWATT"})
 """v3-RoleCode relationships that record an authority to sign for the patient; not a guardian for one lawsuit
@@ -27,12 +29,19 @@ _TEAM_STATUS: Final = {"active": True, "inactive": False, "entered-in-error": Fa
 class Supporting:
     """Resources to resolve references with. Never changed after it was made."""
 
-    def __init__(self, resources: Iterable[Json]) -> None:
+    def __init__(self, resources: Iterable[Json], zone: str = ZONE) -> None:
+        """Have them at hand.
+
+        Args:
+            resources: All of them.
+            zone: Of their dates.
+        """
+        self._zone = ZoneInfo(zone)
         self.by_reference = {f"{each['resourceType']}/{each.get('id')}": each for each in resources}
         self.roles = [each for each in self.by_reference.values() if each["resourceType"] == "PractitionerRole"]
         self._open: set[str] = set()
         stated = [each for each in self.by_reference.values() if each["resourceType"] == AFFILIATION]
-        self._links = tuple(link for each in stated for link in links_of(each, self._same))
+        self._links = tuple(link for each in stated for link in links_of(each, self._same, self._zone))
 
     def tokens(self, reference: str) -> frozenset[str]:
         """The reference, and the identifiers of the resource behind it."""
@@ -86,7 +95,7 @@ class Supporting:
         for role in self.roles:
             name = f"PractitionerRole/{role.get('id')}"
             holder, where = _target(role, "practitioner"), _target(role, "organization")
-            if not _current(role, at):
+            if not _current(role, at, self._zone):
                 continue
             if name in tokens:
                 tokens |= self.tokens(holder) if holder else set()
@@ -109,7 +118,9 @@ class Supporting:
             affiliations=self._affiliations(),
             authorities=self._authorities(patient),
             members={
-                name: members_of(each) for name, each in self.by_reference.items() if each["resourceType"] in TEAMS
+                name: members_of(each, self._zone)
+                for name, each in self.by_reference.items()
+                if each["resourceType"] in TEAMS
             },
         )
 
@@ -134,7 +145,7 @@ class Supporting:
 
     def _authorities(self, patient: str) -> dict[str, Span]:
         related = {
-            name: authority(each, patient)
+            name: authority(each, patient, self._zone)
             for name, each in self.by_reference.items()
             if each["resourceType"] == "RelatedPerson"
         }
@@ -162,7 +173,7 @@ def holders_of(resource: Json) -> set[str]:
     return {_target(resource, name) for name in ("practitioner", "organization")} - {""}
 
 
-def members_of(team: Json) -> tuple[Member, ...]:
+def members_of(team: Json, zone: tzinfo) -> tuple[Member, ...]:
     """Who is in a CareTeam or a Group, when, and whether that holds."""
     if team["resourceType"] == "CareTeam":
         element, who, held = "participant", "member", _TEAM_STATUS.get(str(team.get("status", "active")))
@@ -172,19 +183,19 @@ def members_of(team: Json) -> tuple[Member, ...]:
     entries = objects(team.get(element, []))
     unknown: list[Json] = [{}]  # a list that cannot be read: somebody
     return tuple(
-        _member(entry, who, held, team.get("period", {})) for entry in (unknown if entries is None else entries)
+        _member(entry, who, held, _both(*(period_span(each.get("period", {}), zone) for each in (team, entry))))
+        for entry in (unknown if entries is None else entries)
     )
 
 
-def _member(entry: Json, who: str, held: bool | None, period: Any) -> Member:
+def _member(entry: Json, who: str, held: bool | None, when: Span | None) -> Member:
     reference = entry.get(who)
     named: Json = reference if isinstance(reference, dict) else {}
-    spans = [period_span(each, UTC) for each in (period, entry.get("period", {}))]
     return Member(
         literal=bare(named.get("reference")),
         kind=reference_type(named),
         tokens=frozenset(identifier_tokens({"identifier": [named.get("identifier")]})),
-        when=_both(*spans),
+        when=when,
         held=False if entry.get("inactive") is True else held,
     )
 
@@ -198,7 +209,7 @@ def _both(one: Span | None, other: Span | None) -> Span | None:
     return max(starts, default=None), min(ends, default=None)
 
 
-def authority(related: Json, patient: str) -> Span | None:
+def authority(related: Json, patient: str, zone: tzinfo) -> Span | None:
     """From when to when a RelatedPerson may sign for the patient; None without a recorded authority."""
     codes = {
         coding.get("code")
@@ -208,7 +219,7 @@ def authority(related: Json, patient: str) -> Span | None:
     named = _target(related, "patient") == f"Patient/{patient}"
     if not named or related.get("active") is False or not codes & AUTHORITY:
         return None
-    return period_span(related.get("period", {}), UTC)
+    return period_span(related.get("period", {}), zone)
 
 
 def _target(resource: Json, element: str) -> str:
@@ -216,5 +227,5 @@ def _target(resource: Json, element: str) -> str:
     return bare(reference.get("reference")) if isinstance(reference, dict) else ""
 
 
-def _current(role: Json, at: datetime) -> bool:
-    return role.get("active") is not False and within(at, period_span(role.get("period", {}), UTC)) is True
+def _current(role: Json, at: datetime, zone: tzinfo) -> bool:
+    return role.get("active") is not False and within(at, period_span(role.get("period", {}), zone)) is True

@@ -32,7 +32,7 @@ def _span(text: str, zone: tzinfo) -> tuple[datetime, datetime] | None:
         start = datetime(
             int(year), int(month or 1), int(day or 1), int(hour or 0), int(minute or 0), int(second or 0), tzinfo=tz
         ) + timedelta(seconds=float(fraction or 0))
-        return start.astimezone(UTC), (_next(start, match.groups()) - _TICK).astimezone(UTC)
+        return start.astimezone(UTC), _next(start, match.groups()).astimezone(UTC) - _TICK
     except (ValueError, OverflowError):
         return None
 
@@ -57,13 +57,21 @@ def _offset(text: str) -> tzinfo:
 
 
 def zone_of(consent: Json, default: str) -> tzinfo:
-    """The Consent's zone: the offset its ``dateTime`` carries, else the default."""
+    """The Consent's zone: the offset its ``dateTime`` carries; the default where it carries none, or that of then.
+
+    An offset says no zone: a Consent signed in winter runs to the end of a day in summer, by the summer's clock.
+    """
     stated = consent.get("dateTime")
-    match = _DATE_TIME.fullmatch(stated.strip()) if isinstance(stated, str) else None
-    try:
-        return _offset(match[8]) if match is not None and match[8] else ZoneInfo(default)
-    except ValueError:
-        return ZoneInfo(default)
+    return _zone_of(stated, default) if isinstance(stated, str) else ZoneInfo(default)
+
+
+@lru_cache(maxsize=8192)
+def _zone_of(signed: str, default: str) -> tzinfo:
+    own, match = ZoneInfo(default), _DATE_TIME.fullmatch(signed.strip())
+    if match is None or not match[8] or (when := span(signed, UTC)) is None:
+        return own
+    offset = _offset(match[8])
+    return own if when[0].astimezone(own).utcoffset() == offset.utcoffset(None) else offset
 
 
 def period_span(period: object, zone: tzinfo) -> Span | None:

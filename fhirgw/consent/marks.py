@@ -20,6 +20,7 @@ from fhirgw.consent.model import Json
 from fhirgw.consent.rules import Reading
 from fhirgw.consent.standing import reading_of
 from fhirgw.consent.vocabulary import MARK_BITS
+from fhirgw.settings import ZONE
 
 Selector = tuple[Effect, Criteria]
 
@@ -63,7 +64,7 @@ def assign(readings: Iterable[Reading]) -> Marks:
     return Marks(dict(zip(ordered, MARK_BITS, strict=False)))
 
 
-def of_consents(consents: Iterable[Json], zone: str = "UTC") -> Marks:
+def of_consents(consents: Iterable[Json], zone: str = ZONE) -> Marks:
     """The marks of a patient with these Consents, whatever their status: a mark does not change when one ends."""
     return assign(reading_of(consent, zone) for consent in consents)
 

@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 import orjson
 
+from fhirgw.settings import ZONE
+
 Json = dict[str, Any]
 Effect = Literal["PERMIT", "DENY"]
 
@@ -183,8 +185,8 @@ class ConsentSettings:
     roi_categories: frozenset[str] | None = None
     """``system|code`` of the categories that make a Consent an ROI; None: the built-in list."""
     any_category: bool = False
-    zone: str = "UTC"
-    """For partial dates in a Consent whose own zone (offset of ``dateTime``) is unknown."""
+    zone: str = ZONE
+    """Of the organization: for dates in a Consent that does not say its own (``instants.zone_of``)."""
     agreements: tuple[Agreement, ...] = ()
     minimum: tuple[Profile, ...] = ()
     """Profiles of the minimum necessary, by class of recipient and purpose; none: nothing is narrowed."""

@@ -8,7 +8,7 @@ See: FHIR R4, OrganizationAffiliation; organization-role; HL7 Terminology, Organ
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, tzinfo
 from typing import Any, Final
 
 from fhirgw.consent.elements import bare, identifier_tokens, objects
@@ -60,12 +60,13 @@ class Reach:
     until: datetime | None
 
 
-def links_of(affiliation: Json, same: Callable[[frozenset[str]], frozenset[str]]) -> Iterator[Link]:
+def links_of(affiliation: Json, same: Callable[[frozenset[str]], frozenset[str]], zone: tzinfo) -> Iterator[Link]:
     """What one OrganizationAffiliation says; nothing, where it is not in use.
 
     Args:
         affiliation: The resource.
         same: Of some tokens, all tokens of whoever bears one of them.
+        zone: Of its dates.
     """
     if affiliation.get("active") is False:
         return
@@ -77,7 +78,7 @@ def links_of(affiliation: Json, same: Callable[[frozenset[str]], frozenset[str]]
     plain = not any(name in affiliation for name in _UNSURE)
     member = True if plain and codes & _MEMBER else None
     provider = True if plain and codes & {*_MEMBER, _PROVIDER} else None
-    when = period_span(affiliation.get("period", {}), UTC)
+    when = period_span(affiliation.get("period", {}), zone)
     part, organization = (
         same(_tokens(affiliation.get(name))) for name in ("participatingOrganization", "organization")
     )

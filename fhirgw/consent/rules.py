@@ -15,6 +15,7 @@ from fhirgw.consent.criteria import Criteria
 from fhirgw.consent.elements import TEAMS, bare, identifier_tokens, objects, reference_type
 from fhirgw.consent.instants import zone_of
 from fhirgw.consent.model import Json
+from fhirgw.settings import ZONE
 
 MAX_DEPTH: Final = 8
 ACTIONS: Final = frozenset({"access", "collect", "correct", "disclose", "use"})
@@ -122,7 +123,7 @@ class _Broken:
 BROKEN: Final = _Broken()
 
 
-def read(consent: Json, zone: str = "UTC") -> Reading:
+def read(consent: Json, zone: str = ZONE) -> Reading:
     """Flatten a Consent. Order of siblings makes no difference to what the rules say.
 
     Args:

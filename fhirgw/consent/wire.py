@@ -15,6 +15,7 @@ from fhirgw.consent.instants import period_span, span
 from fhirgw.consent.minimum import read_profiles
 from fhirgw.consent.model import Agreement, ConsentSettings, Decision, Json, Recipient, Request, RuleRef
 from fhirgw.errors import InvalidElement, MalformedMessage, MissingElement
+from fhirgw.settings import ZONE
 
 _PARTS: Final = ("roi_categories", "zone", "agreements", "minimum", "break_glass_minutes", "disclosers")
 _SWITCHES: Final = ("require_explicit_sensitive", "require_signature", "require_complete")
@@ -76,8 +77,13 @@ def _tokens(stated: Json, location: str) -> frozenset[str]:
     return frozenset(tokens)
 
 
-def read_settings(value: Any) -> ConsentSettings:
-    """The switches for judging foreign Consents; an unknown one is refused, not ignored."""
+def read_settings(value: Any, zone: str = ZONE) -> ConsentSettings:
+    """The switches for judging foreign Consents; an unknown one is refused, not ignored.
+
+    Args:
+        value: As a case states them.
+        zone: Where it states none.
+    """
     stated = object_of(value if value is not None else {}, "settings")
     for name in stated:
         if name not in {*_SWITCHES, *_PARTS}:
@@ -90,27 +96,28 @@ def read_settings(value: Any) -> ConsentSettings:
     listed = None
     if categories is not None and not anything:
         listed = frozenset(_category(entry) for entry in _list(categories, "settings.roi_categories"))
+    zone = _zone(stated.get("zone", zone))
     return ConsentSettings(
         **{name: stated.get(name, True) for name in _SWITCHES},
         roi_categories=listed,
         any_category=anything,
-        zone=_zone(stated.get("zone", "UTC")),
-        agreements=read_agreements(stated.get("agreements", []), "settings.agreements"),
+        zone=zone,
+        agreements=read_agreements(stated.get("agreements", []), "settings.agreements", zone),
         minimum=read_profiles(stated.get("minimum", []), "settings.minimum"),
         break_glass_minutes=_minutes(stated.get("break_glass_minutes", 60)),
         disclosers=_tokens(object_of(stated.get("disclosers", {}), "settings.disclosers"), "settings.disclosers"),
     )
 
 
-def read_agreements(value: Any, location: str) -> tuple[Agreement, ...]:
+def read_agreements(value: Any, location: str, zone: str) -> tuple[Agreement, ...]:
     """Agreements as the settings of a case, or the file of the gateway, state them."""
     return tuple(
-        _agreement(object_of(entry, f"{location}[{index}]"), f"{location}[{index}]")
+        _agreement(object_of(entry, f"{location}[{index}]"), f"{location}[{index}]", zone)
         for index, entry in enumerate(_list(value, location))
     )
 
 
-def _agreement(stated: Json, location: str) -> Agreement:
+def _agreement(stated: Json, location: str, zone: str) -> Agreement:
     """``{"name", "recipient", "purposes", "classes", "securityLabels", "period"}``, all of it required."""
 
     def codes(name: str, known: Callable[[str], bool]) -> list[str]:
@@ -122,7 +129,7 @@ def _agreement(stated: Json, location: str) -> Agreement:
     recipient = object_of(stated.get("recipient"), f"{location}.recipient")
     levels = vocabulary.LEVELS
     said = codes("securityLabels", lambda code: code in levels or vocabulary.label_bit(code) is not None)
-    start, end = period_span(stated.get("period"), UTC) or (None, None)
+    start, end = period_span(stated.get("period"), ZoneInfo(zone)) or (None, None)
     if start is None or end is None:
         raise InvalidElement("An agreement has a first and a last day.", location=f"{location}.period")
     return Agreement(

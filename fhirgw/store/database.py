@@ -21,6 +21,8 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from fhirgw.errors import DependencyDown
+from fhirgw.settings import ZONE
+from fhirgw.store import basis
 from fhirgw.store.connections import Snapshots
 from fhirgw.store.writer import BUSY_MS, Transaction, Work, Writer
 
@@ -191,8 +193,8 @@ def _writer_pragmas(connection: Any, _record: object) -> None:
         connection.execute(f"PRAGMA {pragma}").close()
 
 
-def migrate(url: str) -> None:
-    """Bring the database at the URL to the newest revision; creates it when it does not exist.
+def migrate(url: str, zone: str = ZONE) -> None:
+    """Bring the database at the URL to the newest revision; creates it, in this zone, when it does not exist.
 
     Raises:
         DependencyDown: The database does not answer.
@@ -201,6 +203,7 @@ def migrate(url: str) -> None:
     try:
         with engine.begin() as connection:
             command.upgrade(configuration(connection), "head")
+            basis.begin(connection, zone)
     except OperationalError:
         raise DependencyDown("The database cannot be migrated now.") from None
     finally:

@@ -1,7 +1,7 @@
 """Who organizations, persons and teams are, and through whom: what a Consent that names one of them means."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -13,6 +13,7 @@ from fhirgw.consent.model import Json, Recipient
 from fhirgw.consent.networks import AFFILIATION
 from fhirgw.consent.rules import identified
 from fhirgw.consent.standing import reading_of
+from fhirgw.store import basis
 from fhirgw.store.prepared import Prepared
 from fhirgw.store.schema import resource, search_reference, search_token
 
@@ -87,7 +88,7 @@ def recipient(connection: Connection, organization: str, classes: frozenset[str]
         met |= {reference: body for reference in front if (body := body_of(connection, reference)) is not None}
         parents = {literal for body in met.values() if (literal := _literal(body.get("partOf")))}
         front = parents - met.keys() - front
-    return Supporting([*met.values(), *affiliations]).recipient(own, classes, at)
+    return Supporting([*met.values(), *affiliations], basis.zone(connection)).recipient(own, classes, at)
 
 
 def _affiliations(connection: Connection) -> list[Json]:
@@ -118,15 +119,18 @@ def referrers(connection: Connection, kind: str, logical: str) -> set[tuple[str,
     return {(of, one) for of, one in _REFERRERS.rows(connection, kind=kind, logical=logical)}
 
 
-def supporting(connection: Connection, consents: Sequence[Json], known: dict[str, Json | None]) -> Supporting:
+def supporting(
+    connection: Connection, consents: Sequence[Json], known: dict[str, Json | None], zone: str
+) -> Supporting:
     """Whom the consents name, the roles these persons hold, and the organizations they hold them in.
 
     Args:
         connection: To read from.
         consents: Of one patient.
         known: Resources met so far, by reference.
+        zone: In which they are read.
     """
-    borne = {token for consent in consents for token in identified(reading_of(consent, "UTC"))}
+    borne = {token for consent in consents for token in identified(reading_of(consent, zone))}
     front = sorted(
         {reference for consent in consents for reference in _named(consent)}.union(
             *(bearers(connection, kind, token) for token in borne for kind in BEARERS)
@@ -144,7 +148,7 @@ def supporting(connection: Connection, consents: Sequence[Json], known: dict[str
                 behind |= _beside(connection, body)
         front = sorted(behind - seen.keys())
     persons = any(body["resourceType"] == "PractitionerRole" for body in seen.values())
-    return Supporting([*seen.values(), *(_affiliations(connection) if persons else ())])
+    return Supporting([*seen.values(), *(_affiliations(connection) if persons else ())], zone)
 
 
 def _beside(connection: Connection, body: Json) -> set[str]:
@@ -154,7 +158,7 @@ def _beside(connection: Connection, body: Json) -> set[str]:
         found = referrers(connection, kind, body["id"])
         return {f"{of}/{logical}" for of, logical in found if of == "PractitionerRole"}
     if kind in TEAMS:
-        return {member.literal for member in members_of(body)} - {""}
+        return {member.literal for member in members_of(body, UTC)} - {""}
     elements = {"PractitionerRole": ("practitioner", "organization"), "Organization": ("partOf",)}.get(kind, ())
     return {literal for name in elements if (literal := _literal(body.get(name)))}
 

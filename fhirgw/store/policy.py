@@ -12,12 +12,12 @@ from sqlalchemy import Connection, Text, bindparam, delete, func, insert, select
 
 from fhirgw.consent.elements import TEAMS
 from fhirgw.consent.marks import NO_MARKS, Marks, of_consents
-from fhirgw.consent.model import ConsentSettings, Enrolment, Json, PatientPolicy
+from fhirgw.consent.model import Enrolment, Json, PatientPolicy
 from fhirgw.consent.networks import AFFILIATION
 from fhirgw.consent.pattern import Phase, phases
 from fhirgw.consent.rules import actor_tokens
 from fhirgw.consent.standing import refusal_kind
-from fhirgw.store import patterns
+from fhirgw.store import basis, patterns
 from fhirgw.store.database import Transaction
 from fhirgw.store.parties import (
     ACTORS,
@@ -50,7 +50,6 @@ ORGANIZATIONS = "+"
 ORGANIZED = frozenset({"Organization", AFFILIATION, "PractitionerRole", "CareTeam"})
 """Those of them whose every change moves the revision of the whole store."""
 
-_ZONE = ConsentSettings().zone
 _ENDED = frozenset({"inactive", "entered-in-error", "rejected"})
 
 _STORE = Prepared(
@@ -144,7 +143,15 @@ def _phases(connection: Connection, patient: str) -> Sequence[Phase]:
     consents = _grouped(connection, {patient}).get(patient, ())
     states = [status for _, status in enrolments(connection, patient)]
     others = bool(linked(connection, patient))
-    return tuple(phases(patient, consents, states, others=others, zone=_ZONE)) if consents or states else ()
+    if not consents and not states:
+        return ()
+    return tuple(phases(patient, consents, states, others=others, zone=basis.zone(connection)))
+
+
+def read_anew(tx: Transaction, patient: str) -> None:
+    """Keep what the patient's policy is to a decision, and what it singles out, as this program reads it."""
+    patterns.keep(tx.connection, patient, _phases(tx.connection, patient))
+    note_marks(tx, patient)
 
 
 def enrol(tx: Transaction, patient: str, program: str, status: str) -> None:
@@ -205,9 +212,10 @@ def load(connection: Connection, patients: Collection[str]) -> list[PatientPolic
                 programs.setdefault(patient, []).append(entry)
     revisions = dict(_REVISIONS.rows(connection, of=_json(patients)))
     known: dict[str, Json | None] = {}
+    zone = basis.zone(connection)
     return [
         replace(
-            supporting(connection, consents.get(patient, ()), known).policy(
+            supporting(connection, consents.get(patient, ()), known, zone).policy(
                 patient, tuple(consents.get(patient, ()))
             ),
             enrolments=tuple(sorted(programs.get(patient, ()), key=lambda one: one.program)),
@@ -269,9 +277,8 @@ def note_marks(tx: Transaction, patient: str) -> bool:
 
 def _marks(connection: Connection, patient: str) -> Marks:
     records = (patient, *sorted(linked(connection, patient)))
-    return of_consents(
-        orjson.loads(body) for record in records for (body,) in _CONSENTS.rows(connection, of=record)
-    )
+    consents = (orjson.loads(body) for record in records for (body,) in _CONSENTS.rows(connection, of=record))
+    return of_consents(consents, basis.zone(connection))
 
 
 def consent_changed(tx: Transaction, patient: str | None, consent: str, body: Json | None) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 from fhirgw.consent.closure import Supporting, members_of
 from fhirgw.consent.content import Content
@@ -10,6 +11,7 @@ from fhirgw.consent.labels import Labels
 from fhirgw.consent.marks import marks_of, of_consents
 from fhirgw.consent.model import Agreement, PatientPolicy, Profile, Recipient, Request
 from fhirgw.consent.vocabulary import BITS
+from fhirgw.settings import ZONE
 
 AT = datetime(2026, 6, 15, 12, tzinfo=UTC)
 ACT = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
@@ -116,7 +118,9 @@ AFFILIATED = (
 WORLD = {f"{one['resourceType']}/{one['id']}": one for one in (*RECORD, *PARTIES, *AFFILIATED)}
 SUPPORTING = Supporting(WORLD.values())
 ORGANIZATIONS = {f"Organization/{one}": SUPPORTING.tokens(f"Organization/{one}") for one in ("owner", *NETWORKS)}
-MEMBERS = {name: members_of(one) for name, one in WORLD.items() if "Team" in name or "Group" in name}
+MEMBERS = {
+    name: members_of(one, ZoneInfo(ZONE)) for name, one in WORLD.items() if "Team" in name or "Group" in name
+}
 KNOWN = Surroundings(SUPPORTING.references_of, SUPPORTING.tokens_of)
 
 
@@ -210,7 +214,7 @@ def policy(*consents, **changes):
     return PatientPolicy("p", tuple(consents), made.pop("enrolments", None), **made)
 
 
-def labels(*codes, conf=None, of=None, held=None, zone="UTC"):
+def labels(*codes, conf=None, of=None, held=None, zone=ZONE):
     """Labels as stated; of a resource under a policy also the marks that its rules give it."""
     mask = sum(BITS[code] for code in codes)
     conf = conf if conf is not None else 4 if mask else 3

@@ -3,7 +3,7 @@
 Transcribed from the consent specification, like ``reference``, and nothing of ``fhirgw.consent`` is in it.
 """
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 YES, NO, MAYBE = "yes", "no", "maybe"
@@ -39,18 +39,23 @@ def ancestors(purpose):
     return line
 
 
+GATEWAY = ZoneInfo("America/New_York")
+"""Of those who know each other by resources that are at hand."""
+
+
 # Instants ---------------------------------------------------------------------------------------------------------
 
 
 def zone_of(consent, settings):
-    """2.2: "inclusive of the day in the consent's zone": the offset of its dateTime, else what is configured."""
-    text = consent.get("dateTime", "")
+    """2.2: "inclusive of the day in the consent's zone": what is configured, unless its dateTime is of another."""
+    text, configured = consent.get("dateTime", ""), ZoneInfo(settings.zone)
     if "T" not in text:
-        return ZoneInfo(settings.zone)
-    return UTC if text.endswith("Z") else timezone(datetime.fromisoformat(text).utcoffset())
+        return configured
+    signed = datetime.fromisoformat(text)
+    return configured if signed.astimezone(configured).utcoffset() == signed.utcoffset() else signed.tzinfo
 
 
-def first(text, zone=UTC):
+def first(text, zone=GATEWAY):
     """2.4 no. 3: "start = first instant"."""
     if "T" in text:
         return datetime.fromisoformat(text).astimezone(UTC)
@@ -58,7 +63,7 @@ def first(text, zone=UTC):
     return datetime(year, month, day, tzinfo=zone).astimezone(UTC)
 
 
-def after(text, zone=UTC):
+def after(text, zone=GATEWAY):
     """2.4 no. 3: "end = last instant": the first one that is no more of it."""
     if "T" in text:
         return first(text) + timedelta(seconds=1)
@@ -69,7 +74,7 @@ def after(text, zone=UTC):
     return datetime(year + month // 12, month % 12 + 1, 1, tzinfo=zone).astimezone(UTC)
 
 
-def period(value, at, zone=UTC):
+def period(value, at, zone=GATEWAY):
     """Whether the instant is in it; of one that ends before it starts, nobody can say (2.4 no. 8)."""
     if value is None:
         return YES

@@ -241,7 +241,7 @@ def test_a_team_is_whoever_is_in_it_now(team, who, truth):
 def test_a_decision_ends_with_a_membership():
     held = policy(roi(to="CareTeam/t"))
     decision = decide(request(), X, labels(), held, ConsentSettings())
-    assert decision.expires_at.isoformat() == "2026-06-16T00:00:00+00:00"
+    assert decision.expires_at.isoformat() == "2026-06-16T04:00:00+00:00"
     later = request(at=AT.replace(day=16))
     assert decide(later, X, labels(), held, ConsentSettings()).effect == "DENY"
 

@@ -131,7 +131,7 @@ def test_a_senders_own_code_may_be_the_one_that_is_denied():
 )
 def test_a_substitutes_authority_is_one_that_extends_to_records(code, signs):
     related = {"resourceType": "RelatedPerson", "patient": ref("Patient/p"), "relationship": [concept("v3", code)]}
-    assert (authority(related, "p") is not None) == signs
+    assert (authority(related, "p", UTC) is not None) == signs
 
 
 def test_a_permit_may_name_by_identifier_alone():

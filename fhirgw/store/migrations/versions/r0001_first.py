@@ -7,8 +7,6 @@ Revises:
 import sqlalchemy as sa
 from alembic import op
 
-from fhirgw.consent.labels import TABLE_VERSION
-
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -209,13 +207,12 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_index(op.f("ix_journal_state_id"), "journal", ["state", "id"], unique=False)
-    labelling = op.create_table(
+    op.create_table(
         "labelling",
         sa.Column("label_table", sa.Text(), nullable=False),
         sa.Column("reached", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("label_table", name=op.f("pk_labelling")),
     )
-    op.bulk_insert(labelling, [{"label_table": TABLE_VERSION, "reached": None}])  # nothing is there yet
     op.create_table(
         "ledger",
         sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
