@@ -13,8 +13,9 @@ from fhirgw.mappers.event import EventSemantics
 from fhirgw.mappers.plain import Places, are_sound, plain_event, starting_places
 from fhirgw.settings import Sender, Senders
 from fhirgw.v2.ack import AckMode, Form, check_envelope
-from fhirgw.v2.codec import REMEMBERED, Message, are_segments
+from fhirgw.v2.codec import Message
 from fhirgw.v2.encoding import Delimiters
+from fhirgw.v2.lines import REMEMBERED, are_segments
 
 OPENINGS = 1024
 """Openings that are remembered: senders by message types, several times over."""

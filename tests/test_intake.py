@@ -52,7 +52,7 @@ BAD = {
     "without PID": (message("A01/no-patient.hl7"), "AE", "100"),
     "without PID-3": (message("A01/missing-identifier.hl7"), "AE", "101"),
     "unknown code": (message("A01/unmapped-class.hl7"), "AE", "103"),
-    "unknown character set": (with_msh(18, "KLINGON"), "AE", "103"),
+    "unknown character set": (with_msh(18, "KLINGON").replace(b"ALMA", b"\xc9L\xc9"), "AE", "103"),
     "bytes of another character set": (with_msh(18, "UNICODE UTF-8").replace(b"ALMA", b"\xc9L\xc9"), "AE", "102"),
     "unknown version": (with_msh(12, "9.9"), "AR", "203"),
     "unknown event": (message("A20/unknown-event.hl7"), "AR", "201"),
