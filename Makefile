@@ -25,6 +25,7 @@ check: setup definitions
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	MYPYPATH=bench $(BIN)/mypy conformance/*.py fsh/*.py
+	MYPYPATH=bench $(BIN)/mypy bench/*.py
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n auto -m 'slow or hypothesis' --hypothesis-profile=thorough
 

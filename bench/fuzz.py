@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -38,7 +39,7 @@ from fhirgw.mappers.adt import map_message, read
 from fhirgw.profiles.validation import problems
 from fhirgw.settings import Sender, Senders, Settings
 from fhirgw.store.database import migrate
-from fhirgw.v2.codec import encode, header, parse
+from fhirgw.v2.codec import Message, encode, header, parse
 from fhirgw.v2.framing import Deframer, Frame, frame
 
 ROOT = Path(__file__).parent.parent
@@ -51,6 +52,8 @@ POSITIVE = (b"AA", b"CA")
 SENDER = Sender(
     default_authority="http://fhirgw.org/fhir/sid/fuzz", z={"ZPD-1": "PD1-4", "ZPV-1": "Encounter urn:x:y"}
 )
+Acked = set[tuple[int, bytes, bytes]]
+"""Positive answers: the first number of the batch, the control id, the answer."""
 ESCAPED = frozenset(
     {"mllp receive failed", "extraction failed", "not kept", "ack state not kept", "processing failed"}
 )
@@ -60,17 +63,17 @@ ESCAPED = frozenset(
 class Fuzz:
     """One process's counts and failures."""
 
-    def __init__(self, seed):
+    def __init__(self, seed: int) -> None:
         self.seed = seed
-        self.counts = Counter()
-        self.failures = []
+        self.counts: Counter[str] = Counter()
+        self.failures: list[str] = []
 
-    def fail(self, number, what):
+    def fail(self, number: int, what: str) -> None:
         self.failures.append(f"--seed {self.seed} --only {number}: {what}")
 
     # --- pure ---
 
-    def pure(self, number, raw):
+    def pure(self, number: int, raw: bytes) -> None:
         try:
             header(raw)
             self.codec(number, raw)
@@ -78,7 +81,7 @@ class Fuzz:
         except Exception as error:  # noqa: BLE001 - that none gets here is what is tested
             self.fail(number, f"{type(error).__name__} escaped: {error!s:.100}")
 
-    def codec(self, number, raw):
+    def codec(self, number: int, raw: bytes) -> None:
         try:
             message = parse(raw)
         except GatewayError as error:
@@ -93,7 +96,7 @@ class Fuzz:
                 for element in segment.repetitions(field)[:5]:
                     element.text  # noqa: B018 - read to be decoded
 
-    def mapper(self, number, raw):
+    def mapper(self, number: int, raw: bytes) -> None:
         try:
             bundle = map_message(*read(raw, Senders(default=SENDER), b"fuzz"))
         except GatewayError:
@@ -113,7 +116,7 @@ class Fuzz:
 
     # --- the gateway ---
 
-    def gateway(self, template, numbers):
+    def gateway(self, template: Path, numbers: Sequence[int]) -> None:
         """These messages through one store that then is thrown away."""
         with tempfile.TemporaryDirectory(prefix="fhirgw-fuzz-", dir=SCRATCH) as folder:
             data = Path(folder) / "data"
@@ -121,11 +124,11 @@ class Fuzz:
             acked = asyncio.run(self.serve(data, numbers))
             self.settle(data, acked)
 
-    async def serve(self, data, numbers):
-        escaped = []
+    async def serve(self, data: Path, numbers: Sequence[int]) -> Acked:
+        escaped: list[str] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: escaped.append(context["message"]))
         gateway = build(Settings(data_dir=data, mllp_port=0, max_message_bytes=50_000, http_port=0))
-        acked = set()
+        acked: Acked = set()
         try:
             async with running(gateway) as server:
                 parts = [numbers[start::CONNECTIONS] for start in range(CONNECTIONS)]
@@ -136,10 +139,11 @@ class Fuzz:
             self.fail(numbers[0], f"in the loop: {what}")
         return acked
 
-    async def peer(self, port, numbers, acked):
+    async def peer(self, port: int, numbers: Sequence[int], acked: Acked) -> None:
         """A hospital on one connection: batches of frames, each ended by a message that is good."""
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        deframer, late = Deframer(1 << 24), set()
+        deframer = Deframer(1 << 24)
+        late: set[bytes] = set()
         try:
             for start in range(0, len(numbers), BATCH):
                 batch = numbers[start : start + BATCH]
@@ -168,7 +172,14 @@ class Fuzz:
             with suppress(OSError):
                 await writer.wait_closed()
 
-    def answered(self, batch, sent, answers, acked, late):
+    def answered(
+        self,
+        batch: Sequence[int],
+        sent: Sequence[bytes] | None,
+        answers: Sequence[bytes],
+        acked: Acked,
+        late: set[bytes],
+    ) -> None:
         """Hold the answers to what was sent, and remember what was promised.
 
         Args:
@@ -186,7 +197,7 @@ class Fuzz:
         if sent is None:
             self.counts["mllp: streams without exact count"] += 1
             return
-        owed = [_control(header(raw)) for raw in sent if _answerable(raw)]
+        owed = [_control(top) for raw in sent if (top := header(raw)) and _answerable(top)]
         told = [control for answer in answers for _, control in _verdicts(answer)]
         told = [control for control in told if control in owed or control not in late]
         self.counts["mllp: frames counted exactly"] += len(sent)
@@ -194,7 +205,7 @@ class Fuzz:
             at = next((at for at, pair in enumerate(zip(owed, told, strict=False)) if pair[0] != pair[1]), None)
             self.fail(batch[0], f"{len(owed)} ACKs owed, {len(told)} given; first difference at {at}")
 
-    def settle(self, data, acked):
+    def settle(self, data: Path, acked: Acked) -> None:
         """A positive ACK means a journal row; every row came to an end, and none to an exception of ours."""
         with closing(sqlite3.connect(data / "fhirgw.db")) as connection:
             wanted = "SELECT control_id, ack, state, error_code, error_location FROM journal"
@@ -211,7 +222,7 @@ class Fuzz:
             if state == "received":
                 self.fail(0, "a row was never processed")
 
-    def log(self, _, __, event):
+    def log(self, _: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.ProcessorReturnValue:
         """Count what the gateway logs of errors."""
         if event["event"] in ESCAPED:
             self.fail(0, f"{event['event']}: {event.get('error')}")
@@ -224,7 +235,7 @@ _GOOD = next(raw for raw in CORPUS if b"ELMHOSP" in raw and b"ADT^A08" in raw)
 _KNOWN = frozenset(kind.__name__ for kind in GatewayError.__subclasses__())
 
 
-def _plain(raw):
+def _plain(raw: bytes) -> bool:
     """Content that can be counted exactly: whole in one frame, one message, original mode."""
     top = header(raw)
     if (
@@ -236,27 +247,26 @@ def _plain(raw):
     return b"M\0S\0" not in raw and (top is None or not (top.header.get(15) or top.header.get(16)))
 
 
-def _answerable(raw):
-    top = header(raw)
-    return top is not None and top.header.get(9) != "ACK"
+def _answerable(top: Message) -> bool:
+    return top.header.get(9) != "ACK"
 
 
-def _control(top):
+def _control(top: Message) -> bytes:
     return top.header.field(10).encode(top.codec, "replace").strip()
 
 
-def _bytes(text):
+def _bytes(text: str | None) -> bytes:
     return (text or "").encode("utf-8", "replace").strip()
 
 
-def _framed(rng, raw):
+def _framed(rng: random.Random, raw: bytes) -> bytes:
     """A frame as real peers send it."""
     between = rng.choice((b"", b"", b"\r\n", b"\0\0", b"\n"))
     start = b"\x0b" * rng.choice((1, 1, 1, 2))
     return between + start + raw + rng.choice((b"\x1c\r", b"\x1c\r", b"\x1c\r\n", b"\x1c\r\x1c\r"))
 
 
-def _wild(rng, raw):
+def _wild(rng: random.Random, raw: bytes) -> bytes:
     """A frame as nobody should send it."""
     kind = rng.randrange(8)
     if kind == 0:
@@ -275,7 +285,7 @@ def _wild(rng, raw):
     return frame(raw)
 
 
-async def _cut(rng, writer, stream):
+async def _cut(rng: random.Random, writer: asyncio.StreamWriter, stream: bytes) -> None:
     """Send the stream in pieces of any size."""
     at = 0
     while at < len(stream):
@@ -286,9 +296,9 @@ async def _cut(rng, writer, stream):
             await writer.drain()
 
 
-async def _until(reader, deframer, last):
+async def _until(reader: asyncio.StreamReader, deframer: Deframer, last: bytes) -> list[bytes] | None:
     """The answers before the one to the last message; None when the connection ends first."""
-    answers = []
+    answers: list[bytes] = []
     while True:
         try:
             async with asyncio.timeout(60):
@@ -306,7 +316,7 @@ async def _until(reader, deframer, last):
                 answers.append(event.content)
 
 
-def _verdicts(answer):
+def _verdicts(answer: bytes) -> Iterator[tuple[bytes, bytes]]:
     """MSA-1 and MSA-2 of each MSA in an answer, in whatever units it is written."""
     wide = answer[:4].count(0) >= 2 or answer[:2] in (b"\xff\xfe", b"\xfe\xff")
     lines = (answer.replace(b"\0", b"") if wide else answer).split(b"\r")
@@ -316,7 +326,7 @@ def _verdicts(answer):
             yield fields[1], fields[2].strip()
 
 
-def _template(folder):
+def _template(folder: Path) -> Path:
     """The demo's people, so that some of the messages are about somebody."""
     folder.mkdir()
     (folder / "senders.toml").write_text(SENDERS + '\n[default]\ndefault_authority = "urn:oid:1.2.3"\n', "utf-8")
@@ -326,14 +336,14 @@ def _template(folder):
     return folder
 
 
-async def _people(settings):
+async def _people(settings: Settings) -> None:
     gateway = build(settings)
     for name in CASES:
         await gateway.ingest.cases.store(read_case((ROOT / "fixtures" / "icm" / name).read_bytes()))
     gateway.database.close()
 
 
-def fuzz(seed, first, messages, *, edge=True):
+def fuzz(seed: int, first: int, messages: int, *, edge: bool = True) -> tuple[Counter[str], list[str]]:
     """Fuzz with messages ``first`` to ``first + messages`` of a seed."""
     one = Fuzz(seed)
     structlog.configure(processors=[one.log])
@@ -347,7 +357,7 @@ def fuzz(seed, first, messages, *, edge=True):
     return one.counts, one.failures
 
 
-def main():
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--messages", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)

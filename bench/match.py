@@ -8,41 +8,44 @@ members who came, those whose best candidate is they themselves, at or above it)
 """
 
 import argparse
-import collections
 import random
 import statistics
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from panel import Town
+from figures import p50_p99
+from panel import Json, Person, Town
 
 from fhirgw import matching
 from fhirgw.matching.compare import FIELDS
 from fhirgw.store import candidates, policy, repository
-from fhirgw.store.database import Database, migrate
+from fhirgw.store.database import Database, Transaction, migrate
 
 THRESHOLDS = (0.05, 0.2, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 
 
-def loaded(town, members, folder):
+def loaded(town: Town, members: Sequence[Person], folder: Path) -> Database:
     """A store with the members in it."""
     url = f"sqlite:///{folder}/match.db"
     migrate(url)
     database = Database(url)
+
+    def unit(tx: Transaction, some: Sequence[Person]) -> None:
+        for one in some:
+            logical = f"p{one.key}"
+            repository.put(tx, town.patient(one) | {"id": logical})
+            policy.enrol(tx, logical, "bench", "active")
+
     for start in range(0, len(members), 500):
-
-        def unit(tx, start=start):
-            for one in members[start : start + 500]:
-                logical = f"p{one.key}"
-                repository.put(tx, town.patient(one) | {"id": logical})
-                policy.enrol(tx, logical, "bench", "active")
-
-        database.write_sync(unit)
+        database.write_sync(partial(unit, some=members[start : start + 500]))
     return database
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--people", type=int, default=100_000, help="members in the store")
     parser.add_argument("--visits", type=int, default=20_000, help="people who come")
@@ -70,9 +73,10 @@ def main():
         database.close()
 
 
-def report(town, inside, come, tx):
+def report(town: Town, inside: set[int], come: Sequence[tuple[Person, Json]], tx: Transaction) -> None:
     model = matching.load()
-    work, best, blocked, sizes, times, met = 0.0, [], 0, [], [], collections.Counter()
+    work, best, blocked, sizes, times = 0.0, [], 0, [], []
+    met: Counter[tuple[str, str]] = Counter()
     for one, written in come:
         started, worked = time.perf_counter(), time.process_time()
         wanted = matching.traits(written)
@@ -91,8 +95,7 @@ def report(town, inside, come, tx):
     came = sum(logical is not None for *_, logical in best)
     print(f"{len(come):,} come, {came:,} of them members; blocking finds {blocked / came:.4%} of these")
     print(f"candidates compared: median {statistics.median(sizes):.0f}, most {max(sizes)}")
-    times.sort()
-    median, late = (times[len(times) * share // 100] * 1e3 for share in (50, 99))
+    median, late = (seconds * 1e3 for seconds in p50_p99(times))
     print(f"a look-up: median {median:.2f} ms, 99 of 100 within {late:.2f} ms; {len(times) / sum(times):.0f}/s")
     print(f"CPU time of one: {work / len(times) * 1e3:.2f} ms")
     print("threshold  precision  recall    wrong")

@@ -106,49 +106,49 @@ DELIMITERS = [
 _VISIT = re.compile(rb"[\r\n]PV1(?:\|[^|\r\n]*){18}\|[^|^\r\n]+")  # up to PV1-19.1
 
 
-def _somewhere(rng, raw):
+def _somewhere(rng: random.Random, raw: bytes) -> int:
     return rng.randrange(len(raw) + 1)
 
 
-def flip(rng, raw):
-    raw = bytearray(raw)
+def flip(rng: random.Random, raw: bytes) -> bytes:
+    flipped = bytearray(raw)
     for _ in range(rng.choice((1, 1, 2, 8, 40))):
-        if raw:
-            raw[rng.randrange(len(raw))] = rng.randrange(256)
-    return bytes(raw)
+        if flipped:
+            flipped[rng.randrange(len(flipped))] = rng.randrange(256)
+    return bytes(flipped)
 
 
-def cut_out(rng, raw):
+def cut_out(rng: random.Random, raw: bytes) -> bytes:
     start = _somewhere(rng, raw)
     return raw[:start] + raw[start + rng.choice((1, 2, 5, 30, 300)) :]
 
 
-def put_in(rng, raw):
+def put_in(rng: random.Random, raw: bytes) -> bytes:
     at = _somewhere(rng, raw)
     piece = rng.choice(VALUES).encode("utf-8") if rng.random() < 0.7 else rng.randbytes(rng.randrange(1, 12))
     return raw[:at] + piece + raw[at:]
 
 
-def repeat_piece(rng, raw):
+def repeat_piece(rng: random.Random, raw: bytes) -> bytes:
     start = _somewhere(rng, raw)
     piece = raw[start : start + rng.choice((1, 3, 20, 200))]
     return raw[:start] + piece * rng.choice((2, 3, 10)) + raw[start:]
 
 
-def truncate(rng, raw):
+def truncate(rng: random.Random, raw: bytes) -> bytes:
     return raw[: _somewhere(rng, raw)]
 
 
-def splice(rng, raw):
+def splice(rng: random.Random, raw: bytes) -> bytes:
     other = rng.choice(CORPUS)
     return raw[: _somewhere(rng, raw)] + other[_somewhere(rng, other) :]
 
 
-def _lines(raw):
+def _lines(raw: bytes) -> list[bytes]:
     return re.split(rb"\r\n?|\n", raw)
 
 
-def set_field(rng, raw):
+def set_field(rng: random.Random, raw: bytes) -> bytes:
     """Another value, or several, in a field, a component, a repetition of any segment."""
     lines = _lines(raw)
     at = rng.randrange(len(lines))
@@ -168,7 +168,7 @@ def set_field(rng, raw):
     return b"\r".join(lines)
 
 
-def drop_field(rng, raw):
+def drop_field(rng: random.Random, raw: bytes) -> bytes:
     lines = _lines(raw)
     at = rng.randrange(len(lines))
     fields = lines[at].split(b"|")
@@ -177,7 +177,7 @@ def drop_field(rng, raw):
     return b"\r".join(lines)
 
 
-def swap_fields(rng, raw):
+def swap_fields(rng: random.Random, raw: bytes) -> bytes:
     lines = _lines(raw)
     at = rng.randrange(len(lines))
     fields = lines[at].split(b"|")
@@ -187,46 +187,46 @@ def swap_fields(rng, raw):
     return b"\r".join(lines)
 
 
-def drop_segment(rng, raw):
+def drop_segment(rng: random.Random, raw: bytes) -> bytes:
     lines = _lines(raw)
     del lines[rng.randrange(len(lines))]
     return b"\r".join(lines)
 
 
-def copy_segment(rng, raw):
+def copy_segment(rng: random.Random, raw: bytes) -> bytes:
     lines = _lines(raw)
     lines.insert(rng.randrange(len(lines) + 1), rng.choice(lines))
     return b"\r".join(lines)
 
 
-def shuffle_segments(rng, raw):
+def shuffle_segments(rng: random.Random, raw: bytes) -> bytes:
     first, *rest = _lines(raw)
     rng.shuffle(rest)
     return b"\r".join([first, *rest])
 
 
-def rename_segment(rng, raw):
+def rename_segment(rng: random.Random, raw: bytes) -> bytes:
     lines = _lines(raw)
     at = rng.randrange(len(lines))
     lines[at] = rng.choice(NAMES).encode() + lines[at][3:]
     return b"\r".join(lines)
 
 
-def new_segment(rng, raw):
+def new_segment(rng: random.Random, raw: bytes) -> bytes:
     lines = _lines(raw)
     values = "|".join(rng.choice(VALUES) for _ in range(rng.randrange(6)))
     lines.insert(rng.randrange(len(lines) + 1), f"{rng.choice(NAMES)}|{values}".encode())
     return b"\r".join(lines)
 
 
-def end_lines(rng, raw):
+def end_lines(rng: random.Random, raw: bytes) -> bytes:
     lines = _lines(raw)
     if rng.random() < 0.5:
         return rng.choice(ENDS).join(lines)
     return b"".join(line + rng.choice((b"\r", *ENDS)) for line in lines)
 
 
-def redeclare(rng, raw):
+def redeclare(rng: random.Random, raw: bytes) -> bytes:
     """Bytes in one character set, MSH-18 naming another."""
     text = set_msh(raw, 18, rng.choice(CHARSETS).encode()).decode("latin-1")
     if rng.random() < 0.7:
@@ -234,7 +234,7 @@ def redeclare(rng, raw):
     return text.encode(rng.choice(CODECS), "replace")
 
 
-def redelimit(rng, raw):
+def redelimit(rng: random.Random, raw: bytes) -> bytes:
     """Other delimiters: everywhere, or in MSH alone."""
     new = rng.choice(DELIMITERS)
     if rng.random() < 0.5 or len(new) != 5:
@@ -242,7 +242,7 @@ def redelimit(rng, raw):
     return raw.translate(bytes.maketrans(b"|^~\\&", new))
 
 
-def set_msh(raw, number, value):
+def set_msh(raw: bytes, number: int, value: bytes) -> bytes:
     line, end, rest = raw.partition(b"\r" if b"\r" in raw else b"\n")
     fields = line.split(b"|")
     fields += [b""] * (number - len(fields))
@@ -250,20 +250,20 @@ def set_msh(raw, number, value):
     return b"|".join(fields) + end + rest
 
 
-def set_header(rng, raw):
+def set_header(rng: random.Random, raw: bytes) -> bytes:
     number = rng.choice((1, 2, 3, 4, 7, 9, 10, 11, 12, 15, 16, 18))
     return set_msh(raw, number, rng.choice(VALUES).encode())
 
 
-def set_event(rng, raw):
+def set_event(rng: random.Random, raw: bytes) -> bytes:
     return set_msh(raw, 9, f"ADT^A{rng.randrange(70):02}".encode())
 
 
-def lead(rng, raw):
+def lead(rng: random.Random, raw: bytes) -> bytes:
     return rng.choice((b"\r\n", b"\xef\xbb\xbf", b"\xff\xfe", b" ", b"\0", b"\x0b", b"MSH", b"BHS|^~\\&|\r")) + raw
 
 
-def concatenate(rng, raw):
+def concatenate(rng: random.Random, raw: bytes) -> bytes:
     return raw + rng.choice((b"", b"\r", b"\n")) + rng.choice(CORPUS)
 
 
@@ -286,7 +286,7 @@ MUTATIONS = (
 )
 
 
-def mutated(seed, number):
+def mutated(seed: int, number: int) -> tuple[bytes, list[str]]:
     """The message of this number, and its mutations: none to five of them, on a fixture under its own control id.
 
     Most are about a visit of their own.

@@ -6,13 +6,17 @@ Some addresses are shelters, with many people who have nothing else in common.
 """
 
 import random
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from fhirgw.matching.traits import NICKNAMES
 
 Json = dict[str, Any]
+T = TypeVar("T")
+Address = tuple[str, str, str]
+"""Street, postal code, town."""
 ZIPS = 60
 STREETS = 900
 ERRORS = {
@@ -53,10 +57,9 @@ class Person:
     given: tuple[str, ...]
     birth: date
     sex: str
-    address: tuple[str, str, str]
+    address: Address
     phone: str
     twin: int | None = None
-    former: str | None = field(default=None)
 
 
 class Town:
@@ -76,7 +79,7 @@ class Town:
             households += 1
         del self.people[people:]
 
-    def _pick(self, some):
+    def _pick(self, some: Sequence[T]) -> T:
         return some[int(self.random.random() * len(some))]
 
     def _coin(self) -> str:
@@ -105,7 +108,7 @@ class Town:
     def _phone(self) -> str:
         return f"860{self.random.randint(2_000_000, 9_999_999)}"
 
-    def address(self) -> tuple[str, str, str]:
+    def address(self) -> Address:
         at = self.random.randrange(ZIPS)
         street = self.streets[(at * 15 + self.random.randrange(60)) % STREETS]
         return f"{self.random.randint(1, 400)} {street}", self.zips[at], f"Town{at // 6}"
@@ -120,12 +123,14 @@ class Town:
         if self.random.random() < 0.06:
             family = f"{family}-{self._drawn(self.families)}"
         adults = 2 if self.random.random() < 0.5 and "Harbor" not in address[0] else 1
-        oldest = None
+        parents = []
         for at in range(adults):
             sex = self._pick(("male", "female"))
             own = family if at == 0 or self.random.random() < 0.7 else self._drawn(self.families)
-            one = self._add(number, own, self._given(sex), self._born(20, 90), sex, address, self._phone())
-            oldest = oldest or one
+            parents.append(
+                self._add(number, own, self._given(sex), self._born(20, 90), sex, address, self._phone())
+            )
+        oldest = parents[0]
         children = self.random.choices((0, 1, 2, 3), (6, 2, 2, 1))[0] if adults == 2 else 0
         for _ in range(children):
             sex = self._pick(("male", "female"))
@@ -143,7 +148,16 @@ class Town:
             if given[0] != one.given[0]:
                 return given
 
-    def _add(self, household, family, given, birth, sex, address, phone) -> Person:
+    def _add(
+        self,
+        household: int,
+        family: str,
+        given: tuple[str, ...],
+        birth: date,
+        sex: str,
+        address: Address,
+        phone: str,
+    ) -> Person:
         one = Person(len(self.people), household, family, given, birth, sex, address, phone)
         self.people.append(one)
         return one
@@ -233,7 +247,14 @@ class Town:
                 return text[:at] + text[at : at + 2][::-1] + text[at + 2 :]
 
 
-def _patient(family, given, birth, sex, address, phone) -> Json:
+def _patient(
+    family: str,
+    given: tuple[str, ...],
+    birth: str | None,
+    sex: str | None,
+    address: Address | None,
+    phone: str | None,
+) -> Json:
     patient: Json = {"resourceType": "Patient", "name": [{"family": family.title(), "given": list(given)}]}
     if birth:
         patient["birthDate"] = birth
