@@ -316,8 +316,7 @@ class Messages:
             return None
         own = visits.text(event.visit)
         called = numbers.called.get(own, own)
-        theirs = {told.patient for told in visits.of_visit(tx.direct, called) if told.journal != row}
-        theirs -= {None, patient}
+        theirs = visits.whose(tx.direct, called, but=row) - {patient}
         if event.moves or not theirs or patient is None:
             return called
         explained = {told.patient for told in numbers.moves}

@@ -6,6 +6,7 @@ in the right compartment, and what no fold makes any more is deleted. (DESIGN §
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import orjson
 
@@ -33,6 +34,16 @@ DAY = 86_400_000_000
 Level = tuple[int, int]
 """Labels and confidentiality of what something was told with."""
 OPEN: Level = (0, NORMAL)
+
+
+class _Folded(NamedTuple):
+    """A visit as it was folded: whose it is, whose it was, and what was told of it."""
+
+    key: visits.Key
+    owner: str | None
+    former: str | None
+    events: Sequence[AdtEvent]
+    encounter: Json | None
 
 
 class Records:
@@ -67,20 +78,20 @@ class Records:
             people: (patient, sender) whose events are others than before.
             linked: Patients whose links may be others than before.
         """
-        folded = [(visit, *self._visit(tx, visit)) for visit in sorted(set(concerned))]
+        folded = [self._visit(tx, visit) for visit in sorted(set(concerned))]
         pairs = sorted(set(people))
         new = {patient for patient, sender in pairs if self._person(tx, patient, sender)}
         for patient in sorted(new | set(linked)):
             self._patient(tx, patient)
         told = {patient for patient, _ in pairs} | set(linked)
-        for visit, owner, former, encounter in folded:
-            for whose in dict.fromkeys((former, owner)):
+        for visit in folded:
+            for whose in dict.fromkeys((visit.former, visit.owner)):
                 if whose is not None:
-                    self._referrals.settle(tx, whose, visits.key(visit))
+                    self._referrals.settle(tx, whose, visit.key, visit.events)
                     told.discard(whose)
-            if owner is not None and encounter is not None:
+            if visit.owner is not None and visit.encounter is not None:
                 oldest = None if self._alert_days is None else tx.now - self._alert_days * DAY
-                alerts.note(tx, owner, encounter, oldest=oldest)
+                alerts.note(tx, visit.owner, visit.encounter, oldest=oldest)
         for patient in sorted(told):
             self._referrals.settle(tx, patient, None)
 
@@ -92,27 +103,22 @@ class Records:
             return moved.owner
         return min((one.patient for one in told if one.patient), default=None)
 
-    def _visit(self, tx: Transaction, visit: str) -> tuple[str | None, str | None, Json | None]:
-        """Fold a visit: whose it is, whose it was, and its Encounter."""
-        told = visits.of_visit(tx.direct, visit)
-        owner = self.owner(tx, visit, told)
-        encounter = resource_id(self._id_key, "Encounter", *visits.key(visit))
-        scope = f"visit {visit}"
+    def _visit(self, tx: Transaction, visit: str) -> _Folded:
+        """Fold a visit."""
+        told, key, scope = visits.of_visit(tx.direct, visit), visits.key(visit), f"visit {visit}"
+        owner, events = self.owner(tx, visit, told), [one.event for one in told]
         made = held(tx).read_folded(scope)
-        before = repository.present(tx, "Encounter", encounter)
-        resources: list[Json] = []
-        if owner is not None:
-            events = [one.event for one in told]
-            resources = fold_visit(events, owner, self._id_key, visits.key(visit))
-            source = self._source(tx, owner, events)
-            held(tx).read(map(_key, resources))
-            for resource in resources:
-                # Whose record it is says nothing of a place or a doctor, and may be settled before or after.
-                free = resource["resourceType"] in PATIENT_FREE
-                put(tx, resource, source=source & ~UNREADABLE if free else source)
+        resources = fold_visit(events, owner, self._id_key, key) if owner is not None else []
+        held(tx).read(map(_key, resources))
+        before = repository.present(tx, "Encounter", resource_id(self._id_key, "Encounter", *key))
+        source = self._source(tx, owner, events) if owner is not None else 0
+        for resource in resources:
+            # Whose record it is says nothing of a place or a doctor, and may be settled before or after.
+            free = resource["resourceType"] in PATIENT_FREE
+            put(tx, resource, source=source & ~UNREADABLE if free else source)
         self._sweep(tx, scope, made, resources)
-        folded = next((one for one in resources if one["resourceType"] == "Encounter"), None)
-        return owner, before.patient if before else None, folded
+        encounter = next((one for one in resources if one["resourceType"] == "Encounter"), None)
+        return _Folded(key, owner, before.patient if before else None, events, encounter)
 
     def _person(self, tx: Transaction, patient: str, sender: str) -> bool:
         """One sender's picture of a person, and what it says of them apart from any visit.

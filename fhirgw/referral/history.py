@@ -58,12 +58,12 @@ class Person:
     def visits(self) -> list[Both]:
         """All of them, with the history that came with a referral; not the programme's own contacts."""
         found = repository.of_patient(self._tx.connection, self.patient, "Encounter")
-        return [self._both(one) for one in found if not _is_contact(one.body)]
+        return [self._both(one, self._told(one)) for one in found if not _is_contact(one.body)]
 
-    def visit(self, key: tuple[str, str]) -> Both | None:
-        """One visit, if it is this person's."""
-        found = repository.present(self._tx, "Encounter", self.encounter(key))
-        return self._both(found) if found is not None and found.patient == self.patient else None
+    def visit(self, encounter: str, events: Sequence[AdtEvent]) -> Both | None:
+        """One visit, of which this was told, if it is this person's."""
+        found = repository.present(self._tx, "Encounter", encounter)
+        return self._both(found, events) if found is not None and found.patient == self.patient else None
 
     def encounter(self, key: tuple[str, str]) -> str:
         """Logical id of the visit's Encounter."""
@@ -82,9 +82,11 @@ class Person:
         """Reference to an Organization by its first identifier."""
         return f"Organization/{resource_id(self._key, 'Organization', system, value)}"
 
-    def _both(self, stored: repository.Stored) -> Both:
+    def _told(self, stored: repository.Stored) -> list[AdtEvent]:
+        return [told.event for told in visits.of_encounter(self._tx.direct, stored.id)]
+
+    def _both(self, stored: repository.Stored, events: Sequence[AdtEvent]) -> Both:
         body = stored.body
-        events = [told.event for told in visits.of_encounter(self._tx.direct, stored.id)]
         status = body["status"]
         visit = Visit(
             id=stored.id,

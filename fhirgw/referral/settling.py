@@ -6,6 +6,7 @@ from datetime import date
 from typing import Any
 
 from fhirgw.consent.vocabulary import BITS
+from fhirgw.mappers.event import AdtEvent
 from fhirgw.mappers.icm.binding import bound
 from fhirgw.mappers.ids import resource_id
 from fhirgw.programs import Program, Trigger
@@ -16,6 +17,7 @@ from fhirgw.referral.history import Both, Person
 from fhirgw.referral.raising import SID, Raising, concept
 from fhirgw.store import policy, repository
 from fhirgw.store.database import Transaction
+from fhirgw.store.held import held
 from fhirgw.terminology import BASE
 
 Json = dict[str, Any]
@@ -49,7 +51,13 @@ class Referrals:
         """
         self._programs, self._key, self._put = programs, id_key, put
 
-    def settle(self, tx: Transaction, patient: str, visit: tuple[str, str] | None) -> None:
+    def settle(
+        self,
+        tx: Transaction,
+        patient: str,
+        visit: tuple[str, str] | None = None,
+        events: Sequence[AdtEvent] = (),
+    ) -> None:
         """After something was said of a person or of one of their visits.
 
         When a visit, or an identity, moves from one Patient to another, settle both.
@@ -58,10 +66,11 @@ class Referrals:
             tx: The unit of work, with the visits as folded.
             patient: Logical id of the Patient.
             visit: (system, value) of the visit; None: of the person alone.
+            events: All that was told of the visit.
         """
         person = Person(tx, patient, self._key)
-        about = person.visit(visit) if visit else None
         encounter = person.encounter(visit) if visit else None
+        about = person.visit(encounter, events) if encounter else None
         enrolments = policy.enrolments(tx.direct, patient)
         served = [(name, status) for name, status in enrolments if status in ("active", "candidate")]
         dead = death.is_known(person, about, [name for name, _ in served])
@@ -93,8 +102,9 @@ class Referrals:
         if not wide and about is None:
             return
         visits = person.visits if wide else [about] if about else []
-        now = question.matches([both.now for both in visits], encounter)
-        told = question.matches([both.told for both in visits], encounter)
+        as_now, as_told = [both.now for both in visits], [both.told for both in visits]
+        now = question.matches(as_now, encounter)
+        told = now if as_told == as_now else question.matches(as_told, encounter)
         wanted = list(_wanted(raising, now, told, encounter, undone=death.REASON if dead else None))
         self._agree(tx, wanted, _source(question.program))
         if wide:
@@ -103,7 +113,8 @@ class Referrals:
         elif not wanted and encounter:
             self._retract(tx, raising.ids(encounter))
 
-    def _agree(self, tx: Transaction, wanted: Iterable[Wanted], source: int) -> None:
+    def _agree(self, tx: Transaction, wanted: Sequence[Wanted], source: int) -> None:
+        held(tx).read((one.resource["resourceType"], one.resource["id"]) for one in wanted)
         for one in wanted:
             kept = repository.present(tx, one.resource["resourceType"], one.resource["id"])
             if kept is None:
@@ -197,7 +208,7 @@ def _wanted(
         for resource in raising.resources(match):
             holds.add(resource["id"])
             yield Wanted(resource, undone, always or match.rests_on(encounter))
-    for match in told:
+    for match in told if told != now else ():
         for resource in raising.resources(match):
             if resource["id"] not in holds:
                 yield Wanted(resource, undone or UNDONE, always or match.rests_on(encounter))

@@ -5,7 +5,7 @@ that a fold reads one index. (DESIGN §4.)
 """
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,16 +37,24 @@ _HEARD = Prepared(
         visit_event.c.digest,
     ).where(visit_event.c.patient == bindparam("of"), visit_event.c.sender == bindparam("by"))
 )
+_WHOSE = Prepared(
+    select(visit_event.c.patient)
+    .where(visit_event.c.visit == bindparam("of"), visit_event.c.journal != bindparam("but"))
+    .where(visit_event.c.patient.is_not(None))
+    .distinct()
+)
 _FACTS = Prepared(
-    select(visit_event.c.facts).where(
-        visit_event.c.journal == bindparam("key"), visit_event.c.part == bindparam("of_part")
+    select(visit_event.c.journal, visit_event.c.part, visit_event.c.facts).where(
+        one_of(visit_event.c.journal, bindparam("of", type_=Text), several=True)
     )
 )
 _ONE = Prepared(
     select(*_ROW).where(visit_event.c.journal == bindparam("key"), visit_event.c.part == bindparam("of_part"))
 )
-_OF_NUMBER = Prepared(
-    select(number_fact.c.journal, number_fact.c.part).where(number_fact.c.number == bindparam("of"))
+_OF_NUMBERS = Prepared(
+    select(number_fact.c.journal, number_fact.c.part).where(
+        one_of(number_fact.c.number, bindparam("of", type_=Text), several=True)
+    )
 )
 _FOLDED_FROM = Prepared(
     select(folded.c.scope).where(folded.c.type == bindparam("kind"), folded.c.id == bindparam("logical"))
@@ -135,6 +143,7 @@ def keep(tx: Transaction, key: int, part: int, event: AdtEvent, *, patient: str 
         visit: What its visit is called now.
     """
     brings, said = saying(event), event.to_json()
+    digest = hashlib.sha256(said).digest()
     values = {
         "patient": patient,
         "visit": visit,
@@ -142,9 +151,10 @@ def keep(tx: Transaction, key: int, part: int, event: AdtEvent, *, patient: str 
         "place": " ".join(event.order),
         "said": brings.said,
         "account": brings.account,
-        "digest": hashlib.sha256(said).digest(),
+        "digest": digest,
         "facts": said,
     }
+    _remember(digest, event)
     corrected = {f"new_{name}": value for name, value in values.items()}
     if not _CORRECT.change(tx.direct, key=key, of_part=part, **corrected):
         _KEEP.run(tx.direct, [{"journal": key, "part": part, **values}])
@@ -152,7 +162,12 @@ def keep(tx: Transaction, key: int, part: int, event: AdtEvent, *, patient: str 
 
 def of_visit(connection: Connection, visit: str) -> list[Told]:
     """The events of what is called so now."""
-    return [_told(connection, row) for row in _OF_VISIT.rows(connection, of=visit)]
+    return _told(connection, _OF_VISIT.rows(connection, of=visit))
+
+
+def whose(connection: Connection, visit: str, *, but: int) -> set[str]:
+    """Whom the events of a visit name, but for those of one message."""
+    return {patient for (patient,) in _WHOSE.rows(connection, of=visit, but=but)}
 
 
 def of_encounter(connection: Connection, logical: str) -> list[Told]:
@@ -171,34 +186,32 @@ def of_person(connection: Connection, patient: str, sender: str) -> list[Heard]:
 
 def facts(connection: Connection, heard: Iterable[Heard]) -> list[AdtEvent]:
     """What these events say."""
-    return [_read(connection, one.journal, one.part, one.digest) for one in heard]
+    return _read(connection, [(one.journal, one.part, one.digest) for one in heard])
 
 
 def of_people(connection: Connection, patients: Iterable[str]) -> list[Told]:
     """All events that name one of these people."""
     found = select(*_ROW).where(among(visit_event.c.patient, sorted(patients)))
-    return [_told(connection, tuple(row)) for row in connection.execute(found.order_by(visit_event.c.journal))]
+    return _told(connection, [tuple(row) for row in connection.execute(found.order_by(visit_event.c.journal))])
 
 
 def get(connection: Connection, key: int, part: int) -> Told | None:
     """An event as it was kept before; None when it never was."""
-    found = _ONE.first(connection, key=key, of_part=part)
-    return _told(connection, found) if found else None
+    return next(iter(_told(connection, _ONE.rows(connection, key=key, of_part=part))), None)
 
 
 def numbers(connection: Connection, of: Iterable[str]) -> Numbers:
     """What was said of these numbers, and of those that they have been, or are called."""
-    front, known = list(dict.fromkeys(of)), set[str]()
+    front, known = set(of), set[str]()
     rows: dict[tuple[int, int], Told] = {}
     while front:
-        number = front.pop()
-        known.add(number)
-        for key, part in _OF_NUMBER.rows(connection, of=number):
-            told = rows.get((key, part)) or get(connection, key, part)
-            if told is not None:
-                rows[key, part] = told
-                # An account that somebody's visits were moved with says nothing of other visits of that account.
-                front += [one for pair in told.event.succeeds for one in map(text, pair) if one not in known]
+        known |= front
+        found = _OF_NUMBERS.rows(connection, of=orjson.dumps([*front]).decode())
+        new = {(key, part): get(connection, key, part) for key, part in found if (key, part) not in rows}
+        rows |= {where: told for where, told in new.items() if told is not None}
+        # An account that somebody's visits were moved with says nothing of other visits of that account.
+        said = [pair for told in new.values() if told is not None for pair in told.event.succeeds]
+        front = {text(one) for pair in said for one in pair} - known
     events = [told.event for told in rows.values()]
     edges = [(event.told, text(old), text(new)) for event in events for old, new in event.succeeds]
     moves = [told for told in rows.values() if known & set(map(text, told.event.moves))]
@@ -345,9 +358,12 @@ def due(tx: Transaction, messages: Collection[int], since: int) -> None:
     tx.direct.execute(update(journal).where(*where).values(state="received"))
 
 
-def _told(connection: Connection, row: tuple[Any, ...]) -> Told:
-    message, part, patient, visit, digest = row
-    return Told(message, part, patient, visit, _read(connection, message, part, bytes(digest)))
+def _told(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> list[Told]:
+    events = _read(connection, [(message, part, bytes(digest)) for message, part, _, __, digest in rows])
+    return [
+        Told(message, part, patient, visit, event)
+        for (message, part, patient, visit, _), event in zip(rows, events, strict=True)
+    ]
 
 
 _READ: dict[bytes, AdtEvent] = {}
@@ -355,11 +371,20 @@ _READ: dict[bytes, AdtEvent] = {}
 _READ_AT_MOST = 4096
 
 
-def _read(connection: Connection, message: int, part: int, digest: bytes) -> AdtEvent:
-    event = _READ.get(digest)
-    if event is None:
-        event = AdtEvent.from_json(bytes(_FACTS.scalar(connection, key=message, of_part=part)))
-        if len(_READ) >= _READ_AT_MOST:
-            _READ.clear()
-        _READ[digest] = event
-    return event
+def _read(connection: Connection, kept: Sequence[tuple[int, int, bytes]]) -> list[AdtEvent]:
+    """The events of these messages and parts, by the digests of their facts."""
+    events = {digest: event for _, _, digest in kept if (event := _READ.get(digest)) is not None}
+    unread = {(message, part): digest for message, part, digest in kept if digest not in events}
+    if unread:
+        messages = orjson.dumps(sorted({message for message, _ in unread})).decode()
+        for message, part, facts in _FACTS.rows(connection, of=messages):
+            if digest := unread.get((message, part)):
+                events[digest] = AdtEvent.from_json(bytes(facts))
+                _remember(digest, events[digest])
+    return [events[digest] for _, _, digest in kept]
+
+
+def _remember(digest: bytes, event: AdtEvent) -> None:
+    if len(_READ) >= _READ_AT_MOST:
+        _READ.clear()
+    _READ[digest] = event
