@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 import structlog
+from composed_gateway import Composed, composed
 from gateway_process import Gateway
 from hypothesis import HealthCheck, settings
 from sqlalchemy import Connection, Engine, event
+from told_partners import Endpoint, listening
 
 for name, examples in (("thorough", 100), ("quick", 25)):
     settings.register_profile(
@@ -42,3 +44,17 @@ def gateway(tmp_path: Path) -> Iterator[Gateway]:
         yield running
     finally:
         running.stop()
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> Iterator[Composed]:
+    """A gateway in this process with the demo's people, for this test alone."""
+    with composed(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Endpoint]:
+    """A partner's server that takes notifications."""
+    with listening() as server:
+        yield server

@@ -1,7 +1,6 @@
 """What is told of a visit, to whom, and what is taken back when it holds no more."""
 
-import pytest
-from composed_gateway import composed, message
+from composed_gateway import message
 from told_partners import (
     ADMIT,
     ADMITTED,
@@ -9,7 +8,6 @@ from told_partners import (
     LEFT,
     TRANSFER,
     deliver,
-    listening,
     put,
     states,
     subscribe,
@@ -18,18 +16,6 @@ from told_partners import (
 )
 
 from fhirgw.store import repository
-
-
-@pytest.fixture
-def whole(tmp_path):
-    with composed(tmp_path) as gateway:
-        yield gateway
-
-
-@pytest.fixture
-def endpoint():
-    with listening() as server:
-        yield server
 
 
 async def test_an_admission_a_transfer_and_a_discharge_are_each_told_once(whole, endpoint):

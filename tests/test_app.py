@@ -6,7 +6,7 @@ import struct
 import threading
 
 import pytest
-from composed_gateway import ALMA, composed, message, msa
+from composed_gateway import ALMA, message, msa
 from patience import PATIENCE, until
 
 from fhirgw import app, notify
@@ -16,12 +16,6 @@ from fhirgw.v2.client import MllpClient
 from fhirgw.v2.framing import frame
 
 GOOD = message("A01/member.hl7")
-
-
-@pytest.fixture
-def whole(tmp_path):
-    with composed(tmp_path) as gateway:
-        yield gateway
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "gateway.example.org"])

@@ -1,8 +1,7 @@
 """What an ADT message says was found, done and observed is stored with the member, labelled by what it tells."""
 
 import orjson
-import pytest
-from composed_gateway import ALMA, composed, message
+from composed_gateway import ALMA, message
 
 from fhirgw.asks import Search
 from fhirgw.consent.units import FREE_TEXT
@@ -19,12 +18,6 @@ SEGMENTS = (
     "OBX|2|ST|8693-4^Mental status^LN||Says that he drinks||||||F",
 )
 CLINICAL = message("A01/member.hl7", ("DG1|1", "\r".join((*SEGMENTS, "DG1|1"))))
-
-
-@pytest.fixture
-def whole(tmp_path):
-    with composed(tmp_path) as gateway:
-        yield gateway
 
 
 def stored(whole, kind: str) -> list[repository.Stored]:

@@ -2,7 +2,7 @@
 
 import orjson
 import pytest
-from composed_gateway import ALMA, FENN, composed
+from composed_gateway import ALMA, FENN
 from signed_hospital import Hospital
 from sqlalchemy import select
 
@@ -12,12 +12,6 @@ from fhirgw.store.schema import ledger
 ELM = "http://hl7.org/fhir/sid/us-npi|1234567893"
 OAK = "http://hl7.org/fhir/sid/us-npi|1999999984"
 SCOPES = "system/*.rs system/consent-decision"
-
-
-@pytest.fixture
-def whole(tmp_path):
-    with composed(tmp_path) as gateway:
-        yield gateway
 
 
 @pytest.fixture

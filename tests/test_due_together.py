@@ -1,6 +1,5 @@
 """Messages that are due about one person are taken together: less is written, and the same comes of them."""
 
-import pytest
 from composed_gateway import composed, message
 from sqlalchemy import func, select
 
@@ -10,12 +9,6 @@ from fhirgw.store.writer import Transaction
 
 ADMITTED, LEFT = message("A01/member.hl7"), message("A03/member.hl7")
 CANDIDATE = message("A01/candidate.hl7")
-
-
-@pytest.fixture
-def whole(tmp_path):
-    with composed(tmp_path) as gateway:
-        yield gateway
 
 
 def versions(whole, kind):

@@ -2,7 +2,7 @@
 
 import orjson
 import pytest
-from composed_gateway import ALMA, FENN, composed
+from composed_gateway import ALMA, FENN
 from signed_hospital import ADA, NPI, REASON, Hospital
 from sqlalchemy import select
 from structlog.testing import capture_logs
@@ -14,12 +14,6 @@ from fhirgw.notify import Notifier
 from fhirgw.profiles.validation import problems
 from fhirgw.store import clients, repository
 from fhirgw.store.schema import ledger, outbox
-
-
-@pytest.fixture
-def whole(tmp_path):
-    with composed(tmp_path) as gateway:
-        yield gateway
 
 
 @pytest.fixture

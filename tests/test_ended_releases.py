@@ -2,26 +2,14 @@
 
 import orjson
 import pytest
-from composed_gateway import ALMA, composed
-from told_partners import OAK, deliver, listening, states, subscribe
+from composed_gateway import ALMA
+from told_partners import OAK, deliver, states, subscribe
 
 from fhirgw.asks import Search
 from fhirgw.audit import disclosures
 from fhirgw.notify import RETRY_AFTER
 from fhirgw.profiles.validation import problems
 from fhirgw.store import outbox, parties, policy, repository
-
-
-@pytest.fixture
-def whole(tmp_path):
-    with composed(tmp_path) as gateway:
-        yield gateway
-
-
-@pytest.fixture
-def endpoint():
-    with listening() as server:
-        yield server
 
 
 async def read_on(whole, client="elm-alerts"):

@@ -36,12 +36,6 @@ def adt(control, accept="", application="", facility="ELMHOSP"):
     ).encode()
 
 
-@pytest.fixture
-def whole(tmp_path):
-    with composed(tmp_path) as gateway:
-        yield gateway
-
-
 def register(whole, **keys):
     path = whole.gateway.settings.data_dir / "senders.toml"
     lines = [f"{name} = {orjson.dumps(value).decode()}" for name, value in keys.items()]

@@ -2,7 +2,7 @@
 
 import orjson
 import pytest
-from composed_gateway import ALMA, FENN, composed, message
+from composed_gateway import ALMA, FENN, message
 
 from fhirgw.asks import Search
 from fhirgw.consent.vocabulary import HIGH, NORMAL
@@ -24,12 +24,6 @@ KIN_AND_COVER = (
 RECORD = ("RelatedPerson", "Coverage", "Account", "CareTeam", "AllergyIntolerance")
 INSURED = message("A01/member.hl7", ("DG1|1", KIN_AND_COVER))
 HIDDEN_AND_INSURED = message("A01/member.hl7", (REASON, REASON + 19 * "|" + "Y"), ("DG1|1", KIN_AND_COVER))
-
-
-@pytest.fixture
-def whole(tmp_path):
-    with composed(tmp_path) as gateway:
-        yield gateway
 
 
 def person(whole):

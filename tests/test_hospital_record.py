@@ -2,7 +2,7 @@
 
 import orjson
 import pytest
-from composed_gateway import ALMA, composed, message
+from composed_gateway import ALMA, message
 
 from fhirgw.asks import Read, Search
 from fhirgw.consent.labels import LabelContext, label
@@ -32,12 +32,6 @@ TOLD = message(
     ("DG1|1", "\r".join([*LINES[1:], "DG1|1"])),
 )
 KINDS = ("RelatedPerson", "Coverage", "Account", "CareTeam", "Observation")
-
-
-@pytest.fixture
-def whole(tmp_path):
-    with composed(tmp_path) as gateway:
-        yield gateway
 
 
 def from_river(raw: bytes) -> bytes:

@@ -30,12 +30,6 @@ CTMEDICAID = "http://fhirgw.org/fhir/sid/ct-medicaid"
 """
 
 
-@pytest.fixture
-def whole(tmp_path):
-    with composed(tmp_path) as gateway:
-        yield gateway
-
-
 def senders(whole):
     return whole.gateway.settings.data_dir / "senders.toml"
 

@@ -22,12 +22,6 @@ GOOD = message("A01/member.hl7", control="GOOD")
 TEXT = GOOD.decode()
 
 
-@pytest.fixture
-def whole(tmp_path):
-    with composed(tmp_path) as gateway:
-        yield gateway
-
-
 def with_msh(field, value):
     """The good message with another MSH field."""
     fields = TEXT.split("\r")[0].split("|")

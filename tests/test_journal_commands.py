@@ -4,8 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import orjson
 import pytest
-import structlog
-from composed_gateway import ALMA, composed, message
+from composed_gateway import ALMA, message
 from sqlalchemy import select
 from typer.testing import CliRunner
 
@@ -18,13 +17,6 @@ ADMITTED, LEFT = message("A01/member.hl7"), message("A03/member.hl7")
 STRANGER = message("A01/terse.hl7")
 UNMAPPED = message("A01/member.hl7", ("1|I|4E", "1|ZZ|4E"), control="ELM-UNMAPPED")
 LOCAL_CODES = (("||PSY||", "||Q7||"), ("|E|||1234567893", "|JOHN DOE|||1234567893"))
-
-
-@pytest.fixture
-def whole(tmp_path):
-    with composed(tmp_path) as gateway:
-        yield gateway
-    structlog.reset_defaults()
 
 
 @pytest.fixture

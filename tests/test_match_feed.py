@@ -29,12 +29,6 @@ def unknown(event, control, *changes):
     return message(f"{event}/{'update' if event == 'A08' else 'member'}.hl7", *UNKNOWN, *changes, control=control)
 
 
-@pytest.fixture
-def whole(tmp_path):
-    with composed(tmp_path) as gateway:
-        yield gateway
-
-
 def asked(whole, state="open"):
     with whole.gateway.database.read() as connection:
         return reviews.list_(connection, state=state)

@@ -23,12 +23,6 @@ KNOWN = SEEN | {"address": PLACE, "telecom": PHONE}
 MEMBER = {"resourceType": "Patient", "identifier": [{"system": MEDICAID, "value": ALMA[1]}]}
 
 
-@pytest.fixture
-def whole(tmp_path):
-    with composed(tmp_path) as gateway:
-        yield gateway
-
-
 async def match(whole, client, patient, **how):
     released = await whole.gateway.share.release(whole.requester(client), Match(patient, **how))
     return orjson.loads(released.body)

@@ -1,13 +1,7 @@
 """Cases with eligibility, rights, screens and findings are stored whole."""
 
 import pytest
-from composed_gateway import case, composed
-
-
-@pytest.fixture
-def whole(tmp_path):
-    with composed(tmp_path) as gateway:
-        yield gateway
+from composed_gateway import case
 
 
 @pytest.mark.parametrize("name", ["bc-outreach", "bc-client", "husky-cohort", "ne-screened", "ccbh-applicant"])

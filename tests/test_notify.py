@@ -2,7 +2,7 @@
 
 import orjson
 import pytest
-from composed_gateway import ALMA, composed, message
+from composed_gateway import ALMA, message
 from sqlalchemy import func, select, update
 from told_partners import (
     ADMIT,
@@ -27,18 +27,6 @@ from fhirgw.profiles.validation import problems
 from fhirgw.store import clients, outbox, parties
 from fhirgw.store.schema import client as client_table
 from fhirgw.store.schema import outbox as outbox_table
-
-
-@pytest.fixture
-def whole(tmp_path):
-    with composed(tmp_path) as gateway:
-        yield gateway
-
-
-@pytest.fixture
-def endpoint():
-    with listening() as server:
-        yield server
 
 
 async def test_a_practice_with_a_release_hears_of_admission_and_discharge_and_of_nothing_hidden(whole, endpoint):

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from composed_gateway import ALMA, composed, message
+from composed_gateway import ALMA, message
 from sqlalchemy import func, select
 
 from fhirgw.errors import NotFound
@@ -16,12 +16,6 @@ STRANGER = message("A04/stranger.hl7")
 ADMITTED, LEFT = message("A01/member.hl7"), message("A03/member.hl7")
 NAME = "ZYXWVUTSRQ"
 """A name that stands nowhere else."""
-
-
-@pytest.fixture
-def whole(tmp_path):
-    with composed(tmp_path) as gateway:
-        yield gateway
 
 
 def keeper(whole, **days):

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import orjson
 import pytest
-from composed_gateway import ALMA, case, composed
+from composed_gateway import ALMA, case
 from sqlalchemy import select
 
 from fhirgw.came_back import Returns
@@ -16,12 +16,6 @@ from fhirgw.store.schema import icm_case, icm_return, ledger
 
 CT = "ct-bhp:CT-TEST-0001"
 BASE = "http://fhirgw.org/fhir"
-
-
-@pytest.fixture
-def whole(tmp_path):
-    with composed(tmp_path) as gateway:
-        yield gateway
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import asyncio
 import re
 
 import pytest
-from composed_gateway import PEER, composed, message
+from composed_gateway import PEER, message
 
 from fhirgw import metrics
 from fhirgw.api.health import Health
@@ -14,12 +14,6 @@ from fhirgw.doors import Doors, HttpDoor
 ADMITTED = message("A01/member.hl7")
 REFUSED = message("A01/member.hl7", ("1|I|4E", "1|ZZ|4E"), control="ELM-REFUSED")
 UNKNOWN = message("A01/member.hl7", ("ELMHOSP|FHIRGW", "OTHERHOSP|FHIRGW"), control="OTHER-1")
-
-
-@pytest.fixture
-def whole(tmp_path):
-    with composed(tmp_path) as gateway:
-        yield gateway
 
 
 def told(whole, senders=None):

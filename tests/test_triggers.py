@@ -18,12 +18,6 @@ PSYCHIATRIC = {"service": "PSY"}
 PROFILE = "http://fhirgw.org/fhir/StructureDefinition/"
 
 
-@pytest.fixture
-def whole(tmp_path):
-    with composed(tmp_path) as gateway:
-        yield gateway
-
-
 def adt(
     trigger,
     visit,

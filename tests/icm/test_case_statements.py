@@ -2,7 +2,7 @@
 
 import orjson
 import pytest
-from composed_gateway import case, composed
+from composed_gateway import case
 
 from fhirgw.errors import Forbidden, InvalidElement, ProfileViolation, VersionConflict
 from fhirgw.icm.model import Case
@@ -13,12 +13,6 @@ CONTACT = {
     "id": "c9", "at": "2025-04-01T10:00:00-05:00", "mode": "face-to-face", "setting": "office",
     "by": ["peer-novak"], "minutes": 45, "sensitivity": "none",
 }  # fmt: skip
-
-
-@pytest.fixture
-def whole(tmp_path):
-    with composed(tmp_path) as gateway:
-        yield gateway
 
 
 def stated(**changes):
