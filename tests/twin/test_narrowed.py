@@ -6,9 +6,11 @@ from dataclasses import replace
 import orjson
 import pytest
 from hypothesis import given
-from twin_stores import LEAST, Twins, requester, sweep
+from twin_asks import sweep
+from twin_histories import worlds
+from twin_stores import LEAST, Twins, requester
 from twin_trials import put_to_both, same, thrifty, trials
-from twin_worlds import SCENARIOS, Put, World, worlds
+from twin_worlds import SCENARIOS, Put, World
 
 from fhirgw.asks import Read, Search
 from fhirgw.consent.minimum import is_kept

@@ -10,9 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
-from twin_stores import Twins, asks, bearer, over_http, requester
+from twin_asks import asks
+from twin_histories import worlds
+from twin_stores import Twins, bearer, over_http, requester
+from twin_surroundings import CLEARED
 from twin_trials import requests_of, thrifty
-from twin_worlds import CLEARED, PATIENTS, Allowed, World, worlds
+from twin_worlds import PATIENTS, Allowed, World
 
 from fhirgw import metrics
 from fhirgw.asks import Read, Search

@@ -16,20 +16,11 @@ import pytest
 from example_counts import examples
 from hypothesis import given
 from hypothesis import strategies as st
-from twin_stores import (
-    BASE,
-    IDS,
-    Twins,
-    asks,
-    bearer,
-    claim,
-    claim_signed,
-    over_http,
-    requester,
-    sweep,
-)
+from twin_asks import IDS, asks, sweep
+from twin_histories import worlds
+from twin_stores import BASE, Twins, bearer, claim, claim_signed, over_http, requester
 from twin_trials import hold, put_to_both, requests_of, same, thrifty, trials
-from twin_worlds import Allowed, left, visible, worlds
+from twin_worlds import Allowed, left, visible
 
 from fhirgw.answer import show
 from fhirgw.asks import Read, Search

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from twin_histories import worlds
 from twin_stores import JWKS, MINUTE, SCOPES, START, Gateway
 from twin_trials import thrifty
-from twin_worlds import World, twin, whole, worlds
+from twin_worlds import World, twin, whole
 from upstream_server import DEAF, HANG_UP, upstream_server
 
 from fhirgw.mirror import Access, Mirror, Server

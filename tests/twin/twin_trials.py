@@ -10,15 +10,10 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from twin_stores import (
-    Twins,
-    asks,
-    follow,
-    requester,
-    requesters,
-    sweep,
-)
-from twin_worlds import World, worlds
+from twin_asks import asks, follow, requesters, sweep
+from twin_histories import worlds
+from twin_stores import Twins, requester
+from twin_worlds import World
 
 from fhirgw.asks import History, NextPage, Read, Search, VRead
 from fhirgw.consult import Consult
