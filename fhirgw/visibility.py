@@ -134,11 +134,15 @@ class Visibilities:
         return asker.whole(connection, revision, at) if about is None else asker.of(connection, revision, at, about)
 
     def _asker(self, connection: Connection, requester: Requester, revision: int, at: datetime) -> "_Asker":
-        """Who asks, as kept; looked at anew when anything moved, since their organization may have."""
+        """Who asks, as kept; looked at anew when somebody moved who may ask."""
         key = (requester.client, requester.organization, requester.purpose, requester.action, requester.channel)
         kept = self._askers.get(key)
-        if kept is not None and kept.revision == revision and at < kept.until:
-            return kept
+        if kept is not None and at < kept.until:
+            if kept.revision == revision:
+                return kept
+            if kept.revision < revision and policy.last_move(connection, {policy.ORGANIZATIONS}) <= kept.revision:
+                kept.revision = revision
+                return kept
         request = request_of(connection, requester, at)
         same = kept is not None and kept.request.recipient == request.recipient and at < kept.until
         asker = kept if kept is not None and same else _Asker(request, self._settings)

@@ -18,6 +18,7 @@ from sqlalchemy.exc import IntegrityError
 
 from fhirgw.consent.vocabulary import RECIPIENT_CLASSES, purpose_line
 from fhirgw.errors import InvalidElement
+from fhirgw.store import policy
 from fhirgw.store.database import Transaction
 from fhirgw.store.prepared import Prepared
 from fhirgw.store.schema import client as table
@@ -119,6 +120,7 @@ def register(tx: Transaction, client: Client) -> None:
         tx.connection.execute(insert(table).values(row))
     except IntegrityError:
         raise InvalidElement("This client id was registered before.", location="client") from None
+    policy.asker_changed(tx)
 
 
 def revoke(tx: Transaction, client: str) -> bool:

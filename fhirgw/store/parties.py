@@ -1,6 +1,6 @@
 """Who organizations, persons and teams are, and through whom: what a Consent that names one of them means."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +23,8 @@ ACTORS = frozenset(
 """Types whose content decides whom a consent names."""
 BEARERS = ("Organization", *sorted(PERSONS - {"Person"}))
 """Of whom a Consent may mean who has an identifier that it names: if one is a person, it may be that one."""
+_PARTIES = ACTORS | PERSONS | {"Device", "HealthcareService"}
+"""Types of whom a Consent may name, for whatever; not of a paper, nor of what a rule is about."""
 DEPTH = 4  # CareTeam ► PractitionerRole ► Practitioner
 
 _CURRENT = Prepared(
@@ -132,7 +134,7 @@ def supporting(
     """
     borne = {token for consent in consents for token in identified(reading_of(consent, zone))}
     front = sorted(
-        {reference for consent in consents for reference in _named(consent)}.union(
+        {reference for consent in consents for reference in _asked_of(consent)}.union(
             *(bearers(connection, kind, token) for token in borne for kind in BEARERS)
         )
     )
@@ -163,11 +165,22 @@ def _beside(connection: Connection, body: Json) -> set[str]:
     return {literal for name in elements if (literal := _literal(body.get(name)))}
 
 
-def _named(element: Any) -> Iterable[str]:
-    """All literal references of a Consent: its actors, performers, and what it is about."""
+def _asked_of(consent: Json) -> Iterator[str]:
+    """Of whom a decision may ask who they are: actors, and whoever signed.
+
+    The patient is known by reference; only who signed by an identifier alone is found by what the patient bears.
+    """
+    yield from _named([consent.get("provision"), consent.get("contained")])
+    signed, patient = consent.get("performer"), consent.get("patient")
+    literally = isinstance(signed, list) and all(isinstance(one, dict) and one.get("reference") for one in signed)
+    yield from (name for name in _named([signed, patient]) if not literally or name != _literal(patient))
+
+
+def _named(element: Any) -> Iterator[str]:
+    """Whom anything in it refers to."""
     if isinstance(element, dict):
-        if isinstance(element.get("reference"), str):
-            yield element["reference"].split("/_history/")[0]
+        if isinstance(reference := element.get("reference"), str) and reference.partition("/")[0] in _PARTIES:
+            yield reference.partition("/_history/")[0]
         for part in element.values():
             yield from _named(part)
     elif isinstance(element, list):

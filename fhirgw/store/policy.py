@@ -325,7 +325,12 @@ def actor_changed(tx: Transaction, kind: str, logical: str, before: Json | None)
     if kind == AFFILIATION or (before is not None and kind in ORGANIZED - TEAMS):
         bump(tx)
     elif kind in ORGANIZED:
-        _move(tx, {ORGANIZATIONS})
+        asker_changed(tx)
+
+
+def asker_changed(tx: Transaction) -> None:
+    """Somebody came, or changed, who may ask."""
+    _move(tx, {ORGANIZATIONS})
 
 
 def linked(connection: Connection, patient: str) -> frozenset[str]:
