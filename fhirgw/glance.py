@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from fhirgw.keeping import Judged
-from fhirgw.mappers.event import EventSemantics
 from fhirgw.mappers.plain import Places, are_sound, plain_event, starting_places
+from fhirgw.mappers.trigger_events import EventSemantics
 from fhirgw.settings import Sender, Senders
 from fhirgw.v2.ack import AckMode, Form, check_envelope
 from fhirgw.v2.codec import Message

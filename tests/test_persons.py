@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from fhirgw.asks import Read, Search
-from fhirgw.mappers.event import EVENTS
+from fhirgw.mappers.trigger_events import EVENTS
 from fhirgw.store import identity, policy, repository, visits
 from fhirgw.store.compartment import PATIENT_FREE
 from fhirgw.store.schema import ledger

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from fhirgw.errors import MissingElement, UnsupportedMessage
 from fhirgw.mappers.datatypes import Json, Scope, datetime_to_instant, hd_to_system, utc
-from fhirgw.mappers.event import EVENTS, AdtEvent, Effect, EventSemantics, MapContext
+from fhirgw.mappers.event import AdtEvent, MapContext
 from fhirgw.mappers.groups import groups, mrg_to_other, require_one, second_pid
 from fhirgw.mappers.ids import resource_id
 from fhirgw.mappers.person import LINKS, fold_person, linked, merge_patient, same_person
@@ -35,6 +35,7 @@ from fhirgw.mappers.segments.visit import (
     pv2_to_encounter,
     visit_identifier,
 )
+from fhirgw.mappers.trigger_events import EVENTS, Effect, EventSemantics
 from fhirgw.mappers.visit import fold_visit
 from fhirgw.mappers.zsegments import with_z_fields, z_to_extensions
 from fhirgw.settings import Senders

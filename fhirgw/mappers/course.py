@@ -19,7 +19,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from fhirgw.mappers.datatypes import utc
-from fhirgw.mappers.event import EVENTS, AdtEvent, Effect
+from fhirgw.mappers.event import AdtEvent
+from fhirgw.mappers.trigger_events import EVENTS, Effect
 from fhirgw.terminology import CLASS_STATUS
 
 _BEGINS = frozenset({Effect.OPEN, Effect.RECLASS})

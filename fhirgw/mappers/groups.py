@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 
 from fhirgw.errors import MalformedMessage, MissingElement
 from fhirgw.mappers.datatypes import cx_to_identifier
-from fhirgw.mappers.event import EventSemantics, Identity
 from fhirgw.mappers.segments.reading import Reading, valued
 from fhirgw.mappers.segments.visit import visit_identifier
+from fhirgw.mappers.trigger_events import EventSemantics, Identity
 from fhirgw.v2.codec import Message, Segment
 
 Key = tuple[str, str]

@@ -9,7 +9,8 @@ See: v2.5.1 ch. 3.6 (patient record links); ``docs/decisions/0091-the-identity-g
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from fhirgw.mappers.event import AdtEvent, Identity
+from fhirgw.mappers.event import AdtEvent
+from fhirgw.mappers.trigger_events import Identity
 
 Name = str
 """An identifier, ``system|value``; or a person whom somebody pointed at here, ``Patient/id``."""

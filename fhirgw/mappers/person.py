@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from fhirgw.mappers.event import AdtEvent, Identity, Json, assemble_patient, in_order, lay_over
+from fhirgw.mappers.event import AdtEvent, Json, assemble_patient, in_order, lay_over
 from fhirgw.mappers.parties import reference_to
 from fhirgw.mappers.standing import roles, standing
+from fhirgw.mappers.trigger_events import Identity
 
 ICM = "icm"
 LINKS: Mapping[Identity, tuple[str, str]] = {

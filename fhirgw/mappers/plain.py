@@ -12,7 +12,8 @@ from datetime import datetime
 from functools import lru_cache
 from typing import NamedTuple
 
-from fhirgw.mappers.event import EVENTS, EventSemantics, MapContext
+from fhirgw.mappers.event import MapContext
+from fhirgw.mappers.trigger_events import EVENTS, EventSemantics
 from fhirgw.settings import Sender
 from fhirgw.terminology import CODE_MAPS
 from fhirgw.v2.codec import NULL, Message, Segment

@@ -13,7 +13,8 @@ import orjson
 
 from fhirgw.mappers.course import Course
 from fhirgw.mappers.datatypes import Json, utc
-from fhirgw.mappers.event import AdtEvent, Effect
+from fhirgw.mappers.event import AdtEvent
+from fhirgw.mappers.trigger_events import Effect
 
 _LOCATION_STATUS = {"in-progress": "active", "finished": "completed", "planned": "planned", "onleave": "reserved"}
 _MOVED = frozenset({Effect.TRANSFER, Effect.CLOSE})

@@ -3,7 +3,7 @@
 First the course of the visit is settled (``course``: which events were undone, what status followed which), then
 the facts are laid over one another in order, then the resources are written. Nothing is remembered between folds.
 
-See: the standard's words in ``event.EVENTS``; ``docs/decisions/0022-visit-status.md``.
+See: the standard's words in ``trigger_events.EVENTS``; ``docs/decisions/0022-visit-status.md``.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,12 +17,13 @@ from fhirgw.mappers.beside import Beside
 from fhirgw.mappers.clinical import Chart, conditions, observations, procedures
 from fhirgw.mappers.course import Course, course
 from fhirgw.mappers.datatypes import Json, utc
-from fhirgw.mappers.event import AdtEvent, Effect, in_order, lay_over
+from fhirgw.mappers.event import AdtEvent, in_order, lay_over
 from fhirgw.mappers.ids import resource_id
 from fhirgw.mappers.person import fold_person, merge_patient
 from fhirgw.mappers.provenance import agents, recorded, sources
 from fhirgw.mappers.standing import last_of, roles
 from fhirgw.mappers.stays import classes, doctors, places, stretch
+from fhirgw.mappers.trigger_events import Effect
 from fhirgw.terminology import PARTICIPATION, PLANNED_END, PLANNED_START, PROVENANCE_AGENT
 
 __all__ = ["fold_person", "fold_visit", "merge_patient"]

@@ -7,8 +7,9 @@ from functools import cached_property
 from typing import Any
 
 from fhirgw.consent.vocabulary import NORMAL
-from fhirgw.mappers.event import AdtEvent, Effect
+from fhirgw.mappers.event import AdtEvent
 from fhirgw.mappers.ids import resource_id
+from fhirgw.mappers.trigger_events import Effect
 from fhirgw.referral.criteria import Diagnosis, Visit
 from fhirgw.store import repository, visits
 from fhirgw.store.database import Transaction

@@ -13,9 +13,9 @@ from sqlalchemy import Connection, Text, bindparam, delete, insert, or_, select,
 
 from fhirgw.consent.model import Json
 from fhirgw.errors import ProfileViolation
-from fhirgw.mappers.event import Identity
 from fhirgw.mappers.identities import Graph, IdentityFact, graph, name
 from fhirgw.mappers.person import with_links
+from fhirgw.mappers.trigger_events import Identity
 from fhirgw.store import policy
 from fhirgw.store.database import Transaction
 from fhirgw.store.predicate import among, one_of

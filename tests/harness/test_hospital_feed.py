@@ -19,7 +19,7 @@ from fhirgw.harness.hospital.expected import TOOK_PLACE, work
 from fhirgw.harness.hospital.messages import STRUCTURES, written
 from fhirgw.harness.hospital.mishaps import REUSED, WRONGS, Traffic
 from fhirgw.harness.hospital.sending import Engine
-from fhirgw.mappers.event import EVENTS as STANDARD
+from fhirgw.mappers.trigger_events import EVENTS as STANDARD
 from fhirgw.v2.codec import parse
 
 START = datetime(2026, 3, 2, tzinfo=UTC)

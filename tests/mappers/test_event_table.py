@@ -7,8 +7,9 @@ import pytest
 from visit_events import DISCHARGE, KEY, at, encounter, event, folded
 
 from fhirgw.mappers.adt import EVENTS, extract_all
-from fhirgw.mappers.event import AdtEvent, Effect, Identity
+from fhirgw.mappers.event import AdtEvent
 from fhirgw.mappers.person import fold_person
+from fhirgw.mappers.trigger_events import Effect, Identity
 from fhirgw.mappers.visit import fold_visit
 from fhirgw.profiles.validation import require_valid
 from fhirgw.r4 import validate

@@ -5,8 +5,8 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fhirgw.mappers.event import Identity
 from fhirgw.mappers.identities import Graph, IdentityFact, graph, succession, whom
+from fhirgw.mappers.trigger_events import Identity
 
 NAMES = ["s|1", "s|2", "s|3", "s|4", "t|1"]
 KNOWN = {"s|1": "alma", "s|2": "bruno", "Patient/alma": "alma", "Patient/bruno": "bruno"}

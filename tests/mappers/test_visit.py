@@ -10,8 +10,8 @@ from json_values import objects
 from visit_events import ADMIT, CONTEXT, DISCHARGE, KEY, at, conditions, encounter, event, folded
 
 from fhirgw.mappers.adt import AdtEvent
-from fhirgw.mappers.event import EVENTS as SEMANTICS
 from fhirgw.mappers.event import MapContext
+from fhirgw.mappers.trigger_events import EVENTS as SEMANTICS
 from fhirgw.mappers.visit import fold_person, fold_visit
 from fhirgw.r4 import validate
 

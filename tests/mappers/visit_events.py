@@ -1,8 +1,8 @@
 """Events of one visit, of which only what matters is said, and what is made of them."""
 
 from fhirgw.mappers.adt import AdtEvent, extract
-from fhirgw.mappers.event import EVENTS as SEMANTICS
 from fhirgw.mappers.event import MapContext
+from fhirgw.mappers.trigger_events import EVENTS as SEMANTICS
 from fhirgw.mappers.visit import fold_visit
 from fhirgw.settings import Sender
 from fhirgw.v2.codec import parse
