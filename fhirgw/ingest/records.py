@@ -135,14 +135,13 @@ class Records:
             return False
         visits.note_folded(tx, scope, digest)
         before = held(tx).read_folded(scope)
+        events = {level: visits.facts(tx.direct, heard) for level, heard in sorted(told.items())}
         made = [
-            one
-            for level, heard in sorted(told.items())
-            for one in self._record(tx, level, visits.facts(tx.direct, heard), patient, part2=part2)
+            one for level, said in events.items() for one in self._record(tx, level, said, patient, part2=part2)
         ]
         self._sweep(tx, scope, before, made)
         if not part2:  # its picture of a person says that they are in it
-            identity.picture(tx, patient, sender, fold_person(visits.facts(tx.direct, told.get(OPEN, ()))))
+            identity.picture(tx, patient, sender, fold_person(events.get(OPEN, ())))
         return True
 
     def _record(
@@ -184,15 +183,21 @@ class Records:
             one.visit: resource_id(self._id_key, "Encounter", *visits.key(one.visit)) for one in heard if one.visit
         }
         levels = held(tx).levels("Encounter", encounters.values())
-        linked = bool(identity.links(tx.direct, patient))
+        unsure = self._unsure(tx, heard) if identity.links(tx.direct, patient) else ()
         found: dict[Level, list[visits.Heard]] = {}
         for one in heard:
             level = levels[encounters[one.visit]] if one.visit else None
             labels, conf = level[:2] if level else OPEN
-            if linked and any(identity.held(tx.direct, names(event)) for event in visits.facts(tx.direct, [one])):
+            if one in unsure:
                 labels, conf = labels | UNREADABLE, HIGHEST
             found.setdefault((labels, max(conf, NORMAL)), []).append(one)
         return found
+
+    @staticmethod
+    def _unsure(tx: Transaction, heard: Sequence[visits.Heard]) -> set[visits.Heard]:
+        """What came with a record that was merged, and nobody confirmed to be of the same person."""
+        events = visits.facts(tx.direct, heard, again=True)
+        return {one for one, event in zip(heard, events, strict=True) if identity.held(tx.direct, names(event))}
 
     def _source(self, tx: Transaction, owner: str, events: Sequence[AdtEvent]) -> int:
         """Labels of what is made of these events; nothing is shown of what nobody confirmed to be theirs."""

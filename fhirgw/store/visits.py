@@ -5,6 +5,7 @@ that a fold reads one index. (DESIGN §4.)
 """
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -184,9 +185,9 @@ def of_person(connection: Connection, patient: str, sender: str) -> list[Heard]:
     ]
 
 
-def facts(connection: Connection, heard: Iterable[Heard]) -> list[AdtEvent]:
-    """What these events say."""
-    return _read(connection, [(one.journal, one.part, one.digest) for one in heard])
+def facts(connection: Connection, heard: Iterable[Heard], *, again: bool = False) -> list[AdtEvent]:
+    """What these events say; ``again``: it is asked with each message about the person."""
+    return _read(connection, [(one.journal, one.part, one.digest) for one in heard], remember=again)
 
 
 def of_people(connection: Connection, patients: Iterable[str]) -> list[Told]:
@@ -359,19 +360,20 @@ def due(tx: Transaction, messages: Collection[int], since: int) -> None:
 
 
 def _told(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> list[Told]:
-    events = _read(connection, [(message, part, bytes(digest)) for message, part, _, __, digest in rows])
+    kept = [(message, part, bytes(digest)) for message, part, _, __, digest in rows]
+    events = _read(connection, kept, remember=True)
     return [
         Told(message, part, patient, visit, event)
         for (message, part, patient, visit, _), event in zip(rows, events, strict=True)
     ]
 
 
-_READ: dict[bytes, AdtEvent] = {}
+_READ: OrderedDict[bytes, AdtEvent] = OrderedDict()
 """Events by the digest of their facts: each message folds all earlier ones of its visit."""
-_READ_AT_MOST = 4096
+_READ_AT_MOST = 2048
 
 
-def _read(connection: Connection, kept: Sequence[tuple[int, int, bytes]]) -> list[AdtEvent]:
+def _read(connection: Connection, kept: Sequence[tuple[int, int, bytes]], *, remember: bool) -> list[AdtEvent]:
     """The events of these messages and parts, by the digests of their facts."""
     events = {digest: event for _, _, digest in kept if (event := _READ.get(digest)) is not None}
     unread = {(message, part): digest for message, part, digest in kept if digest not in events}
@@ -380,11 +382,12 @@ def _read(connection: Connection, kept: Sequence[tuple[int, int, bytes]]) -> lis
         for message, part, facts in _FACTS.rows(connection, of=messages):
             if digest := unread.get((message, part)):
                 events[digest] = AdtEvent.from_json(bytes(facts))
-                _remember(digest, events[digest])
+                if remember:
+                    _remember(digest, events[digest])
     return [events[digest] for _, _, digest in kept]
 
 
 def _remember(digest: bytes, event: AdtEvent) -> None:
-    if len(_READ) >= _READ_AT_MOST:
-        _READ.clear()
     _READ[digest] = event
+    if len(_READ) > _READ_AT_MOST:
+        _READ.popitem(last=False)
