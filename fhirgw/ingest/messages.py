@@ -22,6 +22,7 @@ from fhirgw.ingest.records import Records, names
 from fhirgw.ingest.reviews import Reviews
 from fhirgw.keeping import conclude
 from fhirgw.mappers.adt import AdtEvent, extract_all, new_reading, read
+from fhirgw.mappers.segments.reading import Alike
 from fhirgw.settings import Senders
 from fhirgw.store import identity, journal, unmapped, visits
 from fhirgw.store.database import Database, Transaction
@@ -40,10 +41,11 @@ _UNIT = 64
 
 @dataclass(slots=True)
 class _Concerned:
-    """What messages have said something of, and is to be folded: visits, and (patient, sender)."""
+    """What messages of one person have said something of, and is to be folded: visits, and (patient, sender)."""
 
     visits: set[str] = field(default_factory=set)
     people: set[tuple[str, str]] = field(default_factory=set)
+    alike: Alike | None = None  # of a message alone: nothing that it repeats
 
     def add(self, visits: Iterable[str], patient: str | None, sender: str) -> None:
         """Note visits, and the person of whom a sender said something."""
@@ -147,8 +149,8 @@ class Messages:
         """Their new states; None: another process has seen to it since they were looked for."""
         states: list[str | None] = []
         settled = frozenset(journal.settled(tx.direct, [row.id for _, row in named]))
-        for _, theirs in groupby(named, key=itemgetter(0)):
-            concerned, hurried = _Concerned(), False
+        for theirs in ([*some] for _, some in groupby(named, key=itemgetter(0))):
+            concerned, hurried = _Concerned(alike=Alike() if len(theirs) > 1 else None), False
             for _, row in theirs:
                 states.append(None if row.id in settled else self._take_up(tx, row, concerned))
                 if hurried := tx.awaited():
@@ -238,7 +240,7 @@ class Messages:
         problems = check_envelope(message)
         if problems:
             raise ExceptionGroup("envelope", problems)
-        reading = new_reading(message, context)
+        reading = new_reading(message, context, concerned.alike)
         told = extract_all(message, context, reading)
         if reading.codes and (not row.attempts or row.state in _UNCOUNTED):
             unmapped.note(tx, context.name, reading.codes)

@@ -25,7 +25,7 @@ from fhirgw.mappers.segments.observation import db1_to_observation, obx_to_obser
 from fhirgw.mappers.segments.occurrence import nte_to_annotation
 from fhirgw.mappers.segments.person import obx_to_patient, pd1_to_patient, pid_to_patient
 from fhirgw.mappers.segments.procedure import pr1_to_procedure
-from fhirgw.mappers.segments.reading import Facts, Reading, known_of, remembered, valued
+from fhirgw.mappers.segments.reading import Alike, Facts, Reading, apart, known_of, remembered, valued
 from fhirgw.mappers.segments.relatives import gt1_to_guarantor, nk1_to_relative
 from fhirgw.mappers.segments.restriction import restrict
 from fhirgw.mappers.segments.roles import prt_to_role, rol_to_role
@@ -87,6 +87,9 @@ ROLES: Mapping[str, Callable[[Segment, str, Reading], Json | None]] = {"PRT": pr
 _TAKING_PART = {name: name in ("PID", "PV1") for name in ("PID", "PV1", "DB1", "OBX", "AL1", "PR1", "GT1", "IN1")}
 """Segments that a role may follow, and whether such roles are read."""
 
+_PID, _PD1 = apart("Patient", pid_to_patient), apart("Patient", pd1_to_patient)
+_PV1, _PV2 = apart("Encounter", pv1_to_encounter), apart("Encounter", pv2_to_encounter)
+
 CLINICAL = frozenset({"AL1", "DB1", "DG1", "DRG", "EVN", "IAM", "NTE", "OBX", "PR1"})
 """Those of them that a message is refused for; a broken date of a relative's or an insurer's is only left out."""
 
@@ -113,10 +116,17 @@ def extract(message: Message, context: MapContext) -> AdtEvent:
     return extract_all(message, context)[0]
 
 
-def new_reading(message: Message, context: MapContext) -> Reading:
-    """A reading of this message, before anything is read."""
+def new_reading(message: Message, context: MapContext, alike: Alike | None = None) -> Reading:
+    """A reading of this message, before anything is read.
+
+    Args:
+        message: As it was parsed.
+        context: Of its sender.
+        alike: What other messages about the same person said.
+    """
     scope = Scope(context.name, valued(message.header, 4), context.sender, context.sender.tz)
-    return Reading(scope, known_of(scope, message.delimiters))
+    known = known_of(scope, message.delimiters)
+    return Reading(scope, known, alike.said(known) if alike else None)
 
 
 def extract_all(message: Message, context: MapContext, reading: Reading | None = None) -> list[AdtEvent]:
@@ -291,10 +301,10 @@ def _person(message: Message, facts: Facts, reading: Reading) -> Identifiers:
         reading.problems.append(MissingElement(text, location="PID", err="100"))
         return ()
     before = len(reading.problems)
-    pid_to_patient(pid, facts, reading)
+    facts.add(reading.once(_PID, pid))
     pd1 = message.first("PD1")
     if pd1:
-        pd1_to_patient(pd1, facts, reading)
+        facts.add(reading.once(_PD1, pd1))
     obx_to_patient(message.all("OBX"), facts, reading)
     numbered = (name for name in ("identifier", "identifier.2", "identifier.4") if name in facts.values)
     found = facts.values.get(next(numbered, ""), {}).get("identifier", [])
@@ -331,13 +341,13 @@ def _visit(message: Message, semantics: EventSemantics, facts: Facts, reading: R
             reading.problems.append(MissingElement(text, location="PV1-19"))
         return
     if not (numbered and not valued(pv1, 2)):
-        pv1_to_encounter(pv1, facts, reading)
+        facts.add(reading.once(_PV1, pv1))
     else:
         number = visit_identifier(pv1, 19, reading, "VN")
         facts.values |= {"identifier.1": number} if number else {}
     pv2 = message.first("PV2")
     if pv2:
-        pv2_to_encounter(pv2, facts, reading)
+        facts.add(reading.once(_PV2, pv2))
     if pid and "identifier.1" not in facts.values:
         account = visit_identifier(pid, 18, reading, "AN")
         if account:
@@ -368,7 +378,7 @@ def _repeated(message: Message, reading: Reading) -> dict[str, tuple[Json, ...]]
         of = name if name in _TAKING_PART else of
         known = len(problems)
         if name in REPEATED:
-            fact = REPEATED[name](segment, reading)
+            fact = reading.once(REPEATED[name], segment)
             last = name, fact
             if fact:
                 found.setdefault(name, []).append(fact)

@@ -79,10 +79,16 @@ def _mistaken(birth: str) -> Iterator[str]:
     year, month, day = int(birth[:4]), int(birth[4:6]), int(birth[6:])
     for one in ((year, day, month), (year - 1, month, day), (year + 1, month, day)):
         try:
-            yield date(*one).strftime("%Y%m%d")
+            yield date(*one).isoformat().replace("-", "")
         except ValueError:
             continue
 
 
+_BLANK = hashlib.blake2b(digest_size=8)
+"""To copy it takes a third of the time that it takes to make one."""
+
+
 def _hash(key: str) -> int:
-    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big", signed=True)
+    taken = _BLANK.copy()
+    taken.update(key.encode())
+    return int.from_bytes(taken.digest(), "big", signed=True)

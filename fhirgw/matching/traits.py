@@ -118,7 +118,7 @@ def _birth(text: str) -> str:
     if text in _DATELESS:
         return ""
     try:
-        return date.fromisoformat(text).strftime("%Y%m%d") if len(text) == 10 else ""
+        return date.fromisoformat(text).isoformat().replace("-", "") if len(text) == 10 else ""
     except ValueError:
         return ""
 

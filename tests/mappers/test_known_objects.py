@@ -8,7 +8,7 @@ import pytest
 
 from fhirgw.errors import GatewayError
 from fhirgw.mappers import beside
-from fhirgw.mappers.adt import map_message, new_reading
+from fhirgw.mappers.adt import extract_all, map_message, new_reading
 from fhirgw.mappers.segments import reading as memory
 from fhirgw.settings import Sender
 from fhirgw.v2.codec import parse
@@ -30,6 +30,13 @@ def mapped(raw: bytes, context) -> bytes | None:
         return None
 
 
+def parses(raw: bytes) -> bool:
+    try:
+        return parse(raw) is not None
+    except GatewayError:
+        return False
+
+
 def kept() -> dict:
     return {
         (key, text): orjson.dumps(value)
@@ -45,6 +52,29 @@ def test_a_message_maps_the_same_whatever_came_before_it(context):
         alone.append(mapped(raw, context))
     assert [mapped(raw, context) for raw in reversed(MESSAGES)][::-1] == alone
     assert [mapped(raw, context) for raw in MESSAGES] == alone
+
+
+def test_a_segment_says_the_same_whatever_messages_it_was_read_with(context):
+    """Twice each, other settings of the sender in between; IN2 and NTE add to a fact that was read before."""
+
+    def told(raw: bytes, alike: memory.Alike | None, of=context) -> list[object]:
+        message = parse(raw)
+        reading = new_reading(message, of, alike)
+        try:
+            events = [event.to_json() for event in extract_all(message, of, reading)]
+        except ExceptionGroup as group:
+            events = [str(problem).encode() for problem in group.exceptions]
+        return [events, reading.codes, len(reading.silent), len(reading.further)]
+
+    alike = memory.Alike()
+    other = replace(context, sender=context.sender.model_copy(update={"codes": {"0063": {"SPO": "CHD"}}}))
+    messages = [raw for raw in MESSAGES if parses(raw)]
+    assert len(messages) > 20
+    for raw in [*messages, *messages]:
+        assert told(raw, alike) == told(raw, None)
+        assert told(raw, alike, other) == told(raw, None, other)
+    for raw in [*messages, *messages]:
+        assert told(raw, alike) == told(raw, None)
 
 
 def test_what_is_remembered_is_never_changed(context):

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
+import orjson
+
 from fhirgw.errors import GatewayError, InvalidElement
 from fhirgw.mappers.datatypes import (
     Components,
@@ -33,6 +35,26 @@ T = TypeVar("T")
 
 
 Known = dict[tuple["Read", str], Any]
+Said = dict[tuple[Callable[..., Any], str], bytes]
+"""What reads a segment, and the segment → what it says, as JSON."""
+
+
+class Alike:
+    """What the segments of messages about one person said: most are as they were in the message before.
+
+    It is of the people themselves: whoever makes one lets go of it with their messages.
+    """
+
+    def __init__(self) -> None:
+        """Nothing yet."""
+        self._known: Known | None = None
+        self._said: Said = {}
+
+    def said(self, known: Known) -> Said:
+        """What was said under the same settings, facility and delimiters: of no others does it mean the same."""
+        if self._known is not known:
+            self._known, self._said = known, {}
+        return self._said
 
 
 @dataclass(slots=True)
@@ -46,10 +68,12 @@ class Reading:
         silent: Fields of which a repetition, or all, could not be made into anything.
         further: Fields of which the first repetition alone has a place.
         known: What ``remembered`` readings found before, in messages of the same sender.
+        said: What segments said in other messages about the same person (``Alike``); None: each is read.
     """
 
     scope: Scope
     known: Known = field(default_factory=dict)
+    said: Said | None = None
     problems: list[GatewayError] = field(default_factory=list)
     codes: list[tuple[str, str, str]] = field(default_factory=list)
     silent: list[tuple[Segment, int]] = field(default_factory=list)
@@ -70,6 +94,21 @@ class Reading:
             number = (problem.location or "").partition("-")[2].partition(".")[0]
             self.silent.append((segment, int(number) if number.isdecimal() else 0))
         del self.problems[known:]
+
+    def once(self, read: Callable[[Segment, "Reading"], T], segment: Segment) -> T:
+        """What a segment says, if need be as it was read before; what left a note is read, and noted, each time."""
+        if self.said is None:
+            return read(segment, self)
+        key = read, segment.raw
+        known = self.said.get(key)
+        if known is not None:
+            again: T = orjson.loads(known)  # whoever takes it may add to it
+            return again
+        noted = self.noted
+        found = read(segment, self)
+        if self.noted == noted:
+            self.said[key] = orjson.dumps(found)
+        return found
 
     def each(self, segment: Segment, number: int, map_one: Callable[..., T | None], **options: Any) -> list[T]:
         """The repetitions of a field that map to something; a broken one is a problem at that field."""
@@ -139,6 +178,11 @@ class Facts:
     values: Json = field(default_factory=dict)
     deletes: list[str] = field(default_factory=list)
 
+    def add(self, other: Json) -> None:
+        """Take what ``apart`` read."""
+        self.values |= other["values"]
+        self.deletes += other["deletes"]
+
     def take(self, segment: Segment, table: Fields, reading: Reading) -> "Facts":
         """Read the fields of a table; a later row of the same fact wins."""
         fields = segment.fields()
@@ -155,6 +199,17 @@ class Facts:
                 elif value is None:
                     reading.silent.append((segment, number))
         return self
+
+
+def apart(resource: str, read: Callable[[Segment, Facts, Reading], None]) -> Callable[[Segment, Reading], Json]:
+    """Read a segment for what it says of one resource, whatever other segments say of it (``Reading.once``)."""
+
+    def said(segment: Segment, reading: Reading) -> Json:
+        facts = Facts(resource)
+        read(segment, facts, reading)
+        return {"values": facts.values, "deletes": facts.deletes}
+
+    return said
 
 
 _KNOWN: dict[tuple[str, str, int, int], tuple[Sender, Delimiters, Known]] = {}
