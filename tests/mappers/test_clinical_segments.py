@@ -1,8 +1,7 @@
 """Values and codes of the clinical segments: observations, notes, procedures, diagnoses, allergies."""
 
 import pytest
-from adt_of_segments import CONTEXT, EVN, MSH, PID, PV1, all_of, mapped, only, segment
-from test_segment_fields import WHOLE
+from adt_of_segments import CONTEXT, EVN, MSH, PID, PV1, WHOLE, all_of, mapped, only, segment
 
 from fhirgw.mappers.adt import extract
 from fhirgw.profiles.validation import require_valid
