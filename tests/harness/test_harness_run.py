@@ -1,25 +1,16 @@
 """A run reports what a server does wrong, obeys it when it is busy, and leaves nothing of its own behind."""
 
 import re
-import signal
-import subprocess
-import threading
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import orjson
 import pytest
-from gateway_process import FHIRGW, ROOT
-from patience import PATIENCE
-from plain_server import plain_server
-from typed_command import typed
-from typer.testing import CliRunner
+from gateway_process import ROOT
 
 from fhirgw import harness
-from fhirgw.cli import app
 from fhirgw.configuration import load_programs
 from fhirgw.errors import InvalidElement
 from fhirgw.harness import findings
@@ -31,15 +22,6 @@ from fhirgw.harness.written import Written
 
 ONE = Run("run1", b"key")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-FOREIGN = {"resourceType": "Patient", "id": "foreign", "meta": {"tag": [{"system": RUN, "code": "another"}]}}
-
-
-@pytest.fixture
-def plain():
-    with plain_server() as (server, base):
-        server.base = base
-        server.put("Patient/foreign", FOREIGN)
-        yield server
 
 
 @pytest.fixture(scope="session")
@@ -330,72 +312,3 @@ def test_a_server_that_lists_expunge_and_does_not_allow_it_is_left_in_peace(plai
     assert (status(report, "forget").status, len(journals(tmp_path))) == ("skipped", 0)
     assert sum(path.endswith("$expunge") for _, path in plain.asked) == 1
     assert status(report, "clean up").status == "passed"
-
-
-# --- the command, in a process of its own -------------------------------------------------------------------------
-
-
-def command(plain, folder, *arguments):
-    return subprocess.Popen(
-        [str(FHIRGW), "harness", *arguments],
-        cwd=ROOT,
-        env={"FHIRGW_DATA_DIR": str(folder), "FHIRGW_DATABASE_URL": "nothing://", "PATH": "/usr/bin:/bin"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-
-
-def held_at(plain, requests):
-    """Make the server hold an answer back; set when that many requests were made."""
-    reached, go_on = threading.Event(), threading.Event()
-
-    def hold(_method, _path):
-        if len(plain.asked) == requests:
-            reached.set()
-            go_on.wait(PATIENCE)
-
-    plain.fault = hold
-    return reached, go_on
-
-
-def test_a_run_that_is_terminated_cleans_up(plain, tmp_path):
-    reached, go_on = held_at(plain, 80)
-    process = command(plain, tmp_path, "--target", plain.base, "--amount", "small")
-    assert reached.wait(PATIENCE)
-    process.send_signal(signal.SIGTERM)
-    go_on.set()
-    told, _ = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 130
-    assert orjson.loads(told)["passed"] > 0
-    assert list(plain.resources) == ["Patient/foreign"]
-
-
-def test_after_a_crash_the_journal_tells_what_to_remove_and_no_store_was_opened(plain, tmp_path):
-    reached, go_on = held_at(plain, 80)
-    process = command(plain, tmp_path, "--target", plain.base, "--amount", "small")
-    assert reached.wait(PATIENCE)
-    process.kill()
-    process.communicate(timeout=PATIENCE)
-    go_on.set()
-    assert len(plain.resources) > 50
-    (journal,) = (tmp_path / "harness").glob("*.ndjson")
-    plain.fault = lambda _method, _path: None
-    cleaning = typed("harness", "--clean", str(journal), data=tmp_path, FHIRGW_DATABASE_URL="nothing://")
-    assert cleaning.returncode == 0, cleaning.stderr
-    assert orjson.loads(cleaning.stdout)["left"] == []
-    assert list(plain.resources) == ["Patient/foreign"]
-    assert [path.name for path in Path(tmp_path).iterdir()] == ["harness"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "told"),
-    [
-        (["--target", "http://elsewhere.example/fhir", "--token", "t"], "over https only"),
-        (["--report", "report.pdf"], ".html, .json, .xml"),
-        (["--client", "elm"], "--client with --key"),
-    ],
-)
-def test_what_cannot_be_meant_is_refused_before_anything_is_sent(arguments, told):
-    refused = CliRunner().invoke(app, ["harness", *arguments])
-    assert isinstance(refused.exception, InvalidElement)
-    assert told in refused.exception.text
