@@ -4,9 +4,11 @@
 adds a way out has to say that it goes through ``share``.
 """
 
+import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
-from typing import Literal
+from typing import Final, Literal
 
 from fastapi import FastAPI
 from starlette.requests import Request
@@ -67,6 +69,7 @@ EXITS: Mapping[tuple[str, str], How] = MappingProxyType(
     }
 )
 """(method, route template) to how the answer is made. HEAD goes with GET."""
+STEP_SECONDS: Final = 0.01
 
 
 def create_api(
@@ -159,6 +162,14 @@ def _constant(answer: Public, *, negotiated: bool = False) -> Endpoint:
     return endpoint
 
 
+def until_told(seconds: float) -> float:
+    """How long what took so long is held back: what is not there is told at whole steps after it was asked.
+
+    To find that something is hidden can take longer than to find nothing (leak 37, docs/decisions/0359).
+    """
+    return -seconds % STEP_SECONDS
+
+
 class Exit:
     """One path: its methods, and the one place where its answers and errors are sent."""
 
@@ -179,6 +190,7 @@ class Exit:
         identity = request_id(scope)
         headers: dict[str, str] = {}
         answer: Answer
+        asked = time.monotonic()
         endpoint = self.methods.get("GET" if scope["method"] == "HEAD" else scope["method"])
         try:
             if endpoint is not None:
@@ -191,6 +203,8 @@ class Exit:
         except Exception as error:  # noqa: BLE001 - whatever failed, nothing of it may leave (leak 46)
             log_failure(error, identity)
             answer = error_answer(error, identity)
+            if isinstance(error, NotFound):
+                await asyncio.sleep(until_told(time.monotonic() - asked))
         if isinstance(answer, Saved):
             response = respond(answer.answer, status=answer.status, headers={"Location": answer.location})
         else:

@@ -26,7 +26,7 @@ from fhirgw.consent.networks import AFFILIATION
 from fhirgw.consent.standing import SUPERSEDES, has_source, is_no_release, reading_of
 
 VERSION: Final = 1
-"""Goes up with whatever is told of a policy here; the patterns of the store are then to be made anew."""
+"""Goes up with whatever is told of a policy here; stores then read all policies anew (store/basis.py)."""
 
 _LEFT_OUT: Final = frozenset(
     {"id", "meta", "text", "identifier", "language", "extension", "patient", "performer", "sourceReference",

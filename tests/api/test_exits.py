@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 import fhirgw
 from fhirgw import metrics
-from fhirgw.api import EXITS
+from fhirgw.api import EXITS, factory
 from fhirgw.api.factory import Exit
 from fhirgw.api.middleware import NOTICE, NOTICE_HEADER, Edge
 from fhirgw.consent.model import Decision
@@ -153,6 +153,24 @@ async def test_what_is_not_there_is_not_there_for_anybody(api, method, path):
     assert {(reply.status_code, reply.content) for reply in answers} == {(404, answers[0].content)}
     assert answers[0].json()["issue"][0]["code"] == "not-found"
     assert answers[0].headers["content-type"] == "application/fhir+json"
+
+
+async def test_what_is_not_there_is_told_at_whole_steps_after_it_was_asked(api, monkeypatch):
+    """Leak 37: to find that something is hidden may take longer than to find nothing."""
+    held_back = []
+
+    async def wait(seconds):
+        held_back.append(seconds)
+
+    monkeypatch.setattr(factory.asyncio, "sleep", wait)
+    headers = await api.bearer()
+    for path, status in (("/fhir/Nothing/p1", 404), ("/fhir/Nothing", 404), ("/fhir/metadata", 200)):
+        assert (await api.http.get(path, headers=headers)).status_code == status
+    assert len(held_back) == 2
+    for took in (0.0001, 0.003, 0.0099, 0.0101, 0.7, *held_back):
+        told = took + factory.until_told(took)
+        assert took <= told < took + factory.STEP_SECONDS
+        assert told / factory.STEP_SECONDS == pytest.approx(round(told / factory.STEP_SECONDS))
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from fhirgw.consent.pattern import phases
 from fhirgw.consent.predicate import Facts, holds
 from fhirgw.consent.standing import SUPERSEDES
 from fhirgw.consent.vocabulary import BITS, MARK_BITS
+from fhirgw.settings import ZONE
 
 MASKS = (0, BITS["SUD"], BITS["HIV"], BITS["PSYTHPN"], MARK_BITS[0], MARK_BITS[1], MARK_BITS[0] | BITS["SUD"])
 GRID = [Facts(*one) for one in product(("Condition", "Goal", "AuditEvent"), MASKS, (3, 4, 5))]
@@ -32,7 +33,7 @@ VALUES = (
 
 def pattern_of(held, at):
     states = [one.status for one in held.enrolments or ()]
-    found = phases(held.patient, held.consents, states, others=bool(held.others), zone="UTC")
+    found = phases(held.patient, held.consents, states, others=bool(held.others), zone=ZONE)
     [now] = [
         one.pattern
         for one in found
