@@ -68,6 +68,13 @@ async def reject(whole, review, patient=None):
 # --- waiting ------------------------------------------------------------------------------------------------------
 
 
+async def test_whoever_was_nobody_a_message_ago_is_asked_about_once_the_picture_is_a_members(whole):
+    """Messages under one number that are taken together."""
+    nobody = [message("A01/member.hl7", *NOBODY, control=f"N{number}") for number in range(2)]
+    await whole.take(*nobody, unknown("A08", "K1"), unknown("A08", "K2"))
+    assert states(whole) == ["processed", "processed", "waiting", "waiting"]
+
+
 async def test_what_may_be_about_a_member_waits_and_a_task_asks_who_it_is(whole):
     before = {kind: len(whole.stored(kind)) for kind in ("Encounter", "Condition", "Patient")}
     await whole.take(unknown("A01", "W1"), unknown("A03", "W2"))

@@ -16,7 +16,7 @@ import structlog
 from fhirgw import metrics
 from fhirgw.consent.model import Json
 from fhirgw.errors import DependencyDown, GatewayError, NotFound, ProfileViolation
-from fhirgw.ingest import due
+from fhirgw.ingest import due, numbers
 from fhirgw.ingest.persons import Persons
 from fhirgw.ingest.records import Records, names
 from fhirgw.ingest.reviews import Reviews
@@ -46,12 +46,19 @@ class _Concerned:
     visits: set[str] = field(default_factory=set)
     people: set[tuple[str, str]] = field(default_factory=set)
     alike: Alike | None = None  # of a message alone: nothing that it repeats
+    nobody: AdtEvent | None = None
+    """The latest event, where it was about nobody here nor like anybody, and nothing was taken since."""
 
     def add(self, visits: Iterable[str], patient: str | None, sender: str) -> None:
         """Note visits, and the person of whom a sender said something."""
         self.visits.update(visits)
         if patient is not None:
             self.people.add((patient, sender))
+
+    def knows_not(self, event: AdtEvent) -> bool:
+        """Whether it is about nobody here: it names and pictures its person as the one before, who was nobody."""
+        last = self.nobody
+        return last is not None and last.identifiers == event.identifiers and last.person == event.person
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,12 +256,17 @@ class Messages:
             visits.fold_anew(tx, visits.scopes_of(tx.direct, row.id))  # the maps may be others now
         # First who is who, so that a fact about two people finds both.
         for event in told:
-            self._persons.take(tx, event, part2=context.sender.part2)
+            if self._persons.take(tx, event, part2=context.sender.part2):
+                concerned.nobody = None
         waits = False  # of several strangers one is asked about at a time: its answer brings the message back
         for part, event in enumerate(told):
-            if not self._take(tx, row.id, part, event, concerned):
-                self._persons.wait(tx, row.id, event)
-                waits = waits or self._reviews.wait(tx, row.id, event)
+            if self._take(tx, row.id, part, event, concerned):
+                concerned.nobody = None
+                continue
+            self._persons.wait(tx, row.id, event)
+            if not waits and not concerned.knows_not(event):
+                waits = self._reviews.wait(tx, row.id, event)
+                concerned.nobody = None if waits else event
         if waits:
             return "waiting"
         journal.mark_processed(tx, row.id)
@@ -272,26 +284,17 @@ class Messages:
 
     def _take(self, tx: Transaction, row: int, part: int, event: AdtEvent, concerned: _Concerned) -> bool:
         """Keep an event, and note what it is about; False where it is about nobody here."""
-        known = identity.find(tx.direct, names(event))
-        if len(known) > 1:
-            self._persons.agree(tx, event)
-            known = identity.find(tx.direct, names(event))
-        patient = _member(known)
-        confirmed = None
-        if patient is not None:
-            self._reviews.answered(tx, event, patient)
-        elif not identity.parted(tx.direct, names(event)):
-            patient = confirmed = self._reviews.confirmed(tx, event)
+        patient, confirmed = (None, False) if concerned.knows_not(event) else self._who(tx, event)
         before = visits.get(tx.direct, row, part)
-        numbers = self._numbers(tx, event)
-        if patient is None and not _is_moved_to_or_from_somebody(tx, event, numbers):
+        spoken = numbers.of(tx, event)
+        if patient is None and not numbers.are_somebodys(tx, event, spoken):
             if before is not None:
                 visits.forget(tx, before)
                 concerned.add(_visits_of(before), before.patient, event.sender)
             return False
-        called = self._called(tx, row, event, patient, numbers)
+        called = numbers.called(tx, row, event, patient, spoken)
         if patient is not None:
-            new = identity.bind(tx, names(event), patient, told=confirmed is None)
+            new = identity.bind(tx, names(event), patient, told=not confirmed)
             self._persons.known(tx, map(visits.text, new), patient)
         kept = event if patient is not None else replace(event, person={})
         visits.keep(tx, row, part, kept, patient=patient, visit=called)
@@ -299,53 +302,26 @@ class Messages:
             self._persons.wait_for_bearer(tx, row, event)
         concerned.add({called} if called else (), patient, event.sender)
         concerned.add(_visits_of(before), before.patient if before else None, event.sender)
-        concerned.visits |= self._renumber(tx, row, part, event, before)
+        concerned.visits |= numbers.renumber(tx, self._persons, row, part, event, before)
         return True
 
-    def _numbers(self, tx: Transaction, event: AdtEvent) -> visits.Numbers:
-        own = {visits.text(one) for one in (event.visit, event.account) if one}
-        return visits.numbers(tx.direct, own | visits.speaks_of(event))
-
-    def _called(
-        self, tx: Transaction, row: int, event: AdtEvent, patient: str | None, numbers: visits.Numbers
-    ) -> str | None:
-        """What the event's visit is called now.
+    def _who(self, tx: Transaction, event: AdtEvent) -> tuple[str | None, bool]:
+        """Whom an event is about, if anybody here, and whether it is a person who said so.
 
         Raises:
-            ProfileViolation: It is somebody else's here, and no move says how that came.
+            ProfileViolation: Its identifiers stand for several people, or were confirmed to be of several.
         """
-        if event.visit is None:
-            return None
-        own = visits.text(event.visit)
-        called = numbers.called.get(own, own)
-        theirs = visits.whose(tx.direct, called, but=row) - {patient}
-        if event.moves or not theirs or patient is None:
-            return called
-        explained = {told.patient for told in numbers.moves}
-        for told in numbers.moves:
-            explained |= identity.find(tx.direct, [(system, value) for system, value, _ in told.event.others])
-        if not theirs <= explained:
-            text = "This visit is another person's here; a person must look at it."
-            raise ProfileViolation(text, location="PV1-19")
-        return called
-
-    def _renumber(
-        self, tx: Transaction, row: int, part: int, event: AdtEvent, before: visits.Told | None
-    ) -> set[str]:
-        """Let visits be called what this event calls them, and be whose it says; those that are concerned."""
-        spoken = visits.speaks_of(event) | (visits.speaks_of(before.event) if before else set())
-        if not spoken:
-            return set()
-        visits.note_numbers(tx, row, part, event)
-        concerned, touched = visits.renumber(tx, spoken)
-        people = identity.find(tx.direct, [(system, value) for system, value, _ in event.others])
-        people |= identity.find(tx.direct, names(event))
-        for told in visits.of_people(tx.direct, people):
-            if told.visit and told.event.account and visits.text(told.event.account) in concerned:
-                touched.add(told.visit)
-        for one in sorted(people):
-            self._persons.known(tx, concerned, one)
-        return touched
+        known = identity.find(tx.direct, names(event))
+        if len(known) > 1:
+            self._persons.agree(tx, event)
+            known = identity.find(tx.direct, names(event))
+        patient = _member(known)
+        if patient is not None:
+            self._reviews.answered(tx, event, patient)
+            return patient, False
+        if not identity.parted(tx.direct, names(event)):
+            patient = self._reviews.confirmed(tx, event)
+        return patient, patient is not None
 
 
 def _require_bytes(row: journal.Row) -> None:
@@ -371,18 +347,6 @@ def _member(known: set[str]) -> str | None:
         text = "The identifiers of this message belong to different people here; a person must look at it."
         raise ProfileViolation(text, location="PID-3")
     return known.pop() if known else None
-
-
-def _is_moved_to_or_from_somebody(tx: Transaction, event: AdtEvent, numbers: visits.Numbers) -> bool:
-    """Whether an event that names nobody here is about a visit that is, or was, a member's."""
-    others = [(system, value) for system, value, _ in event.others]
-    if event.moves and identity.find(tx.direct, others):
-        return True
-    own = set(names(event))
-    return any(
-        told.patient is not None and own & {(system, value) for system, value, _ in told.event.others}
-        for told in numbers.moves
-    )
 
 
 def _visits_of(told: visits.Told | None) -> set[str]:

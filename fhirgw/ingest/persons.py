@@ -81,22 +81,23 @@ class Persons:
 
     # --- what a message says --------------------------------------------------------------------------------------
 
-    def take(self, tx: Transaction, event: AdtEvent, *, part2: bool) -> None:
-        """Keep what an event says of who is who, if it concerns anybody here.
+    def take(self, tx: Transaction, event: AdtEvent, *, part2: bool) -> bool:
+        """Keep what an event says of who is who; False where that concerns nobody here.
 
         Raises:
             ProfileViolation: A Part 2 programme says that two people here are one: the link would tell of it.
         """
         fact = fact_of(event)
         if fact is None:
-            return
+            return False
         others = [(system, value) for system, value, _ in event.others]
         known = identity.find(tx.connection, names(event)), identity.find(tx.connection, others)
         if not any(known):
-            return
+            return False
         if part2 and all(known) and known[0] != known[1]:
             raise ProfileViolation("A person must decide whether these two people are one.", location="MRG-1")
         self.settle(tx, identity.say(tx, fact))
+        return True
 
     def agree(self, tx: Transaction, event: AdtEvent) -> None:
         """Let what one message says of one person go before what merges made of its identifiers.

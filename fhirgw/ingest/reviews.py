@@ -43,6 +43,8 @@ class Reviews:
         Raises:
             ProfileViolation: Different people, for its different identifiers.
         """
+        if not reviews.any_(tx.direct):  # the usual case: nothing was ever asked
+            return None
         known, _ = reviews.decided(tx.direct, self._subjects(event.identifiers))
         if len(known) > 1:
             text = "The identifiers of this message were confirmed to be of different people; look at it again."
@@ -70,6 +72,8 @@ class Reviews:
 
     def answered(self, tx: Transaction, event: AdtEvent, patient: str) -> None:
         """A message says by its identifiers whom a review asks about: what waits for it is due."""
+        if not reviews.any_(tx.direct):
+            return
         for review in reviews.waiting_for(tx.direct, self._subjects(event.identifiers)):
             if patient in {one.patient for one in reviews.get(tx.direct, review).candidates}:
                 self._decide(tx, review, [patient], "confirmed")

@@ -61,10 +61,13 @@ class Review:
     messages: tuple[int, ...]
 
 
+def any_(connection: Connection) -> bool:
+    """Whether anything was ever asked."""
+    return _ANY.first(connection) is not None
+
+
 def decided(connection: Connection, subjects: Iterable[str]) -> tuple[set[str], set[str]]:
     """Whom a person has said it is, and whom a person has said it is not."""
-    if _ANY.first(connection) is None:  # the usual case: nothing was ever asked
-        return set(), set()
     rows = _DECIDED.rows(connection, of=orjson.dumps([*subjects]).decode())
     confirmed = {patient for patient, state in rows if state == "confirmed"}
     return confirmed, {patient for patient, state in rows if state == "rejected"} - confirmed
@@ -117,8 +120,6 @@ def _propose(tx: Transaction, review: int, patient: str, probability: int) -> No
 
 def waiting_for(connection: Connection, subjects: Iterable[str]) -> list[int]:
     """The open reviews of these subjects."""
-    if _ANY.first(connection) is None:
-        return []
     return [review for (review,) in _WAITING.rows(connection, of=orjson.dumps([*subjects]).decode())]
 
 
