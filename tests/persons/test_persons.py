@@ -21,10 +21,10 @@ async def test_what_came_under_an_earlier_number_is_the_members_after_the_merge(
 async def test_a_stranger_is_known_from_the_message_on_that_says_who_it_is(whole):
     """Messages of one person that are taken together: whoever was nobody in two of them is Alma in the third."""
     zoe = {"person": OLD, "name": "STRANGER^ZOE"}
-    alma = "PID|2||MRN-1001^^^ELMHOSP^MR~CT-TEST-0001^^^CTMEDICAID^MA||TESTPERSON^ALMA"
+    alma = mrg("CT-TEST-0001^^^CTMEDICAID^MA")
     visit = pv1("V-1")
     before = [adt("A01", 1, visit, **zoe), adt("A08", 2, visit, **zoe)]
-    await whole.take(*before, adt("A24", 3, alma, **zoe), adt("A03", 4, visit, **zoe))
+    await whole.take(*before, adt("A40", 3, alma, **zoe), adt("A03", 4, visit, **zoe))
     assert {row.state for row in whole.rows()} == {"processed"}
     assert visit_of(whole, "V-1")["subject"] == {"reference": f"Patient/{whole.patient(ALMA)}"}
     assert visit_of(whole, "V-1")["status"] == "finished"
