@@ -1,13 +1,16 @@
 """What a person is folded from is kept beside what was folded: it changes no byte, and stands in nobody's way."""
 
 import itertools
+from collections import OrderedDict
 
+import orjson
 from composed_gateway import ALMA, composed, message
 from sqlalchemy import func, select
 from test_hospital_record import TOLD
 
+from fhirgw.mappers.visit import fold_visit
 from fhirgw.store import visits
-from fhirgw.store.schema import folded_from, history
+from fhirgw.store.schema import folded_from, history, resource
 
 UPDATED = TOLD.replace(b"ADT^A01^ADT_A01", b"ADT^A08^ADT_A01").replace(b"EVN|A01", b"EVN|A08")
 AGAIN = UPDATED.replace(b"ELM-000101", b"ELM-000901").replace(b"20260305143000", b"20260305153000")
@@ -38,6 +41,19 @@ async def test_folding_always_anew_gives_the_same_bytes_and_versions(tmp_path):
                         await whole.gateway.database.write(lambda tx, known=known: visits.fold_anew(tx, known))
                 stores.append((whole.everything(), versions(whole, *OF_THE_RECORD)))
         assert stores[0] == stores[1]
+
+
+async def test_what_is_stored_of_a_visit_is_what_its_kept_facts_make_to_the_byte(tmp_path, monkeypatch):
+    with composed(tmp_path) as whole:
+        await whole.take(TOLD)
+        alma, keys = whole.patient(ALMA), whole.gateway.keys
+        monkeypatch.setattr(visits, "_READ", OrderedDict())  # as after a restart
+        with whole.gateway.database.read() as connection:
+            told = visits.of_people(connection, [alma])
+            stored = {row.id: row.body for row in connection.execute(select(resource.c.id, resource.c.body))}
+        (number,) = {one.visit for one in told}
+        made = fold_visit([one.event for one in told], alma, keys.ids, visits.key(number))
+        assert {one["id"]: orjson.dumps(one) for one in made}.items() <= stored.items()
 
 
 async def test_a_message_that_says_nothing_new_writes_nothing_of_the_person(tmp_path):

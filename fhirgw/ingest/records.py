@@ -179,9 +179,8 @@ class Records:
         outside, until a person has confirmed that it is theirs (§4 row 49).
         """
         heard = visits.of_person(tx.direct, patient, sender)
-        encounters = {
-            one.visit: resource_id(self._id_key, "Encounter", *visits.key(one.visit)) for one in heard if one.visit
-        }
+        of = {one.visit for one in heard if one.visit}
+        encounters = {visit: resource_id(self._id_key, "Encounter", *visits.key(visit)) for visit in of}
         levels = held(tx).levels("Encounter", encounters.values())
         unsure = self._unsure(tx, heard) if identity.links(tx.direct, patient) else ()
         found: dict[Level, list[visits.Heard]] = {}

@@ -144,7 +144,6 @@ def keep(tx: Transaction, key: int, part: int, event: AdtEvent, *, patient: str 
         visit: What its visit is called now.
     """
     brings, said = saying(event), event.to_json()
-    digest = hashlib.sha256(said).digest()
     values = {
         "patient": patient,
         "visit": visit,
@@ -152,10 +151,9 @@ def keep(tx: Transaction, key: int, part: int, event: AdtEvent, *, patient: str 
         "place": " ".join(event.order),
         "said": brings.said,
         "account": brings.account,
-        "digest": digest,
+        "digest": hashlib.sha256(said).digest(),
         "facts": said,
     }
-    _remember(digest, event)
     corrected = {f"new_{name}": value for name, value in values.items()}
     if not _CORRECT.change(tx.direct, key=key, of_part=part, **corrected):
         _KEEP.run(tx.direct, [{"journal": key, "part": part, **values}])
@@ -383,11 +381,7 @@ def _read(connection: Connection, kept: Sequence[tuple[int, int, bytes]], *, rem
             if digest := unread.get((message, part)):
                 events[digest] = AdtEvent.from_json(bytes(facts))
                 if remember:
-                    _remember(digest, events[digest])
+                    _READ[digest] = events[digest]
+        while len(_READ) > _READ_AT_MOST:
+            _READ.popitem(last=False)
     return [events[digest] for _, _, digest in kept]
-
-
-def _remember(digest: bytes, event: AdtEvent) -> None:
-    _READ[digest] = event
-    if len(_READ) > _READ_AT_MOST:
-        _READ.popitem(last=False)
