@@ -1,5 +1,7 @@
 """The programme's own system deletes what it wrote: nothing that others state, nothing that holds something up."""
 
+from dataclasses import replace
+
 import orjson
 import pytest
 from composed_gateway import ALMA, composed, message
@@ -94,6 +96,21 @@ async def test_nobody_outside_the_programme_deletes_and_nothing_is_told_of_what_
             await deleted(gateway, reference, who="pcmh-elm")
     with pytest.raises(NotFound):
         await deleted(gateway, "Condition/nothing")
+
+
+@pytest.mark.parametrize("if_match", [None, 'W/"1"', 'W/"2"'])
+async def test_what_is_of_another_programme_is_answered_as_what_never_was(gateway, if_match):
+    icm = await written(gateway, patient(), condition("c1", "p-one"))
+    other, write = replace(icm, inside=frozenset({"another"})), gateway.gateway.ingest.resources.write
+    said = []
+    for name in ("c1", "nothing"):
+        with pytest.raises((NotFound, VersionConflict)) as refused:
+            await write(other, condition(name, "p-one"), id=name, if_match=if_match)
+        said.append((refused.type, refused.value.text))
+        with pytest.raises(NotFound):
+            await gateway.gateway.ingest.resources.delete(other, "Condition", name, if_match=if_match)
+    assert said[0] == said[1]
+    assert gateway.stored("Condition").keys() >= {"c1"}
 
 
 async def test_what_a_hospital_told_is_taken_back_by_its_messages_alone(gateway):

@@ -97,14 +97,17 @@ class Resources:
             body = back.resource
         kind, logical = body["resourceType"], body["id"]
         before = repository.current(tx.connection, kind, logical)
-        if expected is not None and (before is None or before.version != expected):
+        theirs = before is not None and not _inside(tx, requester, before)
+        if expected is not None and (before is None or theirs or before.version != expected):
             raise VersionConflict("The resource was changed since you read it.")
+        if theirs:
+            raise NotFound
         if back:
             stored = self._returns.take(tx, back)
         else:
             stored = repository.put(tx, identity.linked(tx.connection, body) if kind == "Patient" else body)
         visits.fold_anew(tx, visits.scopes_with(tx.direct, kind, logical))
-        if not _inside(tx, requester, stored) or (before is not None and not _inside(tx, requester, before)):
+        if not _inside(tx, requester, stored):
             raise NotFound
         if kind == "Patient":
             pairs = [(one["system"], one["value"]) for one in body.get("identifier", ()) if "system" in one]
