@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from fhirgw import app, configuration
 from fhirgw.admission import Peer
-from fhirgw.asks import Requester
+from fhirgw.asks import Requester, Search
 from fhirgw.demo import CASES, CLIENTS, SENDERS
 from fhirgw.icm.statements import read_case, statement
 from fhirgw.ingest import register_organization
@@ -123,6 +123,24 @@ class Composed:
         return Requester(
             known.id, known.organization, purpose or known.purposes[0], known.scopes, known.inside, "test"
         )
+
+    async def search(self, client, kind, *parameters):
+        """The Bundle that a registered client is given."""
+        released = await self.gateway.share.release(self.requester(client), Search(kind, tuple(parameters)))
+        return orjson.loads(released.body)
+
+    def register(self, codes=None, **keys):
+        """Say more of the demo's hospital in the senders file: keys of its own, and tables of its codes."""
+        path = self.gateway.settings.data_dir / "senders.toml"
+        lines = path.read_text("utf-8").split("\n")
+        at = lines.index("[senders.elm-hospital]") + 1
+        lines[at:at] = [f"{name} = {orjson.dumps(value).decode()}" for name, value in keys.items()]
+        for table, pairs in (codes or {}).items():
+            lines += [
+                f"[senders.elm-hospital.codes.{table}]",
+                *(f'"{one}" = "{other}"' for one, other in pairs.items()),
+            ]
+        path.write_text("\n".join(lines), "utf-8")
 
 
 def msa(answer):

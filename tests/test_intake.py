@@ -5,29 +5,18 @@ import contextlib
 import sqlite3
 from datetime import UTC, datetime
 
-import orjson
 import pytest
 from composed_gateway import PEER, composed, err, message, msa
 from example_counts import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from intake_messages import GOOD, TEXT, UNACCEPTABLE, WRONG, in_mode, with_msh
 
-from fhirgw.admission import Peer
 from fhirgw.errors import DependencyDown
 from fhirgw.store import database, journal, writer
 from fhirgw.v2.codec import parse
 
 NOW = datetime(2026, 9, 21, tzinfo=UTC)
-GOOD = message("A01/member.hl7", control="GOOD")
-TEXT = GOOD.decode()
-
-
-def with_msh(field, value):
-    """The good message with another MSH field."""
-    fields = TEXT.split("\r")[0].split("|")
-    fields += [""] * (field - len(fields))
-    fields[field - 1] = value
-    return "\r".join(["|".join(fields), *TEXT.split("\r")[1:]]).encode()
 
 
 @contextlib.contextmanager
@@ -162,7 +151,8 @@ async def test_what_was_replayed_in_vain_is_processed_when_it_is_sent_again_afte
     assert (await whole.gateway.ingest.messages.replay(1)).state == "parked"
     assert msa(await whole.receive(wrong))[0] == "AE"
     rows = len(whole.rows())
-    register(whole, codes={"0004": {code_of(wrong): "I"}})
+    code = wrong.decode().split("PV1|")[1].split("|")[1]
+    whole.register(codes={"0004": {code: "I"}})
     assert msa(await whole.receive(wrong))[0] == "AA"
     await whole.process()
     assert len(whole.rows()) == rows
@@ -180,98 +170,8 @@ async def test_a_message_that_is_refused_again_for_the_same_reason_gets_the_stor
     assert len(whole.rows()) == 2
 
 
-# --- per-sender settings ------------------------------------------------------------------------------------------
-
-
-def code_of(raw):
-    return raw.decode().split("PV1|")[1].split("|")[1]
-
-
-def register(whole, **more):
-    """Add keys to the demo's hospital."""
-    path = whole.gateway.settings.data_dir / "senders.toml"
-    lines = path.read_text("utf-8").split("\n")
-    codes = more.pop("codes", {})
-    at = lines.index("[senders.elm-hospital]") + 1
-    lines[at:at] = [f"{name} = {orjson.dumps(value).decode()}" for name, value in more.items()]
-    for table, pairs in codes.items():
-        lines += [
-            f"[senders.elm-hospital.codes.{table}]",
-            *(f'"{one}" = "{other}"' for one, other in pairs.items()),
-        ]
-    path.write_text("\n".join(lines), "utf-8")
-
-
-async def test_an_aa_only_sender_is_told_aa_for_whatever_is_on_disk_and_the_operator_what_is_wrong(
-    whole, monkeypatch
-):
-    register(whole, ack="aa-only")
-    for raw in (in_mode(GOOD, "AL", "AL"), WRONG, UNACCEPTABLE.replace(b"GOOD", b"OTHER")):
-        assert msa(await whole.receive(raw))[0] == "AA"
-    assert [(row.state, row.error_code) for row in whole.rows()] == [
-        ("received", None),
-        ("parked", "103"),
-        ("parked", "203"),
-    ]
-    monkeypatch.setattr(journal, "keep_sound", lambda *_, **__: 1 / 0)
-    assert msa(await whole.receive(with_msh(10, "NEW")))[0] == "AR"
-
-
-@pytest.mark.parametrize(("ack", "code"), [("original", "AA"), ("AL/NE", "CA"), ("NE/AL", None), ("ER/NE", None)])
-async def test_a_registration_overrides_what_the_message_asks_for(whole, ack, code):
-    register(whole, ack=ack)
-    answer = await whole.receive(in_mode(GOOD, "AL", "AL"))
-    assert (msa(answer)[0] if answer else None) == code
-
-
-async def test_a_message_over_its_senders_cap_is_refused_and_its_head_kept(whole):
-    register(whole, max_message_bytes=len(GOOD))
-    assert msa(await whole.receive(GOOD))[0] == "AA"
-    large = with_msh(10, "LARGE") + b"NTE|1||" + b"x" * 20_000 + b"\r"
-    assert msa(await whole.receive(large))[0] == "AE"
-    assert len(whole.row(2).raw) < 5000
-
-
-async def test_a_sender_that_did_not_prove_who_it_is_is_refused_and_kept(whole):
-    assert msa(await whole.receive(GOOD))[0] == "AA"
-    register(whole, certificates=["CN=elm"])
-    answer = await whole.receive(GOOD)
-    assert (msa(answer), err(answer)) == (("AR", "GOOD"), ("MSH^1^4", "207"))
-    assert [(row.state, row.ack_code) for row in whole.rows()] == [("received", "AA"), ("rejected", "AR")]
-    known = Peer("elm", "127.0.0.1", certificate=frozenset({"CN=elm"}))
-    received = await whole.gateway.intake.receive(GOOD, "mllp", known)
-    assert msa(received.answer.body) == ("AA", "GOOD")
-    assert len(whole.rows()) == 2
-
-
-async def test_a_sender_over_its_caps_is_told_to_come_again_and_nothing_is_kept(whole):
-    register(whole, max_connections=1, messages_per_second=0.001)
-    first, second = Peer("1", "127.0.0.1"), Peer("2", "127.0.0.1")
-    intake = whole.gateway.intake
-    assert msa((await intake.receive(GOOD, "mllp", first)).answer.body)[0] == "AA"
-    for peer in (first, second):
-        received = await intake.receive(with_msh(10, "NEXT"), "mllp", peer)
-        assert (msa(received.answer.body)[0], received.row, received.last) == ("AR", None, True)
-    assert len(whole.rows()) == 1
-
-
-async def test_a_sender_over_its_rate_is_made_to_wait(whole):
-    register(whole, messages_per_second=1)
-    waited = []
-
-    async def sleep(seconds):
-        waited.append(seconds)
-
-    whole.gateway.intake._sleep = sleep
-    for number in range(4):
-        assert msa(await whole.receive(with_msh(10, f"R{number}")))[0] == "AA"
-    assert len(waited) in (2, 3)
-    assert waited == sorted(waited)
-
-
 # --- enhanced mode ------------------------------------------------------------------------------------------------
 
-WRONG, UNACCEPTABLE = message("A01/unmapped-class.hl7"), with_msh(12, "9.9")
 MODES = {
     ("", ""): "AA AE AR",
     **{
@@ -284,13 +184,6 @@ MODES = {
     ("NE", "SU"): "- - -",
     ("NE", "NE"): "- - -",
 }
-
-
-def in_mode(raw, accept, application):
-    fields = raw.split(b"\r")[0].split(b"|")
-    fields += [b""] * (16 - len(fields))
-    fields[14:16] = [accept.encode(), application.encode()]
-    return b"\r".join([b"|".join(fields), *raw.split(b"\r")[1:]])
 
 
 @pytest.mark.parametrize(("mode", "sent"), MODES.items())
