@@ -5,8 +5,8 @@ from random import Random
 
 import orjson
 import pytest
+from drawn_policies import ASKERS, PEOPLE, START, enrolled, step
 from sqlalchemy import select
-from test_visibility import ASKERS, PEOPLE, START, database, step  # noqa: F401 -- the fixture
 
 from fhirgw.answer import Answer
 from fhirgw.audit import Ledger
@@ -24,8 +24,14 @@ def entered(opened):
         return recorded(orjson.loads(row.event), row.patient)
 
 
+@pytest.fixture
+def database(tmp_path):
+    with enrolled(tmp_path) as opened:
+        yield opened
+
+
 @pytest.mark.parametrize("seed", range(2))
-def test_an_entry_says_what_its_decision_read(database, seed):  # noqa: F811
+def test_an_entry_says_what_its_decision_read(database, seed):
     random, visibilities, books = Random(seed), Visibilities(ConsentSettings()), Books(Ledger("c", bytes(32)), "s")
     said, now = set(), START
     for _ in range(30):
@@ -46,7 +52,7 @@ def test_an_entry_says_what_its_decision_read(database, seed):  # noqa: F811
     assert len(said) > len(PEOPLE)
 
 
-def test_what_was_told_of_somebody_is_not_told_when_they_moved(database):  # noqa: F811
+def test_what_was_told_of_somebody_is_not_told_when_they_moved(database):
     visibilities, books, who = Visibilities(ConsentSettings()), Books(Ledger("c", bytes(32)), "s"), ASKERS[0]
     with database.read() as connection:
         visibility = visibilities.of(connection, who, START, frozenset("p"))

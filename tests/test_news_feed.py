@@ -6,7 +6,7 @@ from collections import OrderedDict
 import orjson
 from composed_gateway import ALMA, composed, message
 from sqlalchemy import func, select
-from test_hospital_record import TOLD
+from told_record import TOLD
 
 from fhirgw.mappers.visit import fold_visit
 from fhirgw.store import visits

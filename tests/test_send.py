@@ -1,7 +1,6 @@
 """What goes out: answers as released, errors that quote nothing, notifications to their recipient alone."""
 
 import inspect
-import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -9,6 +8,7 @@ import orjson
 import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey, RSAKey
+from threaded_server import served
 
 from fhirgw import errors, send
 from fhirgw.errors import (
@@ -59,17 +59,8 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-@contextmanager
 def partner(script):
-    server = Partner(script)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    return served(Partner(script))
 
 
 # --- answers ------------------------------------------------------------------------------------------------------

@@ -1,13 +1,12 @@
 """Partners with an endpoint of their own, and the notifier that delivers to them."""
 
 import itertools
-import threading
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import orjson
 from composed_gateway import ALMA, message
 from joserfc.jwk import ECKey, KeySet
+from threaded_server import served
 
 from fhirgw import alerts
 from fhirgw.ingest import register_organization
@@ -47,17 +46,8 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-@contextmanager
 def listening():
-    server = Endpoint()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    return served(Endpoint())
 
 
 def subscribe(whole, url, value=ELM, name="elm-alerts", **how):

@@ -15,6 +15,7 @@ from urllib.parse import parse_qs
 
 import orjson
 from json_values import objects
+from threaded_server import served
 
 HANG_UP = 0
 """A fault's status: nothing is done, and the connection closed."""
@@ -250,11 +251,5 @@ def upstream_server(port=0) -> Iterator[Upstream]:
     server.daemon_threads = True
     server.state = state
     state.base = f"http://127.0.0.1:{server.server_port}/fhir"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with served(server):
         yield state
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -3,13 +3,13 @@
 It refuses to delete what another resource refers to, as a JPA server does; ``faults`` makes it answer otherwise.
 """
 
-import threading
 from collections.abc import Callable
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl
 
 import orjson
+from threaded_server import served
 
 STATEMENT = {
     "resourceType": "CapabilityStatement",
@@ -158,11 +158,5 @@ def plain_server():
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with served(server):
         yield plain, f"http://127.0.0.1:{server.server_address[1]}/fhir"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
