@@ -12,7 +12,7 @@ from patience import PATIENCE, until
 from fhirgw import app, replies
 from fhirgw.app import InvalidElement
 from fhirgw.errors import MissingElement
-from fhirgw.ingest.messages import Messages
+from fhirgw.ingest import messages
 from fhirgw.settings import Settings
 from fhirgw.store import application_ack
 from fhirgw.v2.client import MllpClient
@@ -67,7 +67,7 @@ async def test_a_message_that_fails_after_its_acceptance_is_told_so_and_parked(w
     def failing(*_):
         raise MissingElement("Something is missing.", location="PID-5")
 
-    monkeypatch.setattr(Messages, "_take_up", failing)
+    monkeypatch.setattr(messages, "extract_all", failing)
     async with app.running(whole.gateway) as server, connected(server) as (reader, writer):
         writer.write(frame(adt("1", "AL", "ER")))
         assert msa(await answer(reader)) == ("CA", "1")
@@ -92,7 +92,7 @@ async def test_a_message_that_is_sent_again_is_told_both_again_byte_for_byte(who
 
 async def test_what_was_told_stays_whatever_a_replay_makes_of_it(whole, monkeypatch):
     with monkeypatch.context() as broken:
-        broken.setattr(Messages, "_take_up", lambda *_: 1 / 0)
+        broken.setattr(messages, "extract_all", lambda *_: 1 / 0)
         await whole.receive(adt("1", "AL", "AL"))
         await whole.process()
     first = told(whole)

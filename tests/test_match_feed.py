@@ -10,8 +10,9 @@ from sqlalchemy import func, select
 
 from fhirgw.asks import History, Read, Search
 from fhirgw.audit import verify
-from fhirgw.errors import InvalidElement, NotFound
-from fhirgw.store import candidates, identity, policy, repository, retention, reviews
+from fhirgw.errors import InvalidElement, NotFound, ProfileViolation
+from fhirgw.ingest import records
+from fhirgw.store import application_ack, candidates, identity, policy, repository, retention, reviews
 from fhirgw.store.schema import block_key, ledger, match_subject, outbox, resource, visit_event
 
 UNKNOWN = (("MRN-1001^^^ELMHOSP^MR~CT-TEST-0001^^^CTMEDICAID^MA", "MRN-7777^^^ELMHOSP^MR"),)
@@ -194,6 +195,28 @@ async def test_outside_a_waiting_review_changes_no_answer(whole):
         await whole.gateway.share.release(whole.requester("pcmh-elm"), Read("Task", task["id"]))
     released = await whole.gateway.share.release(whole.requester("icm-system"), Read("Task", task["id"]))
     assert orjson.loads(released.body)["status"] == "requested"
+
+
+async def test_a_sender_is_told_the_same_of_a_member_of_who_may_be_one_and_of_a_stranger(whole, monkeypatch):
+    """Leaks 22 and 24: not whether the programme knows the patient, in words or by silence."""
+
+    def failing(*_):
+        raise ProfileViolation("It would not be valid.", location="PID-3")
+
+    def enhanced(raw):
+        return raw.replace(b"|P|2.5.1", b"|P|2.5.1|||AL|AL")
+
+    await whole.receive(enhanced(message("A01/member.hl7", control="member")))
+    await whole.receive(enhanced(unknown("A01", "perhaps")))
+    await whole.receive(enhanced(message("A01/member.hl7", *NOBODY, control="nobody")))
+    await whole.process()
+    monkeypatch.setattr(records.Records, "fold", failing)
+    await whole.receive(enhanced(message("A03/member.hl7", control="contradicts")))
+    await whole.process()
+    assert states(whole) == ["processed", "waiting", "processed", "parked"]
+    with whole.gateway.database.read() as connection:
+        told = [application_ack.get(connection, row.id) for row in whole.rows()]
+    assert {one and (one.code, b"ERR" in one.body) for one in told} == {("AA", False)}
 
 
 async def test_the_task_stays_inside_whoever_writes_it(whole):

@@ -268,6 +268,7 @@ class Messages:
                 waits = self._reviews.wait(tx, row.id, event)
                 concerned.nobody = None if waits else event
         if waits:
+            conclude(tx, row)
             return "waiting"
         journal.mark_processed(tx, row.id)
         conclude(tx, row)
@@ -277,10 +278,23 @@ class Messages:
         for event in extract_all(*read(row.raw, self._senders(), self._id_key)):
             self._persons.wait(tx, row.id, event)
 
-    @staticmethod
-    def _park(tx: Transaction, row: journal.Row, problem: Exception) -> None:
+    def _park(self, tx: Transaction, row: journal.Row, problem: Exception) -> None:
         journal.mark_parked(tx, row.id, problem)
-        conclude(tx, row, [problem])
+        conclude(tx, row, self._wrong_for_anybody(row))
+
+    def _wrong_for_anybody(self, row: journal.Row) -> list[Exception]:
+        """What is wrong with a message whoever it is about: all that its sender may be told.
+
+        What fails, or waits, because of whom it is about tells that there is somebody (docs/decisions/0361).
+        """
+        try:
+            message, context = read(row.raw, self._senders(), self._id_key)
+            if problems := check_envelope(message):
+                return [*problems]
+            extract_all(message, context)
+        except Exception as error:  # noqa: BLE001 - as in ``process``: whatever it is
+            return [_first(error)]
+        return []
 
     def _take(self, tx: Transaction, row: int, part: int, event: AdtEvent, concerned: _Concerned) -> bool:
         """Keep an event, and note what it is about; False where it is about nobody here."""
