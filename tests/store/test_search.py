@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from searched_store import BASE, SUD, ids, run
+from searched_store import BASE, SUD, ids, of_everybody, run
 from sqlalchemy import event
 from store_samples import (
     ICD,
@@ -16,7 +16,6 @@ from store_samples import (
     put,
     sud,
 )
-from test_search_laws import of_everybody
 
 from fhirgw.consent.predicate import Grant, Visibility
 from fhirgw.errors import InvalidElement, NotSupported

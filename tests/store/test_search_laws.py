@@ -8,7 +8,7 @@ from empty_store import empty_store
 from example_counts import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from searched_store import SUD, run
+from searched_store import SUD, of_everybody, run
 from store_samples import (
     CLEARED,
     ICD,
@@ -26,7 +26,7 @@ from store_samples import (
 )
 
 from fhirgw.consent.pattern import Phase
-from fhirgw.consent.predicate import Everybody, TypeIn, both
+from fhirgw.consent.predicate import TypeIn, both
 from fhirgw.consent.redact import redact
 from fhirgw.store import patterns, repository
 from fhirgw.store.database import Database
@@ -103,18 +103,6 @@ def put_patterns(store):
     for who in ("p", "q"):
         some = (Phase(None, since, "before"), Phase(since, None, f"of-{who}"))
         store.write_sync(lambda tx, who=who, some=some: patterns.keep(tx.connection, who, some))
-
-
-def of_everybody(visibility):
-    """The same, by the patterns of the patients' policies."""
-    by_predicate = {}
-    for grant in visibility.grants:
-        some = frozenset(f"of-{patient}" for patient in grant.patients)
-        by_predicate[grant.predicate] = by_predicate.get(grant.predicate, frozenset()) | some
-    return replace(
-        visibility, grants=(), everybody=Everybody(by_predicate), instant=1_790_000_000_000_000,
-        compiled=visibility.grant_for,
-    )  # fmt: skip
 
 
 codes = st.sampled_from([f"{ICD}|I10", "F11.20", f"{ICD}|", f"{SNOMED}|1"])
