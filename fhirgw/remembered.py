@@ -1,4 +1,4 @@
-"""What an answer that is remembered is found by: the JSON that was asked about."""
+"""What an answer that is remembered is found by: the JSON that was asked about; and what is not worth it."""
 
 from typing import Any
 
@@ -16,3 +16,8 @@ def key_of(value: Any) -> str | None:
         return orjson.dumps(value).decode()
     except TypeError:
         return None
+
+
+def is_lone_reference(value: Any) -> bool:
+    """Whether an element is a literal reference and nothing beside: seldom said twice, and soon read."""
+    return isinstance(value, dict) and len(value) == 1 and isinstance(value.get("reference"), str)

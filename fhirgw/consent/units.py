@@ -22,7 +22,7 @@ from fhirgw.consent.elements import (
 )
 from fhirgw.consent.model import Json
 from fhirgw.consent.vocabulary import RESTRICTED, UNREADABLE
-from fhirgw.remembered import key_of
+from fhirgw.remembered import is_lone_reference, key_of
 from fhirgw.terminology import INLINE_LABEL
 
 INLINE: Final = INLINE_LABEL
@@ -50,14 +50,14 @@ class Unit(NamedTuple):
     mute: bool
 
 
-_LONE = frozenset({"reference"})
+_NESTED = (dict, list)
 _REMEMBERED = 512
 """Length of an element up to which what it says is remembered."""
 
 
 def units_of(resource_type: str, name: str, value: Any, cleared: bool) -> Sequence[Unit]:
     """The units of one top-level element: most say what many others have said before them."""
-    if isinstance(value, dict) and value.keys() == _LONE:  # read as fast as it is found again
+    if is_lone_reference(value):
         return _read_units(resource_type, name, value, cleared=cleared)
     # Of a text, its place alone tells what it may be about.
     key = '""' if isinstance(value, str) else key_of(value)
@@ -120,7 +120,7 @@ class _Reader:
         for name, inner in value.items():
             if name == "text" and "coding" in value:
                 continue
-            if isinstance(inner, dict | list):
+            if isinstance(inner, _NESTED):
                 self._read(inner, (*path, name))
             elif name in TEXT_PROPERTIES and isinstance(inner, str):
                 self._words()

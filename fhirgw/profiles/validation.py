@@ -15,7 +15,7 @@ from fhirgw.errors import GatewayError, InvalidElement, MissingElement, ProfileV
 from fhirgw.profiles import conformance, definitions, invariants, values
 from fhirgw.profiles.definitions import Element, ElementType
 from fhirgw.profiles.values import Check, Problem
-from fhirgw.remembered import key_of
+from fhirgw.remembered import is_lone_reference, key_of
 
 Json = dict[str, Any]
 
@@ -167,7 +167,7 @@ _SOUND: set[tuple[str, str, str]] = set()
 
 def _is_sound(path: str, name: str, content: Any) -> bool:
     """Whether an element is without fault, as most are; most were seen before: a class, a ward."""
-    if type(content) is str:  # looked at as fast as it is found again
+    if type(content) is str or is_lone_reference(content):  # looked at as fast as it is found again
         return False
     key = key_of(content)
     if key is None:  # looked at each time

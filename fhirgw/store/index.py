@@ -37,7 +37,7 @@ from fhirgw.consent.vocabulary import MARKS
 from fhirgw.profiles import search
 from fhirgw.profiles.expressions import literal
 from fhirgw.profiles.search import IndexEntry
-from fhirgw.remembered import key_of
+from fhirgw.remembered import is_lone_reference, key_of
 from fhirgw.store.prepared import Prepared
 from fhirgw.store.schema import label_group, search_date, search_reference, search_string, search_token
 from fhirgw.store.stored import Row
@@ -209,14 +209,20 @@ _REFERENCE = '"reference":"'
 """In what orjson writes, a member of that name: inside a text, a quote is escaped."""
 
 
+_NESTED = (dict, list)
 _LONG = 4096
 """Length of an element up to which what it gives is remembered: longer ones are seldom said twice."""
 
 
 def _element(kind: str, name: str, value: Any) -> Element:
+    if is_lone_reference(value) and (found := _lone_reference(kind, name, value["reference"])):
+        return found
+    indexed = search.has_entries(kind, name)
+    if not indexed and isinstance(value, str):
+        return _EMPTY
     key = key_of(value)
     refers = key is None or _REFERENCE in key
-    if not refers and not search.has_entries(kind, name):
+    if not indexed and not refers:
         return _EMPTY
     if key is None or len(key) > _LONG:
         return _read_element(kind, name, value, refers=refers)
@@ -237,12 +243,28 @@ def _read_element(kind: str, name: str, value: Any, *, refers: bool) -> Element:
         if not entry.param.startswith("_")
         for table, values in _values(entry, part)
     ]
-    links: list[tuple[Path, str, str]] = []
-    if refers:
-        for path, reference in _references(part, ()):
-            if "://" not in reference and (target := literal(reference)):
-                links.append((path, *target))
-    return Element(tuple(entries), tuple(links))
+    links = [
+        (path, *target)
+        for path, reference in (_references(part) if refers else ())
+        if "://" not in reference and (target := literal(reference))
+    ]
+    return Element(tuple(entries), tuple(links)) if entries or links else _EMPTY
+
+
+def _lone_reference(kind: str, name: str, reference: str) -> Element | None:
+    """What a reference gives that is a whole element; None: as written, it is none of this store."""
+    target = literal(reference)
+    if target is None or "/".join(target) != reference:
+        return None
+    entries = [(search_reference, param, (name,), target) for param in _found_by(kind, name, target[0])]
+    return Element(tuple(entries), (((name,), *target),))
+
+
+@lru_cache(maxsize=4096)
+def _found_by(kind: str, name: str, target: str) -> tuple[str, ...]:
+    """The parameters that find a reference that is a whole element: the type that it names decides."""
+    element = _read_element(kind, name, {"reference": f"{target}/x"}, refers=False)
+    return tuple(param for _, param, _, _ in element.entries)
 
 
 def elements_of(resource: Json) -> Elements:
@@ -310,7 +332,7 @@ def _texts(element: Any) -> Iterator[str]:
 
 def references(resource: Json) -> set[str]:
     """What a resource refers to, as written."""
-    return {reference for _, reference in _references(resource, ())}
+    return {reference for _, reference in _references(resource)}
 
 
 def targets(elements: Elements) -> set[tuple[str, str]]:
@@ -318,17 +340,19 @@ def targets(elements: Elements) -> set[tuple[str, str]]:
     return {(of, logical) for element in elements.values() for _, of, logical in element.links}
 
 
-def _references(element: Any, path: Path) -> Iterator[tuple[Path, str]]:
-    if isinstance(element, dict):
-        if isinstance(element.get("reference"), str):
-            yield path, element["reference"]
-        for name, part in element.items():
-            if isinstance(part, dict | list):
-                yield from _references(part, (*path, name))
-    elif isinstance(element, list):
-        for position, part in enumerate(element):
-            if isinstance(part, dict | list):
-                yield from _references(part, (*path, position))
+def _references(part: Json) -> list[tuple[Path, str]]:
+    found: list[tuple[Path, str]] = []
+    _collect(part, (), found)
+    return found
+
+
+def _collect(element: Any, path: Path, found: list[tuple[Path, str]]) -> None:
+    """What an object or an array refers to, with the path of each reference."""
+    if isinstance(element, dict) and isinstance(element.get("reference"), str):
+        found.append((path, element["reference"]))
+    for name, part in element.items() if isinstance(element, dict) else enumerate(element):
+        if isinstance(part, _NESTED):
+            _collect(part, (*path, name), found)
 
 
 def groups(resource: Json, guards: Guards) -> dict[int, bytes]:

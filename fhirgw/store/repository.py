@@ -85,11 +85,12 @@ def put(
     if if_match is not None and (before is None or not live or before.version != if_match):
         raise VersionConflict("The resource was changed since you read it.")
     body = content(resource)
-    digest = hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).digest()
+    written = orjson.dumps(body)
+    digest = before.hash if before is not None and live and before.body == written else _digest(body)
+    same = before is not None and live and before.hash == digest
     if standing is None and before is not None and before.standing == "registry":
         standing = before.standing
     source_labels = _source_labels(before if live else None, source_labels)
-    same = before is not None and live and before.hash == digest
     if (
         before is not None
         and same
@@ -113,7 +114,7 @@ def put(
         label_table=TABLE_VERSION,
         **columns(labels),
         hash=digest,
-        body=before.body if before is not None and same else orjson.dumps(body),
+        body=before.body if before is not None and same else written,
     )
     # What is registered is new from then on: when care brought it here says something of that care.
     # In another patient's record it is new as well: there, nothing was before.
@@ -126,6 +127,11 @@ def put(
     if changed:
         _named_changed(tx, kind, logical, patient)
     return stored(row)
+
+
+def _digest(body: Json) -> bytes:
+    """Of the content: in what order its members stand does not count."""
+    return hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).digest()
 
 
 def _named_changed(tx: Transaction, kind: str, logical: str, patient: str | None) -> None:
