@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import os
 import random
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -22,16 +21,11 @@ import orjson
 
 sys.path.insert(0, str(Path(__file__).parent))
 from feed import SENDERS, cases, visits
+from ports import held
 
 from fhirgw.v2.framing import frame
 
 FHIRGW = Path(sys.executable).parent / "fhirgw"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass
@@ -39,10 +33,13 @@ class Victim:
     """The gateway process that is killed and started again."""
 
     data: Path
-    port: int = field(default_factory=free_port)
-    http: int = field(default_factory=free_port)
+    port: int = field(init=False)
+    http: int = field(init=False)
     running: subprocess.Popen[bytes] | None = None
     kills: int = 0
+
+    def __post_init__(self) -> None:
+        self.port, self.http = held(self), held(self)
 
     def environment(self) -> dict[str, str]:
         return {

@@ -26,7 +26,7 @@ from joserfc.jwk import ECKey, KeySet
 from sqlalchemy import insert
 
 sys.path.insert(0, str(Path(__file__).parent))
-from kill import free_port
+from ports import held
 from practice import CLEARED, Json, label, release
 
 from fhirgw import app
@@ -154,11 +154,11 @@ def states(gateway: app.Gateway) -> dict[str, int]:
 
 
 async def measured(folder: Path, readers: int, pages: int, notices: int) -> None:
-    port = free_port()
+    partner = Partner()
+    port = held(partner)
     settings = Settings(data_dir=folder, http_port=port, base_url=f"http://127.0.0.1:{port}")
     migrate(settings.database)
     gateway = app.build(settings)
-    partner = Partner()
     threading.Thread(target=partner.serve_forever, daemon=True).start()
     key = ECKey.generate_key("P-384", private=True, auto_kid=True)
     stored(gateway, key, f"http://127.0.0.1:{partner.server_port}/", notices)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import structlog
 from composed_gateway import Composed, composed
-from gateway_process import Gateway
+from gateway_process import Gateway, gateway_running
 from hypothesis import HealthCheck, settings
 from sqlalchemy import Connection, Engine, event
 from told_partners import Endpoint, listening
@@ -38,12 +38,8 @@ def _log_configuration() -> Iterator[None]:
 @pytest.fixture
 def gateway(tmp_path: Path) -> Iterator[Gateway]:
     """A process with the demo's data, for this test alone."""
-    running = Gateway(tmp_path / "data")
-    try:
-        running.start()
+    with gateway_running(tmp_path) as running:
         yield running
-    finally:
-        running.stop()
 
 
 @pytest.fixture

@@ -3,11 +3,10 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
-import weakref
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,23 +15,15 @@ import orjson
 from patience import PATIENCE, wait_until
 from typed_command import typed
 
+sys.path.insert(0, str(Path(__file__).parent.parent / "bench"))
+from ports import held
+
 from fhirgw.send import Credentials, assertion
 
 ROOT = Path(__file__).parent.parent
 FHIRGW = Path(sys.executable).parent / "fhirgw"
 ALMA = "http://fhirgw.org/fhir/sid/ct-medicaid|CT-TEST-0001"
 BRUNO = "http://fhirgw.org/fhir/sid/ct-medicaid|CT-TEST-0002"
-
-
-def reserved() -> socket.socket:
-    """A port that nobody else is given while this lives, and that whoever names it can listen on.
-
-    Both bind with SO_REUSEADDR, which shares a port as long as one of the two listens at most (socket(7)).
-    """
-    place = socket.socket()
-    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    place.bind(("127.0.0.1", 0))
-    return place
 
 
 @dataclass
@@ -45,10 +36,7 @@ class Gateway:
     settings: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self):
-        places = reserved(), reserved()
-        self.http, self.mllp = (place.getsockname()[1] for place in places)
-        for place in places:
-            weakref.finalize(self, place.close)
+        self.http, self.mllp = held(self), held(self)
         self.settings |= {"FHIRGW_HTTP_PORT": str(self.http), "FHIRGW_MLLP_PORT": str(self.mllp)}
 
     @property
@@ -120,11 +108,11 @@ class Gateway:
         assert reply.status_code == 200, reply.text
         return reply.json()["access_token"]
 
-    def partner(self, client, purpose=None):
+    def partner(self, client, purpose=None, scope="system/*.rs"):
         """An httpx client that is signed in."""
         return httpx.Client(
             base_url=self.base,
-            headers={"Authorization": f"Bearer {self.token(client, purpose)}"},
+            headers={"Authorization": f"Bearer {self.token(client, purpose, scope)}"},
             trust_env=False,
             timeout=PATIENCE,
         )
@@ -148,3 +136,14 @@ class Gateway:
 
         wait_until(done, "messages are still due")
         return counts
+
+
+@contextmanager
+def gateway_running(folder, **settings):
+    """A process with the demo's data, until its tests are through."""
+    made = Gateway(folder / "data", settings=settings)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()

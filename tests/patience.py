@@ -8,6 +8,12 @@ PATIENCE = 120
 """Seconds after which a test says that what it waits for does not come."""
 
 
+async def comes(event):
+    """Wait for an event of this loop."""
+    async with asyncio.timeout(PATIENCE):
+        await event.wait()
+
+
 async def until(true):
     """Let this loop work until it is so."""
     async with asyncio.timeout(PATIENCE):

@@ -116,12 +116,7 @@ def test_a_client_outside_the_programme_cannot_write(gateway, web):
 
 def writer(gateway):
     """The programme's own system, with its whole scope."""
-    return httpx.Client(
-        base_url=gateway.base,
-        headers={"Authorization": f"Bearer {gateway.token('icm-system', scope='system/*.cruds')}"},
-        trust_env=False,
-        timeout=PATIENCE,
-    )
+    return gateway.partner("icm-system", scope="system/*.cruds")
 
 
 def test_the_programmes_system_creates_and_updates_and_loses_no_update(gateway, web):

@@ -11,7 +11,8 @@ from contextlib import closing, suppress
 
 import pytest
 from composed_gateway import message
-from gateway_process import ROOT, Gateway
+from gateway_process import ROOT, gateway_running
+from patience import PATIENCE
 
 sys.path.insert(0, str(ROOT / "bench"))
 import kill
@@ -39,21 +40,19 @@ def test_every_acknowledged_message_outlives_the_process_and_is_one_visit():
 @pytest.mark.slow
 def test_a_second_signal_while_mllp_drains_ends_the_process_and_loses_nothing(tmp_path):
     """docs/decisions/0326: a database that somebody else writes keeps the drain waiting."""
-    gateway = Gateway(tmp_path / "data")
-    gateway.start()
     code = None
-    try:
+    with gateway_running(tmp_path) as gateway:
         with socket.create_connection(("127.0.0.1", gateway.mllp)) as hospital:
             hospital.sendall(frame(message("A01/member.hl7", control="LAST")))
             assert b"MSA|AA|LAST" in hospital.recv(65_536)
-        with closing(sqlite3.connect(tmp_path / "data" / "fhirgw.db", isolation_level=None)) as other:
+        with closing(
+            sqlite3.connect(tmp_path / "data" / "fhirgw.db", isolation_level=None, timeout=PATIENCE)
+        ) as other:
             other.execute("BEGIN IMMEDIATE")
             while code is None:
                 os.kill(gateway.process.pid, signal.SIGTERM)
                 with suppress(subprocess.TimeoutExpired):
                     code = gateway.process.wait(timeout=0.3)
-    finally:
-        gateway.stop()
     assert code == -signal.SIGTERM
     with closing(sqlite3.connect(tmp_path / "data" / "fhirgw.db")) as connection:
         wanted = "SELECT state FROM journal WHERE control_id = 'LAST'"

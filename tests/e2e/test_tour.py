@@ -7,19 +7,15 @@ from pathlib import Path
 
 import hl7.client
 import pytest
-from gateway_process import ALMA, BRUNO, ROOT, Gateway
+from gateway_process import ALMA, BRUNO, ROOT, gateway_running
 
 FIXTURES = ROOT / "fixtures" / "v2"
 
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory):
-    running = Gateway(tmp_path_factory.mktemp("tour") / "data")
-    try:
-        running.start()
+    with gateway_running(tmp_path_factory.mktemp("tour")) as running:
         yield running
-    finally:
-        running.stop()
 
 
 def hospital_sends(gateway, *names):

@@ -1,7 +1,7 @@
 """What a harness is pointed at: a gateway, and a server that is none."""
 
 import pytest
-from gateway_process import Gateway
+from gateway_process import gateway_running
 from plain_server import plain_server
 
 from fhirgw.harness.synthetic import RUN
@@ -12,12 +12,8 @@ FOREIGN = {"resourceType": "Patient", "id": "foreign", "meta": {"tag": [{"system
 @pytest.fixture(scope="session")
 def gateway(tmp_path_factory):
     """Every run of a harness has ids and numbers of its own, and one process stands for all of them."""
-    running = Gateway(tmp_path_factory.mktemp("harness") / "data")
-    try:
-        running.start()
+    with gateway_running(tmp_path_factory.mktemp("harness")) as running:
         yield running
-    finally:
-        running.stop()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from mllp_receiver import (
     connected,
     serving,
 )
-from patience import PATIENCE
+from patience import PATIENCE, comes
 
 from fhirgw.released import Public
 from fhirgw.v2.framing import frame
@@ -25,8 +25,7 @@ async def test_an_application_ack_follows_its_accept_ack_on_the_connection():
     async with serving(receiver) as server, connected(server) as (reader, writer):
         writer.write(frame(enhanced("1", "AL", "AL")))
         assert await ack(reader) == ("CA", "1")
-        async with asyncio.timeout(PATIENCE):
-            await receiver.followed.wait()
+        await comes(receiver.followed)
         writer.write(frame(adt("2")))
         assert await ack(reader) == ("AA", "2")
         assert await receiver.pushes[0](Public(b"MSH|^~\\&|\rMSA|AA|1\r"))
@@ -38,8 +37,7 @@ async def test_a_peer_that_half_closes_is_still_sent_what_its_message_is_owed():
     async with serving(receiver) as server, connected(server) as (reader, writer):
         writer.write(frame(enhanced("1", "NE", "AL")))
         writer.write_eof()
-        async with asyncio.timeout(PATIENCE):
-            await receiver.followed.wait()
+        await comes(receiver.followed)
         assert await receiver.pushes[0](Public(b"MSH|^~\\&|\rMSA|AA|1\r"))
         assert await ack(reader) == ("AA", "1")
         assert await closed(reader)
@@ -50,8 +48,7 @@ async def test_an_application_ack_that_is_not_due_lets_the_connection_go():
     async with serving(receiver) as server, connected(server) as (reader, writer):
         writer.write(frame(enhanced("1", "NE", "ER")))
         writer.write_eof()
-        async with asyncio.timeout(PATIENCE):
-            await receiver.followed.wait()
+        await comes(receiver.followed)
         assert await receiver.pushes[0](None)
         assert await closed(reader)
 
@@ -76,7 +73,6 @@ async def test_a_push_on_a_connection_that_is_gone_says_so():
         async with connected(server) as (reader, writer):
             writer.write(frame(enhanced("1", "AL", "AL")))
             assert await ack(reader) == ("CA", "1")
-            async with asyncio.timeout(PATIENCE):
-                await receiver.followed.wait()
+            await comes(receiver.followed)
         await server.stop()
         assert not await receiver.pushes[0](Public(b"MSH"))

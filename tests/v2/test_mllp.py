@@ -18,7 +18,7 @@ from mllp_receiver import (
     still_serves,
     until_lost,
 )
-from patience import PATIENCE
+from patience import PATIENCE, comes
 
 from fhirgw.v2.client import MllpClient
 from fhirgw.v2.codec import parse
@@ -138,8 +138,7 @@ async def test_a_connection_dropped_in_a_frame_harms_nothing():
     async with serving(receiver) as server:
         async with connected(server) as (_, writer):
             writer.write(frame(adt("1"))[:40])
-        async with asyncio.timeout(PATIENCE):
-            await receiver.noted.wait()
+        await comes(receiver.noted)
         assert await still_serves(server)
     assert receiver.kept == [(adt("after"), False)]
 
@@ -158,8 +157,7 @@ async def test_a_connection_dropped_before_the_ack_leaves_the_message_kept_and_i
                 writer.transport.abort()
                 await until_lost(connection)
         receiver.go.set()
-        async with asyncio.timeout(PATIENCE):
-            await receiver.noted.wait()
+        await comes(receiver.noted)
         assert receiver.sent == [False]
         assert await still_serves(server)
     assert receiver.kept == [(adt("1"), False), (adt("after"), False)]
@@ -199,8 +197,7 @@ async def test_connections_are_answered_independently():
     receiver.go.clear()
     async with serving(receiver) as server, connected(server) as (slow, writer):
         writer.write(frame(adt("slow")))
-        async with asyncio.timeout(PATIENCE):
-            await receiver.arrived.wait()
+        await comes(receiver.arrived)
         receiver.go.set()
         assert await still_serves(server)
         assert await ack(slow) == ("AA", "slow")
@@ -211,8 +208,7 @@ async def test_stop_lets_a_message_being_received_have_its_answer():
     receiver.go.clear()
     async with serving(receiver) as server, connected(server) as (busy, writer), connected(server) as (idle, _):
         writer.write(frame(adt("1")) + frame(adt("2")))
-        async with asyncio.timeout(PATIENCE):
-            await receiver.arrived.wait()
+        await comes(receiver.arrived)
         stopping = asyncio.create_task(server.stop())
         assert await closed(idle)
         receiver.go.set()
@@ -329,9 +325,7 @@ async def test_a_connection_lost_in_a_batch_abandons_it():
     async with serving(receiver) as server:
         async with connected(server) as (_, writer):
             writer.write(frame(b"FHS|^~\\&|A\r" + adt("1"))[:-4])
-            async with asyncio.timeout(PATIENCE):
-                await receiver.arrived.wait()
-        async with asyncio.timeout(PATIENCE):
-            await receiver.noted.wait()
+            await comes(receiver.arrived)
+        await comes(receiver.noted)
         assert await still_serves(server)
     assert receiver.incoming.abandoned

@@ -11,7 +11,7 @@ from mllp_receiver import (
     adt,
     serving,
 )
-from patience import PATIENCE
+from patience import comes
 
 from fhirgw.errors import DependencyDown, MalformedMessage
 from fhirgw.settings import Settings
@@ -87,8 +87,7 @@ async def test_our_client_tells_without_waiting_for_an_answer_and_notices_a_peer
         port = server.sockets[0].getsockname()[1]
         async with MllpClient("127.0.0.1", port) as client:
             await client.tell(b"MSH|told", linger=0.01)
-            async with asyncio.timeout(PATIENCE):
-                await heard.wait()
+            await comes(heard)
 
     async def reset(reader, writer):
         await reader.read(1)
