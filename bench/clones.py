@@ -18,6 +18,7 @@ from practice import CLEARED, Json, coded, label, release, to
 from fhirgw.matching import keys, traits
 from fhirgw.store import index, policy, repository
 from fhirgw.store.database import Database, Transaction, migrate
+from fhirgw.store.guards import Guards
 from fhirgw.store.stored import Row, labels_of
 
 TEMPLATES = 100
@@ -131,7 +132,7 @@ class Template:
         """What each group's hash is made of."""
         kept, index._hash = index._hash, lambda content: orjson.dumps(content, option=orjson.OPT_SORT_KEYS)  # noqa: SLF001
         try:
-            return index.groups(orjson.loads(row.body), index.Guards(row.type, labels_of(row)))
+            return index.groups(orjson.loads(row.body), Guards(row.type, labels_of(row)))
         finally:
             index._hash = kept  # noqa: SLF001
 

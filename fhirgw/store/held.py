@@ -28,6 +28,7 @@ from fhirgw.consent.vocabulary import MARKS
 from fhirgw.store import index, mirror, policy
 from fhirgw.store.compartment import PATIENT_FREE
 from fhirgw.store.database import Transaction
+from fhirgw.store.guards import guards_of
 from fhirgw.store.predicate import one_of
 from fhirgw.store.prepared import Prepared, PreparedInsert
 from fhirgw.store.schema import folded, search_reference
@@ -302,7 +303,7 @@ class Held:
         versions, self._versions = self._versions, []
         self._referrers.clear()
         self._stored_referrers.clear()
-        guards = [index.guards_of(draft.row.type, draft.labels) for draft in drafts]
+        guards = [guards_of(draft.row.type, draft.labels) for draft in drafts]
         for draft, of in zip(drafts, guards, strict=True):
             body = draft.body or orjson.loads(draft.row.body)
             draft.row = draft.row._replace(guard=of.required(body).id)
