@@ -1,12 +1,12 @@
 """Hospital feeds on the whole gateway: both words of enhanced mode, batches, HTTP, TLS identities."""
 
 import asyncio
-from contextlib import asynccontextmanager
 
 import pytest
 from composed_gateway import START, composed, msa
 from feed_messages import BATCH, Listener, adt, told
 from mllp_certificates import Authority
+from mllp_peer import answer, connected
 from patience import PATIENCE, until
 
 from fhirgw import app, replies
@@ -19,21 +19,6 @@ from fhirgw.v2.client import MllpClient
 from fhirgw.v2.codec import parse
 from fhirgw.v2.framing import frame
 from fhirgw.v2.tls import client_context
-
-
-@asynccontextmanager
-async def connected(server):
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    try:
-        yield reader, writer
-    finally:
-        writer.close()
-
-
-async def answer(reader):
-    async with asyncio.timeout(PATIENCE):
-        return (await reader.readuntil(b"\x1c\r"))[1:-2]
-
 
 # --- both words of enhanced mode ----------------------------------------------------------------------------------
 

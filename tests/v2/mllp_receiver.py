@@ -4,6 +4,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
+from mllp_peer import answer
 from patience import PATIENCE, until
 
 from fhirgw.errors import GatewayError, TooLarge
@@ -119,21 +120,9 @@ async def serving(receiver, *, tls=None, **settings):
         await server.stop()
 
 
-@asynccontextmanager
-async def connected(server):
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    try:
-        yield reader, writer
-    finally:
-        writer.close()
-
-
 async def ack(reader):
     """MSA-1, MSA-2 of the next framed answer."""
-    async with asyncio.timeout(PATIENCE):
-        answer = await reader.readuntil(b"\x1c\r")
-    assert answer[:1] == b"\x0b"
-    msa = parse(answer[1:-2]).first("MSA")
+    msa = parse(await answer(reader)).first("MSA")
     return msa.get(1), msa.get(2)
 
 

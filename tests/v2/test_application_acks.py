@@ -2,14 +2,8 @@
 
 import asyncio
 
-from mllp_receiver import (
-    Receiver,
-    ack,
-    adt,
-    closed,
-    connected,
-    serving,
-)
+from mllp_peer import connected
+from mllp_receiver import Receiver, ack, adt, closed, serving
 from patience import PATIENCE, comes
 
 from fhirgw.released import Public

@@ -7,17 +7,8 @@ import struct
 import pytest
 import structlog
 from hl7.client import MLLPClient
-from mllp_receiver import (
-    CANARY,
-    Receiver,
-    ack,
-    adt,
-    closed,
-    connected,
-    serving,
-    still_serves,
-    until_lost,
-)
+from mllp_peer import connected
+from mllp_receiver import CANARY, Receiver, ack, adt, closed, serving, still_serves, until_lost
 from patience import PATIENCE, comes
 
 from fhirgw.v2.client import MllpClient

@@ -6,11 +6,7 @@ import struct
 from contextlib import asynccontextmanager
 
 import pytest
-from mllp_receiver import (
-    Receiver,
-    adt,
-    serving,
-)
+from mllp_receiver import Receiver, adt, serving
 from patience import comes
 
 from fhirgw.errors import DependencyDown, MalformedMessage

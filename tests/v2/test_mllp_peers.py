@@ -3,7 +3,8 @@
 import pytest
 from cryptography import x509
 from mllp_certificates import Authority
-from mllp_receiver import Receiver, ack, adt, closed, connected, serving
+from mllp_peer import connected
+from mllp_receiver import Receiver, ack, adt, closed, serving
 
 from fhirgw.errors import DependencyDown, InvalidElement
 from fhirgw.v2.client import MllpClient
