@@ -5,6 +5,7 @@
 
 import random
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "v2"
@@ -148,43 +149,45 @@ def _lines(raw: bytes) -> list[bytes]:
     return re.split(rb"\r\n?|\n", raw)
 
 
-def set_field(rng: random.Random, raw: bytes) -> bytes:
-    """Another value, or several, in a field, a component, a repetition of any segment."""
+def _in_a_segment(rng: random.Random, raw: bytes, change: Callable[[list[bytes]], object]) -> bytes:
+    """The message with the fields of any one segment changed."""
     lines = _lines(raw)
     at = rng.randrange(len(lines))
     fields = lines[at].split(b"|")
-    number = rng.randrange(1, rng.choice((12, 50, 200)))
-    fields += [b""] * (number + 1 - len(fields))
-    value = rng.choice(VALUES).encode()
-    how = rng.random()
-    if how < 0.3:
-        parts = fields[number].split(b"^")
-        parts[rng.randrange(len(parts))] = value
-        value = b"^".join(parts)
-    elif how < 0.4:
-        value = fields[number] + b"~" + value
-    fields[number] = value
+    change(fields)
     lines[at] = b"|".join(fields)
     return b"\r".join(lines)
+
+
+def set_field(rng: random.Random, raw: bytes) -> bytes:
+    """Another value, or several, in a field, a component, a repetition of any segment."""
+
+    def change(fields: list[bytes]) -> None:
+        number = rng.randrange(1, rng.choice((12, 50, 200)))
+        fields += [b""] * (number + 1 - len(fields))
+        value = rng.choice(VALUES).encode()
+        how = rng.random()
+        if how < 0.3:
+            parts = fields[number].split(b"^")
+            parts[rng.randrange(len(parts))] = value
+            value = b"^".join(parts)
+        elif how < 0.4:
+            value = fields[number] + b"~" + value
+        fields[number] = value
+
+    return _in_a_segment(rng, raw, change)
 
 
 def drop_field(rng: random.Random, raw: bytes) -> bytes:
-    lines = _lines(raw)
-    at = rng.randrange(len(lines))
-    fields = lines[at].split(b"|")
-    del fields[rng.randrange(len(fields))]
-    lines[at] = b"|".join(fields)
-    return b"\r".join(lines)
+    return _in_a_segment(rng, raw, lambda fields: fields.pop(rng.randrange(len(fields))))
 
 
 def swap_fields(rng: random.Random, raw: bytes) -> bytes:
-    lines = _lines(raw)
-    at = rng.randrange(len(lines))
-    fields = lines[at].split(b"|")
-    one, two = rng.randrange(len(fields)), rng.randrange(len(fields))
-    fields[one], fields[two] = fields[two], fields[one]
-    lines[at] = b"|".join(fields)
-    return b"\r".join(lines)
+    def change(fields: list[bytes]) -> None:
+        one, two = rng.randrange(len(fields)), rng.randrange(len(fields))
+        fields[one], fields[two] = fields[two], fields[one]
+
+    return _in_a_segment(rng, raw, change)
 
 
 def drop_segment(rng: random.Random, raw: bytes) -> bytes:
