@@ -4,6 +4,7 @@ SQLAlchemy's work per execution is several times that of SQLite for statements t
 The statements themselves are SQLAlchemy Core, so that they suit every dialect.
 """
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
@@ -14,6 +15,10 @@ from sqlalchemy import ClauseElement, Connection, Table, bindparam, insert
 from sqlalchemy.exc import OperationalError
 
 Parameters = Mapping[str, Any]
+
+# Statements share parts, and a part notes on itself what was found of it. Python 3.11 can break the namespace of an
+# object that two threads ask for at once, if it collects garbage just then.
+_COMPILING = threading.RLock()
 
 MOST = 16
 """Rows in one INSERT: few statements, that stay compiled."""
@@ -127,7 +132,8 @@ class Prepared:
         return self._compiled.get(connection.dialect.name) or self._compile(connection)
 
     def _compile(self, connection: Connection) -> _Compiled:
-        compiled: Any = self._statement.compile(dialect=connection.dialect, column_keys=self._columns)
+        with _COMPILING:
+            compiled: Any = self._statement.compile(dialect=connection.dialect, column_keys=self._columns)
         literals = {name: bound.value for bound, name in compiled.bind_names.items() if bound.unique}
         positions = getattr(compiled, "positiontup", None)
         named = None if positions is None else tuple(positions)
