@@ -9,7 +9,7 @@ from fhirgw.consent.model import Json
 from fhirgw.matching import keys, traits
 from fhirgw.store.database import Transaction
 from fhirgw.store.held import held
-from fhirgw.store.predicate import one_of
+from fhirgw.store.predicate import one_of, several
 from fhirgw.store.prepared import Prepared
 from fhirgw.store.schema import block_key, enrolment
 
@@ -42,18 +42,14 @@ def keep(tx: Transaction, patient: str, body: Json | None) -> None:
 
 def sharing(connection: Connection, sought: Iterable[int]) -> list[str]:
     """The ids of the Patients kept under one of these keys; a caller who shows anything of them has to decide."""
-    return [patient for (patient,) in _FOUND.rows(connection, many=_listed(sought))]
+    return [patient for (patient,) in _FOUND.rows(connection, many=several(sought))]
 
 
 def in_care(tx: Transaction, sought: Iterable[int]) -> list[tuple[str, Json]]:
     """The members and candidates of any programme kept under one of these keys, with their Patients."""
-    found = [("Patient", patient) for (patient,) in _IN_CARE_FOUND.rows(tx.direct, many=_listed(sought))]
+    found = [("Patient", patient) for (patient,) in _IN_CARE_FOUND.rows(tx.direct, many=several(sought))]
     if not found:  # nearly everybody in a hospital
         return []
     held(tx).read(found)
     rows = (held(tx).row(key) for key in found)
     return [(row.id, orjson.loads(row.body)) for row in rows if row is not None and not row.deleted]
-
-
-def _listed(sought: Iterable[int]) -> str:
-    return orjson.dumps(sorted(sought)).decode()

@@ -29,7 +29,7 @@ from fhirgw.store import index, mirror, policy
 from fhirgw.store.compartment import PATIENT_FREE
 from fhirgw.store.database import Transaction
 from fhirgw.store.guards import guards_of
-from fhirgw.store.predicate import one_of
+from fhirgw.store.predicate import one_of, several
 from fhirgw.store.prepared import Prepared, PreparedInsert
 from fhirgw.store.schema import folded, search_reference
 from fhirgw.store.schema import history as version_table
@@ -166,7 +166,7 @@ class Held:
                 unread.setdefault(key[0], []).append(key[1])
         absent: list[Key] = []
         for kind, of in unread.items():
-            found = _OF_TYPE.rows(self._connection, kind=kind, of=orjson.dumps(of).decode())
+            found = _OF_TYPE.rows(self._connection, kind=kind, of=several(of))
             rows = {row.id: row for row in (Row(*one) for one in found)}
             self._rows.update({(kind, logical): rows.get(logical) for logical in of})
             absent += [(kind, logical) for logical in of if logical not in rows]
@@ -175,7 +175,7 @@ class Held:
 
     def _read_referrers(self, of: Sequence[Key]) -> None:
         self._stored_referrers.update({key: set() for key in of})
-        named = orjson.dumps([logical for _, logical in of]).decode()
+        named = several(logical for _, logical in of)
         for kind, logical, *referrer in _REFERRERS_OF.rows(self._connection, of=named):
             known = self._stored_referrers.get((kind, logical))
             if known is not None:
@@ -200,7 +200,7 @@ class Held:
         unread = [key for key in keys if not any(key in known for known in read)]
         if unread:
             self._levels.update(dict.fromkeys(unread))
-            of_them = orjson.dumps([logical for _, logical in unread]).decode()
+            of_them = several(logical for _, logical in unread)
             for logical, *found in _LEVELS.rows(self._connection, kind=kind, of=of_them):
                 self._levels[kind, logical] = (found[0], found[1], found[2])
         return {key[1]: self.level(key) for key in keys}

@@ -18,7 +18,7 @@ from fhirgw.mappers.person import with_links
 from fhirgw.mappers.trigger_events import Identity
 from fhirgw.store import policy
 from fhirgw.store.database import Transaction
-from fhirgw.store.predicate import among, one_of
+from fhirgw.store.predicate import among, one_of, several
 from fhirgw.store.prepared import Prepared
 from fhirgw.store.schema import (
     icm_case,
@@ -215,7 +215,7 @@ def links(connection: Connection, patient: str) -> dict[str, str]:
 
 def parted(connection: Connection, identifiers: Iterable[Identifier]) -> bool:
     """Whether somebody said of the bearer of one of these that they are not whom they were taken for."""
-    of = orjson.dumps([name(*one) for one in identifiers]).decode()
+    of = several(name(*one) for one in identifiers)
     return _PARTED.first(connection, of=of) is not None
 
 

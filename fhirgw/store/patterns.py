@@ -8,11 +8,10 @@ from collections.abc import Collection, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-import orjson
 from sqlalchemy import BigInteger, Connection, Text, bindparam, delete, func, insert, select
 
 from fhirgw.consent.pattern import Phase
-from fhirgw.store.predicate import in_phase, one_of
+from fhirgw.store.predicate import in_phase, one_of, several
 from fhirgw.store.prepared import Prepared
 from fhirgw.store.schema import policy_pattern
 
@@ -69,13 +68,13 @@ def present(connection: Connection, at: datetime, patients: Collection[str] | No
     if patients is None:
         rows = _PRESENT.rows(connection, at=count(at))
     else:
-        rows = _PRESENT_AMONG.rows(connection, at=count(at), of=orjson.dumps(sorted(patients)).decode())
+        rows = _PRESENT_AMONG.rows(connection, at=count(at), of=several(patients))
     return [Present(pattern, patient, _moment(until)) for pattern, patient, until in rows]
 
 
 def of(connection: Connection, patients: Collection[str]) -> set[str]:
     """The patterns of these patients, at any instant."""
-    return {pattern for (pattern,) in _EVER_OF.rows(connection, of=orjson.dumps(sorted(patients)).decode())}
+    return {pattern for (pattern,) in _EVER_OF.rows(connection, of=several(patients))}
 
 
 def everybody(connection: Connection, instant: int) -> list[tuple[str, str]]:

@@ -29,7 +29,7 @@ from fhirgw.store.parties import (
     supporting,
     tokens_behind,
 )
-from fhirgw.store.predicate import among, one_of
+from fhirgw.store.predicate import among, one_of, several
 from fhirgw.store.prepared import Prepared
 from fhirgw.store.schema import (
     consent_actor,
@@ -119,7 +119,7 @@ def moved(connection: Connection, since: int) -> set[str] | None:
 
 def last_move(connection: Connection, patients: Iterable[str]) -> int:
     """The revision of the store at which the policy of one of these, or of everybody, last moved."""
-    return _LAST_MOVE.scalar(connection, of=_json({EVERYBODY, *patients})) or 0
+    return _LAST_MOVE.scalar(connection, of=several({EVERYBODY, *patients})) or 0
 
 
 def bump(tx: Transaction, patient: str | None = None) -> None:
@@ -181,13 +181,13 @@ def candidates(connection: Connection, tokens: Iterable[str], patients: Collecti
         tokens: Of whoever asks.
         patients: Of whom it is asked.
     """
-    rows = _NAMED.rows(connection, tokens=_json({*tokens, "*"}), of=_json(patients))
+    rows = _NAMED.rows(connection, tokens=several({*tokens, "*"}), of=several(patients))
     return {patient for (patient,) in rows}
 
 
 def members(connection: Connection, patients: Collection[str] | None = None) -> set[str]:
     """Everybody who is, or was, in a programme; of these patients, or of all."""
-    rows = _MEMBERS.rows(connection) if patients is None else _STATES.rows(connection, of=_json(patients))
+    rows = _MEMBERS.rows(connection) if patients is None else _STATES.rows(connection, of=several(patients))
     return {row[0] for row in rows}
 
 
@@ -203,14 +203,14 @@ def load(connection: Connection, patients: Collection[str]) -> list[PatientPolic
         for patient in patients
     }
     programs: dict[str, list[Enrolment]] = {}
-    for whose, program, status in _STATES.rows(connection, of=_json(every)):
+    for whose, program, status in _STATES.rows(connection, of=several(every)):
         entry = Enrolment(program, status)
         if whose in others:
             programs.setdefault(whose, []).append(entry)
         if status == "opted-out":  # whoever left under one of two records left
             for patient in (one for one, linked in others.items() if whose in linked):
                 programs.setdefault(patient, []).append(entry)
-    revisions = dict(_REVISIONS.rows(connection, of=_json(patients)))
+    revisions = dict(_REVISIONS.rows(connection, of=several(patients)))
     known: dict[str, Json | None] = {}
     zone = basis.zone(connection)
     return [
@@ -346,14 +346,10 @@ def linked(connection: Connection, patient: str) -> frozenset[str]:
 def _grouped(connection: Connection, patients: Collection[str]) -> dict[str, list[Json]]:
     """The Consents of each patient, with their versions, in order of their ids."""
     grouped: dict[str, list[Json]] = {}
-    for patient, version, raw in _VERSIONED.rows(connection, of=_json(patients)):
+    for patient, version, raw in _VERSIONED.rows(connection, of=several(patients)):
         body = orjson.loads(raw)
         body["meta"] = {**body.get("meta", {}), "versionId": str(version)}
         grouped.setdefault(patient, []).append(body)
     for consents in grouped.values():
         consents.sort(key=itemgetter("id"))
     return grouped
-
-
-def _json(values: Iterable[str]) -> str:
-    return orjson.dumps(sorted(values)).decode()

@@ -129,7 +129,7 @@ def _project_patterns(visibility: Visibility) -> Projected:
     """Of everybody: no statement holds a patient, however many there are."""
     by_predicate = {} if visibility.everybody is None else visibility.everybody.patterns
     whose = [Whose(patterns=f"patterns_{at}") for at in range(len(by_predicate))]
-    parameters = {str(one.patterns): _json(some) for one, some in zip(whose, by_predicate.values(), strict=True)}
+    parameters = {str(one.patterns): several(some) for one, some in zip(whose, by_predicate.values(), strict=True)}
     grants = tuple(zip(by_predicate, whose, strict=True))
     return Projection(visibility.inside, grants, visibility.profile, everybody=True), parameters
 
@@ -143,15 +143,16 @@ def among(column: ColumnElement[Any], values: Iterable[str] | Iterable[int]) -> 
 def listed(values: Iterable[Any]) -> Any:
     """The parameter of ``one_of``: the value if there is one alone, else a JSON list."""
     known = sorted(values)
-    return known[0] if len(known) == 1 else _json(known)
+    return known[0] if len(known) == 1 else several(known)
 
 
-def _json(values: Iterable[Any]) -> str:
+def several(values: Iterable[Any]) -> str:
+    """The parameter of ``one_of`` several, however many."""
     return orjson.dumps(sorted(values)).decode()
 
 
 def one_of(column: ColumnElement[Any], values: ColumnElement[Any], *, several: bool) -> Condition:
-    """The column's value is one of those that ``listed`` made a parameter of."""
+    """The column's value is one of those that ``listed``, or ``several``, made a parameter of."""
     return column.in_(_members(values)) if several else column == values
 
 

@@ -7,12 +7,11 @@ be a stranger, of whom only the journal holds anything (docs/decisions/0008).
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-import orjson
 from sqlalchemy import Connection, Text, bindparam, delete, func, insert, select, update
 
 from fhirgw.errors import NotFound
 from fhirgw.store.database import Transaction
-from fhirgw.store.predicate import among, one_of
+from fhirgw.store.predicate import among, one_of, several
 from fhirgw.store.prepared import Prepared
 from fhirgw.store.schema import match_candidate, match_message, match_review, match_subject
 
@@ -68,7 +67,7 @@ def any_(connection: Connection) -> bool:
 
 def decided(connection: Connection, subjects: Iterable[str]) -> tuple[set[str], set[str]]:
     """Whom a person has said it is, and whom a person has said it is not."""
-    rows = _DECIDED.rows(connection, of=orjson.dumps([*subjects]).decode())
+    rows = _DECIDED.rows(connection, of=several(subjects))
     confirmed = {patient for patient, state in rows if state == "confirmed"}
     return confirmed, {patient for patient, state in rows if state == "rejected"} - confirmed
 
@@ -120,7 +119,7 @@ def _propose(tx: Transaction, review: int, patient: str, probability: int) -> No
 
 def waiting_for(connection: Connection, subjects: Iterable[str]) -> list[int]:
     """The open reviews of these subjects."""
-    return [review for (review,) in _WAITING.rows(connection, of=orjson.dumps([*subjects]).decode())]
+    return [review for (review,) in _WAITING.rows(connection, of=several(subjects))]
 
 
 def decide(tx: Transaction, review: int, patient: str, state: str) -> None:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import orjson
 from sqlalchemy import (
     CTE,
     ColumnElement,
@@ -44,6 +43,7 @@ from fhirgw.store.predicate import (
     one_of,
     project,
     resource_visible,
+    several,
     shown_at,
 )
 from fhirgw.store.prepared import Prepared
@@ -358,7 +358,7 @@ def _within_record(connection: Connection, wanted: Mapping[str, set[str]], about
         owner
         for kind, logical in wanted.items()
         if logical and kind not in PATIENT_FREE
-        for (owner,) in _OWNERS.rows(connection, kind=kind, ids=orjson.dumps(sorted(logical)).decode())
+        for (owner,) in _OWNERS.rows(connection, kind=kind, ids=several(logical))
     }
     if owners - about:
         raise BeyondError(frozenset(owners))

@@ -10,14 +10,13 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 from sqlalchemy import Connection, Text, and_, bindparam, delete, insert, select, update
 
 from fhirgw.mappers.event import AdtEvent
 from fhirgw.mappers.identities import succession
 from fhirgw.mappers.news import Saying, saying
 from fhirgw.store.database import Transaction
-from fhirgw.store.predicate import among, one_of
+from fhirgw.store.predicate import among, one_of, several
 from fhirgw.store.prepared import Prepared
 from fhirgw.store.schema import folded, folded_from, journal, number_fact, pending_name, visit_event
 
@@ -205,7 +204,7 @@ def numbers(connection: Connection, of: Iterable[str]) -> Numbers:
     rows: dict[tuple[int, int], Told] = {}
     while front:
         known |= front
-        found = _OF_NUMBERS.rows(connection, of=orjson.dumps([*front]).decode())
+        found = _OF_NUMBERS.rows(connection, of=several(front))
         new = {(key, part): get(connection, key, part) for key, part in found if (key, part) not in rows}
         rows |= {where: told for where, told in new.items() if told is not None}
         # An account that somebody's visits were moved with says nothing of other visits of that account.
@@ -346,7 +345,7 @@ def taken_up(tx: Transaction, message: int) -> None:
 
 def waiting_for(connection: Connection, digests: Iterable[str]) -> list[int]:
     """The messages that wait for one of these names."""
-    return [message for (message,) in _WAITING_FOR.rows(connection, of=orjson.dumps([*digests]).decode())]
+    return [message for (message,) in _WAITING_FOR.rows(connection, of=several(digests))]
 
 
 def due(tx: Transaction, messages: Collection[int], since: int) -> None:
@@ -376,7 +375,7 @@ def _read(connection: Connection, kept: Sequence[tuple[int, int, bytes]], *, rem
     events = {digest: event for _, _, digest in kept if (event := _READ.get(digest)) is not None}
     unread = {(message, part): digest for message, part, digest in kept if digest not in events}
     if unread:
-        messages = orjson.dumps(sorted({message for message, _ in unread})).decode()
+        messages = several({message for message, _ in unread})
         for message, part, facts in _FACTS.rows(connection, of=messages):
             if digest := unread.get((message, part)):
                 events[digest] = AdtEvent.from_json(bytes(facts))
