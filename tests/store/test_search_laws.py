@@ -31,32 +31,30 @@ from fhirgw.consent.redact import redact
 from fhirgw.store import patterns, repository
 from fhirgw.store.database import Database
 
+
+def stay(logical, whose, where):
+    return {
+        "resourceType": "Encounter",
+        "id": logical,
+        "status": "finished",
+        "class": {"code": "IMP"},
+        "subject": ref("Patient", whose),
+        "location": [{"location": ref("Location", where)}],
+    }
+
+
 HIDDEN = [
     goal("hg", SUD, target=[{"dueDate": "2020-01-01"}]),
     condition("hc", SUD, recordedDate="2020-01-01"),
     task("ht", ref("Goal", "hg")),
-    {
-        "resourceType": "Encounter",
-        "id": "he",
-        "status": "finished",
-        "class": {"code": "IMP"},
-        "subject": ref("Patient", "q"),
-        "location": [{"location": ref("Location", "hl")}],
-    },
+    stay("he", "q", "hl"),
 ]
 VISIBLE = [
     patient("p"),
     patient("q"),
     {"resourceType": "Location", "id": "l", "name": "Ward", "status": "active"},
     {"resourceType": "Location", "id": "hl", "name": "Detox ward", "status": "active"},
-    {
-        "resourceType": "Encounter",
-        "id": "e",
-        "status": "finished",
-        "class": {"code": "IMP"},
-        "subject": ref("Patient", "p"),
-        "location": [{"location": ref("Location", "l")}],
-    },
+    stay("e", "p", "l"),
     goal("g1", "I10"),
     goal("g2", "E11.9"),
     condition("c1", "I10", recordedDate="2026-01-01"),
